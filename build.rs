@@ -1,0 +1,38 @@
+//! Compiles the .proto files without protoc, and notes the git revision where there is one.
+
+use std::{error::Error, path::Path, process::Command};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let files = protox::compile(["rkt.proto"], ["proto"])?;
+    tonic_prost_build::configure()
+        .build_server(false)
+        .compile_fds(files)?;
+    println!("cargo::rerun-if-changed=proto");
+
+    let revision = revision().unwrap_or_default();
+    let version = match revision.as_str() {
+        "" => env!("CARGO_PKG_VERSION").to_owned(),
+        revision => format!("{} ({revision})", env!("CARGO_PKG_VERSION")),
+    };
+    println!("cargo::rustc-env=EXP_RKT_GRPC_REVISION={revision}");
+    println!("cargo::rustc-env=EXP_RKT_GRPC_VERSION={version}");
+    // The log of HEAD grows with every commit and checkout. A path that does not exist would rebuild for ever.
+    let log = Path::new(".git/logs/HEAD");
+    if log.exists() {
+        println!("cargo::rerun-if-changed={}", log.display());
+    }
+    Ok(())
+}
+
+/// The abbreviated commit of this very checkout; none in a source archive, even inside somebody else's checkout.
+fn revision() -> Option<String> {
+    if !Path::new(".git").exists() {
+        return None;
+    }
+    let git = Command::new("git")
+        .args(["rev-parse", "--short=12", "HEAD"])
+        .output()
+        .ok()?;
+    let revision = String::from_utf8(git.stdout).ok()?.trim().to_owned();
+    (git.status.success() && !revision.is_empty()).then_some(revision)
+}

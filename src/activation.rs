@@ -1,0 +1,160 @@
+//! Sockets in: the listening socket that systemd passes, or one of our own.
+//!
+//! See sd_listen_fds(3) and systemd.socket(5). Nothing here may run once a second thread exists: taking the sockets clears the
+//! environment variables that announced them.
+
+use std::{
+    fmt, io,
+    net::{SocketAddr, TcpListener},
+    os::{fd::AsFd, unix::net::UnixListener},
+};
+
+use listenfd::ListenFd;
+use socket2::SockRef;
+use thiserror::Error;
+
+/// `FileDescriptorName=` of the metrics socket where systemd passes several sockets.
+const METRICS: &str = "metrics";
+
+/// The socket that scrapes arrive on: listening, non-blocking and close-on-exec.
+#[derive(Debug)]
+pub struct Listener {
+    /// The socket itself.
+    pub socket: Socket,
+    /// Who made it.
+    pub origin: Origin,
+}
+
+/// The families a metrics socket may have.
+#[derive(Debug)]
+pub enum Socket {
+    /// AF_INET or AF_INET6.
+    Tcp(TcpListener),
+    /// AF_UNIX, stream.
+    Unix(UnixListener),
+}
+
+impl fmt::Display for Socket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(tcp) => match tcp.local_addr() {
+                Ok(address) => address.fmt(f),
+                Err(error) => error.fmt(f),
+            },
+            Self::Unix(unix) => match unix.local_addr() {
+                Ok(address) => match address.as_pathname() {
+                    Some(path) => path.display().fmt(f),
+                    None => f.write_str("(unnamed)"),
+                },
+                Err(error) => error.fmt(f),
+            },
+        }
+    }
+}
+
+/// Who made the socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// systemd passed it (socket activation).
+    Systemd,
+    /// We bound it to `--listen`.
+    Bound,
+}
+
+/// Why there is no socket to serve.
+#[derive(Debug, Error)]
+pub enum ActivationError {
+    /// `LISTEN_FDS` or `LISTEN_FDNAMES` do not say what sd_listen_fds(3) says they should, or name closed descriptors.
+    #[error("the sockets that systemd announces in LISTEN_FDS and LISTEN_FDNAMES cannot be used")]
+    Announcement(#[source] io::Error),
+    /// Several sockets came and none is called `metrics`.
+    #[error(
+        "systemd passed the sockets {0:?}: expected one of them to be named \"metrics\" (FileDescriptorName=metrics in the .socket unit)"
+    )]
+    NoMetricsSocket(Vec<String>),
+    /// The socket is not one that connections can be accepted from.
+    #[error(
+        "the socket that systemd passed is not a listening stream socket: expected ListenStream= and Accept=no in the .socket unit"
+    )]
+    NotListening(#[source] Option<io::Error>),
+    /// The address of `--listen` cannot be bound.
+    #[error("cannot listen on {address}")]
+    Bind {
+        /// What `--listen` said.
+        address: SocketAddr,
+        /// What bind(2) or listen(2) said.
+        source: io::Error,
+    },
+}
+
+impl ActivationError {
+    /// Whether starting again with the same units and settings is bound to fail again.
+    #[must_use]
+    pub fn is_configuration(&self) -> bool {
+        !matches!(self, Self::Bind { .. })
+    }
+}
+
+/// Takes systemd's socket, or binds `fallback` when systemd passed none.
+///
+/// Of several sockets the one named `metrics` is taken; a single one is taken whatever its name.
+///
+/// # Errors
+///
+/// When systemd passed something unusable, or `fallback` cannot be bound.
+pub fn take(fallback: SocketAddr) -> Result<Listener, ActivationError> {
+    let names: Vec<String> = sd_notify::listen_fds_with_names()
+        .map_err(ActivationError::Announcement)?
+        .map(|(_, name)| name)
+        .collect();
+    let (socket, origin) = match names.as_slice() {
+        [] => (bind(fallback)?, Origin::Bound),
+        names => (inherit(index_of_metrics(names)?)?, Origin::Systemd),
+    };
+    Ok(Listener { socket, origin })
+}
+
+fn index_of_metrics(names: &[String]) -> Result<usize, ActivationError> {
+    match names.iter().position(|name| name == METRICS) {
+        Some(index) => Ok(index),
+        None if names.len() == 1 => Ok(0),
+        None => Err(ActivationError::NoMetricsSocket(names.to_vec())),
+    }
+}
+
+fn inherit(index: usize) -> Result<Socket, ActivationError> {
+    let mut passed = ListenFd::from_env();
+    let socket = match passed.take_tcp_listener(index) {
+        Ok(Some(tcp)) => Socket::Tcp(tcp),
+        // listenfd leaves a socket of another family in its place.
+        _ => match passed.take_unix_listener(index) {
+            Ok(Some(unix)) => Socket::Unix(unix),
+            Ok(None) => return Err(ActivationError::NotListening(None)),
+            Err(error) => return Err(ActivationError::NotListening(Some(error))),
+        },
+    };
+    prepare(&socket).map_err(|error| ActivationError::NotListening(Some(error)))?;
+    Ok(socket)
+}
+
+/// listenfd checks the family and sets close-on-exec; listening (SO_ACCEPTCONN) and non-blocking are left to us.
+fn prepare(socket: &Socket) -> io::Result<()> {
+    let fd = match socket {
+        Socket::Tcp(tcp) => tcp.as_fd(),
+        Socket::Unix(unix) => unix.as_fd(),
+    };
+    let socket = SockRef::from(&fd);
+    if !socket.is_listener()? {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "listen(2) was never called on it",
+        ));
+    }
+    socket.set_nonblocking(true)
+}
+
+fn bind(address: SocketAddr) -> Result<Socket, ActivationError> {
+    TcpListener::bind(address)
+        .and_then(|tcp| tcp.set_nonblocking(true).map(|()| Socket::Tcp(tcp)))
+        .map_err(|source| ActivationError::Bind { address, source })
+}

@@ -1,0 +1,256 @@
+//! Flags and environment, their defaults, and what is right.
+//!
+//! Every flag can be given as an environment variable, the flag wins; an empty variable counts as unset. Tracing is configured
+//! by OpenTelemetry's own variables (<https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/>).
+
+use std::{ffi::OsString, fmt, net::SocketAddr, time::Duration};
+
+use clap::{
+    Command, CommandFactory, FromArgMatches, Parser,
+    builder::BoolishValueParser,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
+use thiserror::Error;
+use tracing_subscriber::filter::Targets;
+
+mod log_filter;
+mod store;
+mod traces;
+
+pub use store::{StoreAddress, StoreConfig, StoreKind};
+pub use traces::{TraceExport, TracesConfig};
+
+/// Shortest and longest `--deadline`.
+const DEADLINE_RANGE: std::ops::RangeInclusive<Duration> =
+    Duration::from_millis(1)..=Duration::from_secs(24 * 60 * 60);
+
+/// The git revision the program was built from; empty when it was built outside a checkout.
+pub const REVISION: &str = env!("EXP_RKT_GRPC_REVISION");
+
+/// All settings, validated.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Flags and `EXP_RKT_GRPC_*` variables.
+    pub options: Options,
+    /// OpenTelemetry's variables.
+    pub traces: TracesConfig,
+}
+
+/// Counts the images of container image stores when asked by SIGQUIT.
+///
+/// Serves the numbers as Prometheus metrics on a socket that systemd passes (or on its own), sends each query as one trace to
+/// Jaeger or an OpenTelemetry collector, and logs to the journal. Runs until SIGTERM, SIGINT or SIGHUP.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "exp-rkt-grpc", version = env!("EXP_RKT_GRPC_VERSION"), after_long_help = AFTER_HELP, max_term_width = 100)]
+pub struct Options {
+    /// An image store to ask: [NAME=]KIND+URL; repeatable, or separated by commas
+    ///
+    /// KIND is `rkt`; URL is http://HOST[:PORT] (port 15441 when left out) or unix:///PATH. NAME, the value of the metrics'
+    /// label `store`, is KIND when left out, and must be unique. Letters, digits, `.`, `_` and `-` are allowed in it.
+    #[arg(
+        long = "store",
+        env = "EXP_RKT_GRPC_STORE",
+        value_name = "[NAME=]KIND+URL",
+        value_delimiter = ',',
+        default_value = "rkt+http://127.0.0.1:15441",
+        value_parser = store::parse
+    )]
+    pub stores: Vec<StoreConfig>,
+
+    /// How long a whole query may take, from connecting to the last byte: 1ms to 24h
+    #[arg(
+        long,
+        env = "EXP_RKT_GRPC_DEADLINE",
+        value_name = "DURATION",
+        default_value = "60s",
+        value_parser = parse_deadline
+    )]
+    pub deadline: Duration,
+
+    /// Where to serve metrics when systemd passes no socket: IP:PORT
+    #[arg(
+        long,
+        env = "EXP_RKT_GRPC_LISTEN",
+        value_name = "IP:PORT",
+        default_value = "127.0.0.1:33333",
+        value_parser = parse_listen
+    )]
+    pub listen: SocketAddr,
+
+    /// Query once as soon as the service is ready
+    #[arg(
+        long,
+        env = "EXP_RKT_GRPC_QUERY_AT_START",
+        action = clap::ArgAction::SetTrue,
+        value_parser = BoolishValueParser::new()
+    )]
+    pub query_at_start: bool,
+
+    /// What to log: off, error, warn, info, debug, trace, or TARGET=LEVEL pairs separated by commas
+    ///
+    /// A level alone is that of the service itself; libraries then log warnings and errors only.
+    #[arg(
+        long = "log-level",
+        env = "EXP_RKT_GRPC_LOG",
+        value_name = "FILTER",
+        default_value = "info",
+        value_parser = log_filter::parse
+    )]
+    pub log: Targets,
+}
+
+/// The part of `--help` that clap cannot know.
+const AFTER_HELP: &str = "\
+Environment (OpenTelemetry's own variables):
+  OTEL_TRACES_EXPORTER             jaeger (default), otlp or none
+  OTEL_EXPORTER_JAEGER_AGENT_HOST  where the Jaeger agent listens [default: 127.0.0.1]
+  OTEL_EXPORTER_JAEGER_AGENT_PORT  its UDP port for compact Thrift [default: 6831]
+  OTEL_EXPORTER_OTLP_ENDPOINT      OTLP over gRPC without TLS [default: http://localhost:4317]
+  OTEL_SERVICE_NAME                the traces' service.name [default: exp-rkt-grpc]
+
+Signals:
+  SIGQUIT                    query the image stores now
+  SIGTERM, SIGINT, SIGHUP    stop: answer what was accepted, give a running query 5 s; a second one aborts
+
+Exit status:
+  0   asked to stop, and stopped
+  1   runtime failure, or aborted by a second signal
+  78  configuration refused (EX_CONFIG of sysexits.h)";
+
+/// Why there is no configuration to run with.
+#[derive(Debug, Error)]
+pub enum ConfigError {
+    /// `--help` or `--version`: the text, for standard output.
+    #[error("{0}")]
+    Asked(String),
+    /// A value that is not right.
+    #[error("invalid value {value:?} for {variable}: {expected}")]
+    Invalid {
+        /// The flag and the environment variable that can have set it.
+        variable: String,
+        /// What it was set to.
+        value: String,
+        /// What would be right.
+        expected: String,
+    },
+    /// A command line that cannot be read.
+    #[error("{0}")]
+    Usage(String),
+    /// Two stores of one name.
+    #[error(
+        "two stores are named {0:?} in --store (EXP_RKT_GRPC_STORE): expected NAME= before all but one of them, with different names"
+    )]
+    DuplicateStore(String),
+}
+
+impl Config {
+    /// Reads the command line (program name first) and the environment.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Asked`] for `--help` and `--version`; otherwise what is wrong and what would be right.
+    pub fn read(
+        arguments: impl IntoIterator<Item = OsString>,
+        environment: impl Fn(&str) -> Option<OsString>,
+    ) -> Result<Self, ConfigError> {
+        let command = ignore_empty_variables(Options::command(), &environment);
+        let mut matches = command
+            .clone()
+            .try_get_matches_from(arguments)
+            .map_err(|error| refusal(&command, &error))?;
+        let options = Options::from_arg_matches_mut(&mut matches)
+            .map_err(|error| refusal(&command, &error))?;
+        require_unique_names(&options.stores)?;
+        Ok(Self {
+            options,
+            traces: TracesConfig::read(environment)?,
+        })
+    }
+}
+
+/// `NAME=` in an environment file means "not set" to those who write it.
+fn ignore_empty_variables(
+    command: Command,
+    environment: impl Fn(&str) -> Option<OsString>,
+) -> Command {
+    command.mut_args(|arg| {
+        let variable = arg.get_env().and_then(|name| name.to_str());
+        match variable.and_then(&environment) {
+            Some(value) if value.is_empty() => arg.env(None::<&str>),
+            _ => arg,
+        }
+    })
+}
+
+/// clap names the flag; an operator may have set the variable.
+fn refusal(command: &Command, error: &clap::Error) -> ConfigError {
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            ConfigError::Asked(error.render().to_string())
+        }
+        ErrorKind::ValueValidation | ErrorKind::InvalidValue => {
+            let argument = context(error, ContextKind::InvalidArg);
+            let flag = argument.split(' ').next().unwrap_or_default();
+            let variable = command
+                .get_arguments()
+                .find(|arg| flag.strip_prefix("--") == arg.get_long())
+                .and_then(|arg| arg.get_env())
+                .unwrap_or_default();
+            ConfigError::Invalid {
+                variable: format!("{flag} ({})", variable.display()),
+                value: context(error, ContextKind::InvalidValue),
+                expected: std::error::Error::source(error)
+                    .map_or_else(|| "expected true or false".to_owned(), ToString::to_string),
+            }
+        }
+        _ => ConfigError::Usage(
+            error
+                .render()
+                .to_string()
+                .trim_start_matches("error: ")
+                .trim_end()
+                .to_owned(),
+        ),
+    }
+}
+
+fn context(error: &clap::Error, kind: ContextKind) -> String {
+    match error.get(kind) {
+        Some(ContextValue::String(text)) => text.clone(),
+        _ => String::new(),
+    }
+}
+
+fn require_unique_names(stores: &[StoreConfig]) -> Result<(), ConfigError> {
+    for (index, store) in stores.iter().enumerate() {
+        if stores[..index]
+            .iter()
+            .any(|before| before.name == store.name)
+        {
+            return Err(ConfigError::DuplicateStore(store.name.clone()));
+        }
+    }
+    Ok(())
+}
+
+fn parse_deadline(text: &str) -> Result<Duration, String> {
+    const EXPECTED: &str = "expected a duration from 1ms to 24h, such as 60s, 1500ms or 2m";
+    let deadline = humantime::parse_duration(text).map_err(|_| EXPECTED.to_owned())?;
+    if DEADLINE_RANGE.contains(&deadline) {
+        Ok(deadline)
+    } else {
+        Err(EXPECTED.to_owned())
+    }
+}
+
+fn parse_listen(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        "expected an IP address and a port, such as 127.0.0.1:33333 or [::1]:33333".to_owned()
+    })
+}
+
+impl fmt::Display for StoreConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}={}+{}", self.name, self.kind, self.address)
+    }
+}

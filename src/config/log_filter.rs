@@ -1,0 +1,58 @@
+//! `--log-level`: one level for the service, or directives for whoever knows tracing's targets.
+
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+
+const EXPECTED: &str =
+    "expected off, error, warn, info, debug or trace, or TARGET=LEVEL pairs separated by commas";
+
+/// The service's own target: its crate.
+const OWN_TARGET: &str = env!("CARGO_CRATE_NAME");
+
+/// A level alone is the service's own; libraries then say warnings and errors at most.
+pub(super) fn parse(text: &str) -> Result<Targets, String> {
+    if let Ok(level) = text.parse::<LevelFilter>() {
+        return Ok(Targets::new()
+            .with_default(level.min(LevelFilter::WARN))
+            .with_target(OWN_TARGET, level));
+    }
+    // Left to itself, Targets takes a misspelt level for the name of a target.
+    let directives: Option<Vec<(String, LevelFilter)>> = text.split(',').map(directive).collect();
+    directives
+        .map(|directives| directives.into_iter().collect())
+        .ok_or_else(|| EXPECTED.to_owned())
+}
+
+fn directive(text: &str) -> Option<(String, LevelFilter)> {
+    let (target, level) = text.split_once('=')?;
+    let target = target.trim();
+    (!target.is_empty()).then_some((target.to_owned(), level.trim().parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing::Level;
+
+    use super::parse;
+
+    #[test]
+    fn a_level_alone_is_the_services_own() {
+        let filter = parse("debug").expect("a level");
+        assert!(filter.would_enable("exp_rkt_grpc::images", &Level::DEBUG));
+        assert!(!filter.would_enable("h2::codec", &Level::DEBUG));
+        assert!(filter.would_enable("h2::codec", &Level::WARN));
+    }
+
+    #[test]
+    fn off_is_off_for_the_libraries_too() {
+        let filter = parse("off").expect("a level");
+        assert!(!filter.would_enable("h2", &Level::ERROR));
+    }
+
+    #[test]
+    fn a_misspelt_level_is_refused() {
+        for text in ["loud", "exp_rkt_grpc=loud", "=info", "", "info,h2"] {
+            assert!(parse(text).is_err(), "{text:?} was accepted");
+        }
+    }
+}

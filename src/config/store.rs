@@ -1,0 +1,208 @@
+//! `--store [NAME=]KIND+URL`.
+
+use std::fmt;
+
+use http::Uri;
+
+const EXPECTED: &str = "expected [NAME=]KIND+URL such as rkt+http://127.0.0.1:15441 or old=rkt+unix:///run/rkt/api.sock";
+
+/// rkt's default port, see `rkt api-service --help`.
+const RKT_PORT: u16 = 15441;
+
+/// One store to ask.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreConfig {
+    /// Value of the label `store`; unique.
+    pub name: String,
+    /// Which protocol it speaks.
+    pub kind: StoreKind,
+    /// Where it listens.
+    pub address: StoreAddress,
+}
+
+/// The protocols of image stores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreKind {
+    /// rkt's api-service, `v1alpha.PublicAPI`.
+    Rkt,
+}
+
+/// Where a store listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreAddress {
+    /// gRPC without TLS over TCP.
+    Tcp {
+        /// Name or IP address; IPv6 in brackets.
+        host: String,
+        /// TCP port.
+        port: u16,
+    },
+    /// Absolute path of a Unix stream socket.
+    Unix(String),
+}
+
+impl StoreAddress {
+    /// Host name, IP address or socket path: the attribute `server.address`.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        match self {
+            Self::Tcp { host, .. } => host,
+            Self::Unix(path) => path,
+        }
+    }
+
+    /// The attribute `server.port`; a Unix socket has none.
+    #[must_use]
+    pub fn port(&self) -> Option<i64> {
+        match self {
+            Self::Tcp { port, .. } => Some(i64::from(*port)),
+            Self::Unix(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for StoreKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rkt => f.write_str("rkt"),
+        }
+    }
+}
+
+impl fmt::Display for StoreAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp { host, port } => write!(f, "http://{host}:{port}"),
+            Self::Unix(path) => write!(f, "unix://{path}"),
+        }
+    }
+}
+
+pub(super) fn parse(text: &str) -> Result<StoreConfig, String> {
+    let (name, address) = match text.split_once('=') {
+        // An equals sign behind the scheme belongs to the URL.
+        Some((name, address)) if !name.contains('+') => (Some(name), address),
+        _ => (None, text),
+    };
+    let (kind, url) = address.split_once('+').ok_or(EXPECTED)?;
+    let kind = match kind {
+        "rkt" => StoreKind::Rkt,
+        other => return Err(format!("{other:?} is no kind of store; {EXPECTED}")),
+    };
+    Ok(StoreConfig {
+        name: name.map_or_else(|| Ok(kind.to_string()), checked_name)?,
+        kind,
+        address: parse_address(url)?,
+    })
+}
+
+fn checked_name(name: &str) -> Result<String, String> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    if !name.is_empty() && name.chars().all(allowed) {
+        Ok(name.to_owned())
+    } else {
+        Err(format!(
+            "{name:?} is no name of a store: expected letters, digits, '.', '_' and '-'"
+        ))
+    }
+}
+
+fn parse_address(url: &str) -> Result<StoreAddress, String> {
+    match url.split_once(':') {
+        Some(("unix", path)) => {
+            let path = path.strip_prefix("//").unwrap_or(path);
+            if !path.starts_with('/') {
+                return Err(format!("{path:?} is no absolute path; {EXPECTED}"));
+            }
+            Ok(StoreAddress::Unix(path.to_owned()))
+        }
+        Some(("http", _)) => parse_http(url),
+        Some(("https", _)) => Err("TLS is not offered: expected http:// or unix://".to_owned()),
+        _ => Err(EXPECTED.to_owned()),
+    }
+}
+
+fn parse_http(url: &str) -> Result<StoreAddress, String> {
+    let uri: Uri = url
+        .parse()
+        .map_err(|error| format!("{error}; {EXPECTED}"))?;
+    let authority = uri.authority().ok_or(EXPECTED)?;
+    let only_host_and_port = authority.as_str().parse::<u16>().is_err()
+        && !authority.as_str().contains('@')
+        && uri.path() == "/"
+        && uri.query().is_none();
+    let (host, port) = match authority.as_str().strip_prefix(authority.host()) {
+        Some("") => (authority.host(), RKT_PORT),
+        Some(port) => (
+            authority.host(),
+            port.strip_prefix(':')
+                .and_then(|port| port.parse().ok())
+                .filter(|&port| port != 0)
+                .ok_or_else(|| format!("{port:?} is no port; {EXPECTED}"))?,
+        ),
+        None => return Err(EXPECTED.to_owned()),
+    };
+    if !only_host_and_port || host.is_empty() {
+        return Err(format!("only a host and a port can be given; {EXPECTED}"));
+    }
+    Ok(StoreAddress::Tcp {
+        host: host.to_owned(),
+        port,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{StoreAddress, StoreConfig, StoreKind, parse};
+
+    fn tcp(name: &str, host: &str, port: u16) -> StoreConfig {
+        StoreConfig {
+            name: name.to_owned(),
+            kind: StoreKind::Rkt,
+            address: StoreAddress::Tcp {
+                host: host.to_owned(),
+                port,
+            },
+        }
+    }
+
+    #[test]
+    fn what_is_left_out_has_rkts_defaults() {
+        assert_eq!(
+            parse("rkt+http://127.0.0.1"),
+            Ok(tcp("rkt", "127.0.0.1", 15441))
+        );
+        assert_eq!(parse("old=rkt+http://[::1]:1"), Ok(tcp("old", "[::1]", 1)));
+    }
+
+    #[test]
+    fn a_unix_socket_has_an_absolute_path() {
+        for url in ["rkt+unix:///run/a=b.sock", "rkt+unix:/run/a=b.sock"] {
+            let address = parse(url).map(|store| store.address);
+            assert_eq!(address, Ok(StoreAddress::Unix("/run/a=b.sock".to_owned())));
+        }
+        assert!(parse("rkt+unix:run/x.sock").is_err());
+        assert!(parse("rkt+unix://").is_err());
+    }
+
+    #[test]
+    fn what_cannot_be_asked_is_refused() {
+        for text in [
+            "",
+            "rkt",
+            "http://127.0.0.1:15441",
+            "docker+http://127.0.0.1:15441",
+            "rkt+https://127.0.0.1:15441",
+            "rkt+ftp://127.0.0.1",
+            "rkt+http://",
+            "rkt+http://127.0.0.1:0",
+            "rkt+http://127.0.0.1:70000",
+            "rkt+http://127.0.0.1:15441/images",
+            "rkt+http://user@127.0.0.1:15441",
+            "=rkt+http://127.0.0.1:15441",
+            "a b=rkt+http://127.0.0.1:15441",
+        ] {
+            assert!(parse(text).is_err(), "{text:?} was accepted");
+        }
+    }
+}

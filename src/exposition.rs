@@ -1,0 +1,238 @@
+//! The metrics socket: HTTP/1.1 for Prometheus and for people.
+//!
+//! A scrape never asks a store; it reads what the last query left. One connection is accepted at a time and served before the
+//! next: what has not been accepted when the process ends waits in systemd's socket for the next process.
+
+use std::{convert::Infallible, io, pin::pin, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body_util::Full;
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, UnixListener},
+    task::JoinSet,
+    time::{Instant, sleep, sleep_until, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    activation::{Listener, Socket},
+    metrics::{CONTENT_TYPE, Metrics},
+};
+
+/// How long a client may take to send a request's head; as long an idle connection is kept.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Connections served at the same time; further ones wait in the kernel.
+const MAX_CONNECTIONS: usize = 128;
+
+/// Pause after accept(2) failed for want of descriptors or memory, instead of trying in a circle.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+
+/// How long accepted connections that have not asked yet may still ask once the service stops.
+const LINGER: Duration = Duration::from_millis(100);
+
+/// How long the last answers may take.
+const DRAIN_GRACE: Duration = Duration::from_secs(5);
+
+const LANDING_PAGE: &str = "<!DOCTYPE html>
+<html lang=\"en\">
+<head><meta charset=\"utf-8\"><title>exp-rkt-grpc</title></head>
+<body>
+<h1>exp-rkt-grpc</h1>
+<p>Counts the images of container image stores when asked by SIGQUIT.</p>
+<ul>
+<li><a href=\"/metrics\">Metrics</a></li>
+<li><a href=\"/-/healthy\">Healthy</a></li>
+<li><a href=\"/-/ready\">Ready</a></li>
+</ul>
+</body>
+</html>
+";
+
+/// Serves until `stopping` is cancelled, then answers what was accepted, for at most five seconds.
+///
+/// # Errors
+///
+/// When the socket cannot be handed to the runtime; failures of connections are theirs.
+pub async fn serve(
+    listener: Listener,
+    metrics: Metrics,
+    stopping: CancellationToken,
+) -> io::Result<()> {
+    let acceptor = Acceptor::new(listener.socket)?;
+    let mut connections = JoinSet::new();
+    let mut resume = Instant::now();
+    loop {
+        tokio::select! {
+            biased;
+            () = stopping.cancelled() => break,
+            Some(_) = connections.join_next() => {}
+            accepted = accept_after(&acceptor, resume), if connections.len() < MAX_CONNECTIONS => match accepted {
+                Ok(stream) => {
+                    spawn(&mut connections, stream, metrics.clone(), stopping.clone());
+                    tokio::task::yield_now().await;
+                }
+                Err(error) => resume = Instant::now() + pause_after(&error),
+            }
+        }
+    }
+    let answered = timeout(DRAIN_GRACE, async {
+        while connections.join_next().await.is_some() {}
+    });
+    if answered.await.is_err() {
+        tracing::warn!(
+            connections = connections.len(),
+            "connections closed unanswered"
+        );
+    }
+    Ok(())
+}
+
+enum Acceptor {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+enum Stream {
+    Tcp(tokio::net::TcpStream),
+    Unix(tokio::net::UnixStream),
+}
+
+impl Acceptor {
+    fn new(socket: Socket) -> io::Result<Self> {
+        Ok(match socket {
+            Socket::Tcp(tcp) => Self::Tcp(TcpListener::from_std(tcp)?),
+            Socket::Unix(unix) => Self::Unix(UnixListener::from_std(unix)?),
+        })
+    }
+
+    async fn accept(&self) -> io::Result<Stream> {
+        Ok(match self {
+            Self::Tcp(listener) => Stream::Tcp(listener.accept().await?.0),
+            Self::Unix(listener) => Stream::Unix(listener.accept().await?.0),
+        })
+    }
+}
+
+async fn accept_after(acceptor: &Acceptor, resume: Instant) -> io::Result<Stream> {
+    if resume > Instant::now() {
+        sleep_until(resume).await;
+    }
+    acceptor.accept().await
+}
+
+/// A connection that died in the queue concerns nobody else; anything else will not have passed a moment later.
+fn pause_after(error: &io::Error) -> Duration {
+    if error.kind() == io::ErrorKind::ConnectionAborted {
+        return Duration::ZERO;
+    }
+    tracing::warn!(%error, pause = ?ACCEPT_PAUSE, "no connection accepted");
+    ACCEPT_PAUSE
+}
+
+fn spawn(
+    connections: &mut JoinSet<()>,
+    stream: Stream,
+    metrics: Metrics,
+    stopping: CancellationToken,
+) {
+    match stream {
+        Stream::Tcp(stream) => connections.spawn(connection(stream, metrics, stopping)),
+        Stream::Unix(stream) => connections.spawn(connection(stream, metrics, stopping)),
+    };
+}
+
+async fn connection<S>(stream: S, metrics: Metrics, stopping: CancellationToken)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let service = service_fn(|request| {
+        let answer = answer(&request, &metrics, stopping.is_cancelled());
+        async { Ok::<_, Infallible>(answer) }
+    });
+    let mut connection = pin!(
+        http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEADER_TIMEOUT)
+            .serve_connection(TokioIo::new(stream), service)
+    );
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = lingered(&stopping) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "connection broken");
+    }
+}
+
+/// Resolves when the service has been stopping for a moment.
+async fn lingered(stopping: &CancellationToken) {
+    stopping.cancelled().await;
+    sleep(LINGER).await;
+}
+
+fn answer(request: &Request<Incoming>, metrics: &Metrics, stopping: bool) -> Response<Full<Bytes>> {
+    let (path, mut response) = match request.uri().path() {
+        "/metrics" => ("/metrics", exposition(metrics)),
+        "/" => ("/", text("text/html; charset=utf-8", LANDING_PAGE)),
+        "/-/healthy" => ("/-/healthy", plain(StatusCode::OK, "healthy\n")),
+        "/-/ready" if stopping => (
+            "/-/ready",
+            plain(StatusCode::SERVICE_UNAVAILABLE, "stopping\n"),
+        ),
+        "/-/ready" => ("/-/ready", plain(StatusCode::OK, "ready\n")),
+        _ => ("other", plain(StatusCode::NOT_FOUND, "not found; see /\n")),
+    };
+    if path != "other" && !matches!(*request.method(), Method::GET | Method::HEAD) {
+        response = method_not_allowed();
+    }
+    if stopping {
+        response
+            .headers_mut()
+            .insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    metrics.http_request(path, response.status().as_str());
+    response
+}
+
+fn exposition(metrics: &Metrics) -> Response<Full<Bytes>> {
+    match metrics.encode() {
+        Ok(body) => text(CONTENT_TYPE, body),
+        Err(error) => {
+            tracing::error!(%error, "metrics not encoded");
+            plain(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "metrics not encoded; see the log\n",
+            )
+        }
+    }
+}
+
+fn method_not_allowed() -> Response<Full<Bytes>> {
+    let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
+    response
+        .headers_mut()
+        .insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+    response
+}
+
+fn plain(status: StatusCode, body: &'static str) -> Response<Full<Bytes>> {
+    let mut response = text("text/plain; charset=utf-8", body);
+    *response.status_mut() = status;
+    response
+}
+
+fn text(content_type: &'static str, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body.into()));
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}

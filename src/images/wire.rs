@@ -1,0 +1,199 @@
+//! Reads a gRPC response as it arrives, and never holds it.
+//!
+//! A list of images is one protobuf message `{ repeated Image images = 1; … }`, in rkt's API and in CRI alike, and it may be
+//! larger than the host's memory. So the body is scanned chunk by chunk: the integers of each image go to a [`Visitor`],
+//! everything else is skipped without being kept, whatever its size. Sources: gRPC over HTTP/2
+//! (<https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>) and the protobuf encoding
+//! (<https://protobuf.dev/programming-guides/encoding/>).
+
+use std::{future::poll_fn, time::Duration};
+
+use bytes::{BufMut, Bytes, BytesMut};
+use http::{HeaderMap, HeaderValue, Request, Response, header};
+use http_body_util::{BodyExt, Full};
+use tonic::{Code, Status, body::Body, transport::Channel};
+use tower_service::Service;
+
+mod scan;
+
+pub use scan::{Fault, Malformed, Scanner, Visitor};
+
+/// One call of a method that answers with a list.
+#[derive(Debug)]
+pub struct Call<'a> {
+    /// `/package.Service/Method`.
+    pub path: &'static str,
+    /// The encoded request message.
+    pub request: &'a [u8],
+    /// Sent as gRPC metadata, for example `traceparent`.
+    pub metadata: HeaderMap,
+    /// Sent as `grpc-timeout`; keeping to it is the caller's affair, servers may ignore it.
+    pub timeout: Duration,
+}
+
+/// A whole answer that ended with status OK.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Received {
+    /// Bytes of the body, gRPC's framing included.
+    pub bytes: u64,
+    /// Messages in it.
+    pub messages: u64,
+}
+
+/// Calls, and hands each image of the answer to `visitor` as it arrives.
+///
+/// # Errors
+///
+/// The status that the server sent; UNAVAILABLE when the connection is lost, and the codes that gRPC assigns to HTTP/2 resets
+/// and HTTP errors; INTERNAL for an answer that breaks the protocol (compressed, malformed, cut short), saying where.
+pub async fn call<V: Visitor>(
+    channel: &mut Channel,
+    call: Call<'_>,
+    visitor: &mut V,
+) -> Result<Received, Status> {
+    poll_fn(|context| channel.poll_ready(context))
+        .await
+        .map_err(lost)?;
+    let response = channel.call(request(call)?).await.map_err(lost)?;
+    let mut body = accepted(response)?;
+
+    let mut scanner = Scanner::new(visitor);
+    while let Some(frame) = body.frame().await {
+        match frame.map_err(lost_status)?.into_data() {
+            Ok(data) => scanner.feed(&data).map_err(malformed)?,
+            Err(frame) => {
+                let trailers = frame.into_trailers().unwrap_or_default();
+                return ended(&trailers, scanner);
+            }
+        }
+    }
+    Err(Status::internal("the answer ended without a status"))
+}
+
+fn request(call: Call<'_>) -> Result<Request<Body>, Status> {
+    let mut request = Request::post(call.path)
+        .body(Body::new(Full::new(framed(call.request))))
+        .map_err(|error| Status::from_error(error.into()))?;
+    let headers = request.headers_mut();
+    *headers = call.metadata;
+    headers.insert(header::TE, HeaderValue::from_static("trailers"));
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/grpc"),
+    );
+    headers.insert("grpc-timeout", timeout_value(call.timeout));
+    Ok(request)
+}
+
+/// The length-prefixed message: not compressed, length, message.
+fn framed(message: &[u8]) -> Bytes {
+    let mut frame = BytesMut::with_capacity(5 + message.len());
+    frame.put_u8(0);
+    frame.put_u32(u32::try_from(message.len()).unwrap_or(u32::MAX));
+    frame.put_slice(message);
+    frame.freeze()
+}
+
+/// At most eight digits and a unit: milliseconds, or seconds where those would be too long.
+fn timeout_value(timeout: Duration) -> HeaderValue {
+    const MAX: u128 = 99_999_999;
+    let text = match timeout.as_millis() {
+        millis @ ..=MAX => format!("{millis}m"),
+        millis => format!("{}S", (millis / 1000).min(MAX)),
+    };
+    // Digits and a letter are always a valid header value.
+    HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("99999999S"))
+}
+
+/// Refuses what is not the beginning of a gRPC answer, and answers that consist of nothing but an error.
+fn accepted(response: Response<Body>) -> Result<Body, Status> {
+    let (head, body) = response.into_parts();
+    if let Some(status) = Status::from_header_map(&head.headers)
+        && status.code() != Code::Ok
+    {
+        return Err(status);
+    }
+    if head.status != http::StatusCode::OK {
+        return Err(not_grpc(head.status));
+    }
+    let content_type = head.headers.get(header::CONTENT_TYPE);
+    if !content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/grpc")) {
+        return Err(Status::unknown(format!(
+            "the answer is not gRPC: its content-type is {content_type:?}"
+        )));
+    }
+    Ok(body)
+}
+
+/// <https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md>
+fn not_grpc(status: http::StatusCode) -> Status {
+    let code = match status.as_u16() {
+        400 => Code::Internal,
+        401 => Code::Unauthenticated,
+        403 => Code::PermissionDenied,
+        404 => Code::Unimplemented,
+        429 | 502 | 503 | 504 => Code::Unavailable,
+        _ => Code::Unknown,
+    };
+    Status::new(
+        code,
+        format!("the answer is not gRPC: HTTP status {status}"),
+    )
+}
+
+fn ended<V: Visitor>(trailers: &HeaderMap, scanner: Scanner<'_, V>) -> Result<Received, Status> {
+    let status = Status::from_header_map(trailers)
+        .unwrap_or_else(|| Status::internal("the answer's trailers hold no grpc-status"));
+    if status.code() != Code::Ok {
+        return Err(status);
+    }
+    scanner.finish().map_err(malformed)
+}
+
+fn malformed(error: Malformed) -> Status {
+    Status::internal(error.to_string())
+}
+
+fn lost(error: tonic::transport::Error) -> Status {
+    lost_status(Status::from_error(error.into()))
+}
+
+/// What tonic cannot name is a lost connection.
+fn lost_status(status: Status) -> Status {
+    match status.code() {
+        Code::Unknown => {
+            Status::unavailable(format!("the connection was lost: {}", chain(&status)))
+        }
+        _ => status,
+    }
+}
+
+/// The innermost cause says what happened; the layers above it say `transport error`.
+fn chain(status: &Status) -> String {
+    let mut innermost: &dyn std::error::Error = status;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    match status.message() {
+        "" => innermost.to_string(),
+        message if innermost.source().is_none() && std::ptr::addr_eq(innermost, status) => {
+            message.to_owned()
+        }
+        _ => innermost.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::timeout_value;
+
+    #[test]
+    fn a_timeout_has_at_most_eight_digits() {
+        assert_eq!(timeout_value(Duration::from_secs(60)), "60000m");
+        assert_eq!(timeout_value(Duration::from_secs(99_999)), "99999000m");
+        assert_eq!(timeout_value(Duration::from_secs(100_000)), "100000S");
+        assert_eq!(timeout_value(Duration::MAX), "99999999S");
+    }
+}

@@ -1,0 +1,335 @@
+//! The scanner: gRPC frames, in them protobuf messages, in them the elements of field 1; whatever the chunk boundaries.
+
+use thiserror::Error;
+
+use super::Received;
+
+/// The field that lists the images, in rkt's `ListImagesResponse` and in CRI's.
+const IMAGES: u32 = 1;
+
+/// Length of a frame's head: the compressed flag and a 32-bit length.
+const HEAD: usize = 5;
+
+/// Sees each element of field 1.
+pub trait Visitor {
+    /// The element that is being read has this integer in this field (wire type VARINT).
+    fn integer(&mut self, field: u32, value: u64);
+
+    /// The element is complete; what comes next belongs to another one.
+    fn end(&mut self);
+}
+
+/// What was wrong with the answer, and where: a byte offset from the body's beginning.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[error("the answer is malformed at byte {offset}: {fault}")]
+pub struct Malformed {
+    /// Bytes of the body before the fault.
+    pub offset: u64,
+    /// What was wrong.
+    pub fault: Fault,
+}
+
+/// The ways in which an answer can be malformed.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+pub enum Fault {
+    /// The compressed flag is set though no compression was offered.
+    #[error("the message is compressed, though no compression was offered")]
+    Compressed,
+    /// The compressed flag is neither 0 nor 1.
+    #[error("the frame begins with {0}, which is no compressed flag")]
+    Flag(u8),
+    /// A varint of more than 64 bits.
+    #[error("an integer has more than 64 bits")]
+    Integer,
+    /// A tag with a field number of 0, or above what protobuf allows.
+    #[error("{0} is no field tag")]
+    Tag(u64),
+    /// A wire type that does not exist, or one of the long deprecated groups.
+    #[error("field {field} has wire type {wire_type}, which is not supported")]
+    WireType {
+        /// The field's number.
+        field: u32,
+        /// 3, 4, 6 or 7.
+        wire_type: u8,
+    },
+    /// A field that claims more bytes than its message has.
+    #[error("field {field} runs past the end of what holds it")]
+    Overrun {
+        /// The field's number.
+        field: u32,
+    },
+    /// A message that ends in the middle of a field.
+    #[error("a message ends in the middle of a field")]
+    Split,
+    /// A body that ends in the middle of a message.
+    #[error("the answer ends in the middle of a message")]
+    Unfinished,
+}
+
+/// Reads a body chunk by chunk in constant memory.
+#[derive(Debug)]
+pub struct Scanner<'v, V> {
+    visitor: &'v mut V,
+    /// Bytes before the part being read; the offset of faults.
+    offset: u64,
+    messages: u64,
+    frame: Frame,
+    next: Next,
+    partial: Partial,
+    /// Bytes left of the element being read.
+    element: Option<u64>,
+}
+
+#[derive(Debug)]
+enum Frame {
+    Head {
+        bytes: [u8; HEAD],
+        have: usize,
+    },
+    /// Bytes left of the message.
+    Message(u64),
+}
+
+/// What the next bytes of the message are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    Tag,
+    Integer(u32),
+    Length(u32),
+    Skip(u64),
+}
+
+/// The beginning of a varint whose end has not arrived.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Partial {
+    value: u64,
+    bits: u32,
+}
+
+impl<'v, V: Visitor> Scanner<'v, V> {
+    /// A scanner at the beginning of a body.
+    pub fn new(visitor: &'v mut V) -> Self {
+        Self {
+            visitor,
+            offset: 0,
+            messages: 0,
+            frame: Frame::head(),
+            next: Next::Tag,
+            partial: Partial::default(),
+            element: None,
+        }
+    }
+
+    /// Reads the next bytes of the body.
+    ///
+    /// # Errors
+    ///
+    /// At the first fault; the scanner is of no use afterwards.
+    pub fn feed(&mut self, mut chunk: &[u8]) -> Result<(), Malformed> {
+        while !chunk.is_empty() {
+            match &mut self.frame {
+                Frame::Head { bytes, have } => {
+                    bytes[*have] = chunk[0];
+                    *have += 1;
+                    chunk = &chunk[1..];
+                    self.offset += 1;
+                    if *have == HEAD {
+                        let head = *bytes;
+                        self.begin_message(head)?;
+                    }
+                }
+                Frame::Message(left) => {
+                    let length = usize::try_from(*left)
+                        .unwrap_or(usize::MAX)
+                        .min(chunk.len());
+                    let (part, rest) = chunk.split_at(length);
+                    chunk = rest;
+                    self.message(part)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The body is at its end.
+    ///
+    /// # Errors
+    ///
+    /// When that is in the middle of a message.
+    pub fn finish(self) -> Result<Received, Malformed> {
+        match self.frame {
+            Frame::Head { have: 0, .. } => Ok(Received {
+                bytes: self.offset,
+                messages: self.messages,
+            }),
+            _ => Err(self.fault(Fault::Unfinished)),
+        }
+    }
+
+    fn begin_message(&mut self, head: [u8; HEAD]) -> Result<(), Malformed> {
+        let [flag, length @ ..] = head;
+        match flag {
+            0 => {}
+            1 => return Err(self.fault(Fault::Compressed)),
+            other => return Err(self.fault(Fault::Flag(other))),
+        }
+        self.frame = Frame::Message(u32::from_be_bytes(length).into());
+        self.end_message_if_complete()
+    }
+
+    fn end_message_if_complete(&mut self) -> Result<(), Malformed> {
+        if !matches!(self.frame, Frame::Message(0)) {
+            return Ok(());
+        }
+        if self.next != Next::Tag || self.partial != Partial::default() || self.element.is_some() {
+            return Err(self.fault(Fault::Split));
+        }
+        self.messages += 1;
+        self.frame = Frame::head();
+        Ok(())
+    }
+
+    /// Reads a part of a message, up to its end at most.
+    fn message(&mut self, mut part: &[u8]) -> Result<(), Malformed> {
+        while !part.is_empty() {
+            if let Next::Skip(wanted) = self.next {
+                let skipped = wanted.min(part.len() as u64);
+                part = &part[skipped as usize..];
+                self.consume(skipped);
+                self.next = match wanted - skipped {
+                    0 => Next::Tag,
+                    rest => Next::Skip(rest),
+                };
+            } else if let Some(value) = self.varint(&mut part)? {
+                self.value(value)?;
+            }
+            self.end_element_if_complete()?;
+        }
+        self.end_message_if_complete()
+    }
+
+    fn value(&mut self, value: u64) -> Result<(), Malformed> {
+        self.next = match self.next {
+            Next::Tag => self.tag(value)?,
+            Next::Integer(field) => {
+                if self.element.is_some() {
+                    self.visitor.integer(field, value);
+                }
+                Next::Tag
+            }
+            Next::Length(field) if value > self.left() => {
+                return Err(self.fault(Fault::Overrun { field }));
+            }
+            Next::Length(IMAGES) if self.element.is_none() => {
+                self.element = Some(value);
+                Next::Tag
+            }
+            Next::Length(_) | Next::Skip(_) => skip(value),
+        };
+        Ok(())
+    }
+
+    fn tag(&mut self, tag: u64) -> Result<Next, Malformed> {
+        let Ok(field @ 1..) = u32::try_from(tag >> 3) else {
+            return Err(self.fault(Fault::Tag(tag)));
+        };
+        if field >= 1 << 29 {
+            return Err(self.fault(Fault::Tag(tag)));
+        }
+        match (tag & 7) as u8 {
+            0 => Ok(Next::Integer(field)),
+            1 => self.fixed(field, 8),
+            2 => Ok(Next::Length(field)),
+            5 => self.fixed(field, 4),
+            wire_type => Err(self.fault(Fault::WireType { field, wire_type })),
+        }
+    }
+
+    fn fixed(&self, field: u32, length: u64) -> Result<Next, Malformed> {
+        if length > self.left() {
+            return Err(self.fault(Fault::Overrun { field }));
+        }
+        Ok(skip(length))
+    }
+
+    fn end_element_if_complete(&mut self) -> Result<(), Malformed> {
+        if self.element != Some(0) {
+            return Ok(());
+        }
+        if self.next != Next::Tag || self.partial != Partial::default() {
+            return Err(self.fault(Fault::Split));
+        }
+        self.element = None;
+        self.visitor.end();
+        Ok(())
+    }
+
+    /// The next varint, or `None` when its end is in a later part.
+    fn varint(&mut self, part: &mut &[u8]) -> Result<Option<u64>, Malformed> {
+        let within = usize::try_from(self.left()).unwrap_or(usize::MAX);
+        let available = part.len().min(within);
+        let Partial {
+            mut value,
+            mut bits,
+        } = self.partial;
+        for (index, &byte) in part[..available].iter().enumerate() {
+            // The tenth byte holds the 64th bit and no other.
+            if bits == 63 && byte > 1 {
+                return Err(self.fault(Fault::Integer));
+            }
+            value |= u64::from(byte & 0x7f) << bits;
+            if byte < 0x80 {
+                *part = &part[index + 1..];
+                self.consume(index as u64 + 1);
+                self.partial = Partial::default();
+                return Ok(Some(value));
+            }
+            bits += 7;
+        }
+        *part = &part[available..];
+        self.consume(available as u64);
+        self.partial = Partial { value, bits };
+        Ok(None)
+    }
+
+    /// Bytes left of the element, or of the message outside one.
+    fn left(&self) -> u64 {
+        match (self.element, &self.frame) {
+            (Some(left), _) | (None, &Frame::Message(left)) => left,
+            (None, &Frame::Head { .. }) => 0,
+        }
+    }
+
+    fn consume(&mut self, bytes: u64) {
+        self.offset += bytes;
+        if let Frame::Message(left) = &mut self.frame {
+            *left -= bytes;
+        }
+        if let Some(left) = &mut self.element {
+            *left -= bytes;
+        }
+    }
+
+    fn fault(&self, fault: Fault) -> Malformed {
+        Malformed {
+            offset: self.offset,
+            fault,
+        }
+    }
+}
+
+impl Frame {
+    fn head() -> Self {
+        Self::Head {
+            bytes: [0; HEAD],
+            have: 0,
+        }
+    }
+}
+
+fn skip(bytes: u64) -> Next {
+    match bytes {
+        0 => Next::Tag,
+        bytes => Next::Skip(bytes),
+    }
+}

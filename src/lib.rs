@@ -1,0 +1,37 @@
+//! `exp-rkt-grpc` counts the images of container image stores when it is asked by SIGQUIT.
+//!
+//! ```text
+//! trigger (SIGQUIT) -> observe: root span -> each store, concurrently, within one deadline -> Answer or QueryError
+//!     -> metrics (numbers)   -> journal (one line)   -> Jaeger (the finished trace)   -> systemd STATUS=
+//! scrape (HTTP) -> exposition -> registry        a scrape never asks a store: it reads what the last query left
+//! ```
+//!
+//! | module | level | what it is | may import |
+//! | --- | --- | --- | --- |
+//! | `main` | 4 | order of acts and exit codes | all |
+//! | [`daemon`] | 3 | the loop: triggers, stop, watchdog, drain | observe, signals, notify |
+//! | [`observe`] | 2 | one event: spans, stores asked concurrently, facts reported | images, metrics |
+//! | [`images`] | 1 | an image store: what is asked, what it answers, how it fails | config |
+//! | [`exposition`] | 1 | hyper: `/metrics`, `/`, `/-/healthy`, `/-/ready`; limits; drain | activation, metrics |
+//! | [`telemetry`] | 1 | the log and the finished traces on their way out | config |
+//! | [`process`] | 0 | the `process_*` collector | – |
+//! | [`metrics`] | 0 | every family, its name and HELP | – |
+//! | [`config`] | 0 | flags and environment | – |
+//! | [`activation`] | 0 | sockets in | – |
+//! | [`notify`] | 0 | words out to systemd | – |
+//! | [`signals`] | 0 | signals in | – |
+//!
+//! Imports go down a level, never up or in circles. A module's own children (`images/rkt.rs`, `telemetry/jaeger.rs`, …) are its
+//! own affair and import nothing above themselves. `tests/service/rooms.rs` holds the sources to this table.
+
+pub mod activation;
+pub mod config;
+pub mod daemon;
+pub mod exposition;
+pub mod images;
+pub mod metrics;
+pub mod notify;
+pub mod observe;
+pub mod process;
+pub mod signals;
+pub mod telemetry;

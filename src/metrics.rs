@@ -1,0 +1,171 @@
+//! Every metric family: its name, its HELP, and the facts that move it. Facts in, text out.
+//!
+//! Knows no gRPC and no HTTP: codes and paths come as words. Names, units and labels follow
+//! <https://prometheus.io/docs/practices/naming/>; the text is format 0.0.4.
+
+use prometheus::{
+    Encoder, IntCounterVec, IntGaugeVec, Opts, Registry, Result, TextEncoder, core::Collector,
+};
+
+mod store;
+
+pub use store::{Contents, Runtime, StoreMetrics};
+
+use store::StoreFamilies;
+
+/// `Content-Type` of [`Metrics::encode`].
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// The registry and the handles that move what is in it.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    registry: Registry,
+    stores: StoreFamilies,
+    triggers: IntCounterVec,
+    traces: IntCounterVec,
+    http_requests: IntCounterVec,
+}
+
+/// What made the service ask; the label `trigger`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trigger {
+    /// SIGQUIT.
+    Signal,
+    /// `--query-at-start`.
+    Startup,
+}
+
+impl Trigger {
+    /// The label's value.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Signal => "signal",
+            Self::Startup => "startup",
+        }
+    }
+}
+
+/// What became of a finished trace; the label `outcome`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TraceOutcome {
+    /// The exporter delivered it.
+    Exported,
+    /// The exporter could not deliver it.
+    Failed,
+    /// It never reached the exporter: too many were waiting.
+    Dropped,
+}
+
+impl TraceOutcome {
+    const ALL: [Self; 3] = [Self::Exported, Self::Failed, Self::Dropped];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Exported => "exported",
+            Self::Failed => "failed",
+            Self::Dropped => "dropped",
+        }
+    }
+}
+
+impl Metrics {
+    /// Registers every family; counters begin at 0, gauges appear when they are first measured.
+    ///
+    /// # Errors
+    ///
+    /// Never in practice: all names are constants, and different.
+    pub fn new(version: &str, revision: &str) -> Result<Self> {
+        let registry = Registry::new();
+        let metrics = Self {
+            stores: StoreFamilies::register(&registry)?,
+            triggers: counter(
+                &registry,
+                "exp_rkt_grpc_triggers_total",
+                "Occasions to query that were seen, by what caused them. The kernel coalesces pending signals, so this can be less than the signals sent.",
+                &["trigger"],
+            )?,
+            traces: counter(
+                &registry,
+                "exp_rkt_grpc_traces_total",
+                "Finished traces by what became of them: exported (handed over; over UDP nobody confirms), failed (refused or undeliverable), dropped (too many were waiting).",
+                &["outcome"],
+            )?,
+            http_requests: counter(
+                &registry,
+                "exp_rkt_grpc_http_requests_total",
+                "HTTP requests answered, by path and status code; unknown paths are counted as \"other\".",
+                &["path", "code"],
+            )?,
+            registry,
+        };
+        for trigger in [Trigger::Signal, Trigger::Startup] {
+            metrics.triggers.with_label_values(&[trigger.as_str()]);
+        }
+        for outcome in TraceOutcome::ALL {
+            metrics.traces.with_label_values(&[outcome.as_str()]);
+        }
+        gauge(
+            &metrics.registry,
+            "exp_rkt_grpc_build_info",
+            "Always 1; the labels are the program's version and the git revision it was built from, empty where there was none.",
+            &["version", "revision"],
+        )?
+        .with_label_values(&[version, revision])
+        .set(1);
+        Ok(metrics)
+    }
+
+    /// Adds a collector of somebody else's, such as the process's.
+    ///
+    /// # Errors
+    ///
+    /// When a family of that name is there already.
+    pub fn register(&self, collector: impl Collector + 'static) -> Result<()> {
+        self.registry.register(Box::new(collector))
+    }
+
+    /// The handle of one store, under its configured name.
+    #[must_use]
+    pub fn store(&self, name: &str) -> StoreMetrics {
+        self.stores.of(name)
+    }
+
+    /// There was an occasion to query.
+    pub fn triggered(&self, trigger: Trigger) {
+        self.triggers.with_label_values(&[trigger.as_str()]).inc();
+    }
+
+    /// A finished trace came to its end.
+    pub fn trace_ended(&self, outcome: TraceOutcome) {
+        self.traces.with_label_values(&[outcome.as_str()]).inc();
+    }
+
+    /// A request for `path` (of a fixed set) was answered with the status `code`.
+    pub fn http_request(&self, path: &'static str, code: &str) {
+        self.http_requests.with_label_values(&[path, code]).inc();
+    }
+
+    /// All families in the text format.
+    ///
+    /// # Errors
+    ///
+    /// When a collector hands out a family without a sample.
+    pub fn encode(&self) -> Result<Vec<u8>> {
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
+        Ok(text)
+    }
+}
+
+fn counter(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec> {
+    let family = IntCounterVec::new(Opts::new(name, help), labels)?;
+    registry.register(Box::new(family.clone()))?;
+    Ok(family)
+}
+
+fn gauge(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec> {
+    let family = IntGaugeVec::new(Opts::new(name, help), labels)?;
+    registry.register(Box::new(family.clone()))?;
+    Ok(family)
+}

@@ -1,0 +1,189 @@
+//! The `process_*` metrics of this process, as the Prometheus client libraries name them.
+//!
+//! A collector of our own because the crate's costs most of a scrape, knows CPU time in whole seconds only, and takes the boot
+//! time from `/proc/stat`, which `ProcSubset=pid` hides: its start time is then 0. See proc(5) and getrlimit(2).
+
+use std::{fs, io, os::unix::fs::MetadataExt, time::Duration};
+
+use prometheus::{
+    Counter, Gauge,
+    core::{Collector, Desc},
+    proto::MetricFamily,
+};
+use rustix::{
+    process::{Resource, getrlimit},
+    time::{ClockId, clock_gettime},
+};
+
+/// Collects the process's CPU time, memory, descriptors, threads and start time at each scrape.
+///
+/// What cannot be read is left out of that scrape.
+#[derive(Debug)]
+pub struct ProcessCollector {
+    cpu_seconds: Counter,
+    open_fds: Gauge,
+    max_fds: Gauge,
+    virtual_memory: Gauge,
+    virtual_memory_max: Gauge,
+    resident_memory: Gauge,
+    threads: Gauge,
+    start_time: Option<Gauge>,
+}
+
+impl ProcessCollector {
+    /// Reads the start time once; everything else at each collection.
+    ///
+    /// # Errors
+    ///
+    /// Never in practice: the names and texts are constants that the prometheus crate accepts.
+    pub fn new() -> prometheus::Result<Self> {
+        let start_time = Gauge::new(
+            "process_start_time_seconds",
+            "Start time of the process since the Unix epoch in seconds.",
+        )?;
+        Ok(Self {
+            cpu_seconds: Counter::new(
+                "process_cpu_seconds_total",
+                "Total user and system CPU time spent in seconds.",
+            )?,
+            open_fds: Gauge::new("process_open_fds", "Number of open file descriptors.")?,
+            max_fds: Gauge::new(
+                "process_max_fds",
+                "Maximum number of open file descriptors (soft limit).",
+            )?,
+            virtual_memory: Gauge::new(
+                "process_virtual_memory_bytes",
+                "Virtual memory size in bytes.",
+            )?,
+            virtual_memory_max: Gauge::new(
+                "process_virtual_memory_max_bytes",
+                "Maximum amount of virtual memory available in bytes (soft limit), or +Inf where there is none.",
+            )?,
+            resident_memory: Gauge::new(
+                "process_resident_memory_bytes",
+                "Resident memory size in bytes.",
+            )?,
+            threads: Gauge::new("process_threads", "Number of threads in the process.")?,
+            start_time: start_time_seconds().ok().map(|seconds| {
+                start_time.set(seconds);
+                start_time
+            }),
+        })
+    }
+}
+
+impl Collector for ProcessCollector {
+    fn desc(&self) -> Vec<&Desc> {
+        [
+            &self.open_fds,
+            &self.max_fds,
+            &self.virtual_memory,
+            &self.virtual_memory_max,
+            &self.resident_memory,
+            &self.threads,
+        ]
+        .into_iter()
+        .chain(&self.start_time)
+        .flat_map(Collector::desc)
+        .chain(self.cpu_seconds.desc())
+        .collect()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let cpu = cpu_time().as_secs_f64();
+        self.cpu_seconds
+            .inc_by((cpu - self.cpu_seconds.get()).max(0.0));
+        self.max_fds.set(soft_limit(Resource::Nofile));
+        self.virtual_memory_max.set(soft_limit(Resource::As));
+
+        let mut families = self.cpu_seconds.collect();
+        families.extend(self.max_fds.collect());
+        families.extend(self.virtual_memory_max.collect());
+        families.extend(self.start_time.iter().flat_map(Collector::collect));
+        if let Ok((virtual_bytes, resident_bytes)) = memory_bytes() {
+            self.virtual_memory.set(virtual_bytes);
+            self.resident_memory.set(resident_bytes);
+            families.extend(self.virtual_memory.collect());
+            families.extend(self.resident_memory.collect());
+        }
+        if let Ok(fds) = open_fds() {
+            self.open_fds.set(fds as f64);
+            families.extend(self.open_fds.collect());
+        }
+        if let Ok(task) = fs::metadata("/proc/self/task") {
+            // One link for each thread's folder, besides `.` and the folder's own name.
+            self.threads.set(task.nlink().saturating_sub(2) as f64);
+            families.extend(self.threads.collect());
+        }
+        families
+    }
+}
+
+fn cpu_time() -> Duration {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::try_from(time).unwrap_or_default()
+}
+
+fn soft_limit(resource: Resource) -> f64 {
+    getrlimit(resource)
+        .current
+        .map_or(f64::INFINITY, |limit| limit as f64)
+}
+
+/// Virtual and resident size: the first two numbers of `/proc/self/statm`, in pages.
+fn memory_bytes() -> io::Result<(f64, f64)> {
+    let statm = fs::read_to_string("/proc/self/statm")?;
+    let page = rustix::param::page_size() as f64;
+    let mut pages = statm.split(' ').map(str::parse::<f64>);
+    match (pages.next(), pages.next()) {
+        (Some(Ok(size)), Some(Ok(resident))) => Ok((size * page, resident * page)),
+        _ => Err(io::ErrorKind::InvalidData.into()),
+    }
+}
+
+/// Linux 6.2 and later say the number as the folder's size; before it was 0, and the entries are counted, less the one that
+/// reads them.
+fn open_fds() -> io::Result<u64> {
+    match fs::metadata("/proc/self/fd")?.size() {
+        0 => Ok((fs::read_dir("/proc/self/fd")?.count() as u64).saturating_sub(1)),
+        count => Ok(count),
+    }
+}
+
+/// Field 22 of `/proc/self/stat` counts clock ticks since boot; the boot is the difference of two clocks, so that no other
+/// file is needed.
+fn start_time_seconds() -> io::Result<f64> {
+    let stat = fs::read_to_string("/proc/self/stat")?;
+    let ticks = start_ticks(&stat).ok_or(io::ErrorKind::InvalidData)?;
+    let since_boot = ticks / rustix::param::clock_ticks_per_second() as f64;
+    Ok(since_boot + seconds(ClockId::Realtime) - seconds(ClockId::Boottime))
+}
+
+fn seconds(clock: ClockId) -> f64 {
+    let time = clock_gettime(clock);
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+}
+
+/// The second field is the command in parentheses and may hold anything, so counting begins behind the last parenthesis.
+fn start_ticks(stat: &str) -> Option<f64> {
+    const START_TIME: usize = 22;
+    const FIRST_AFTER_COMMAND: usize = 3;
+    let (_, fields) = stat.rsplit_once(") ")?;
+    fields
+        .split(' ')
+        .nth(START_TIME - FIRST_AFTER_COMMAND)?
+        .parse()
+        .ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::start_ticks;
+
+    #[test]
+    fn a_command_with_parentheses_and_spaces_does_not_shift_the_fields() {
+        let stat = "7 (a) b (c)) S 1 7 7 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 4242 1000 100 0";
+        assert_eq!(start_ticks(stat), Some(4242.0));
+        assert_eq!(start_ticks("7 (a) S 1"), None);
+    }
+}

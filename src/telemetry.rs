@@ -1,0 +1,170 @@
+//! What the service says of itself: one subscriber of a filter, a log (journal or stderr), and finished traces on their way out.
+
+use std::{io, time::Duration};
+
+use opentelemetry::trace::TracerProvider as _;
+use opentelemetry_otlp::{SpanExporter as OtlpExporter, WithExportConfig};
+use opentelemetry_sdk::{Resource, trace::SdkTracerProvider};
+use thiserror::Error;
+use tracing::{Subscriber, level_filters::LevelFilter};
+use tracing_subscriber::{
+    Layer, filter::Targets, layer::SubscriberExt, registry::LookupSpan, util::SubscriberInitExt,
+};
+
+use crate::config::{REVISION, TraceExport, TracesConfig};
+
+mod ids;
+mod jaeger;
+mod journal;
+mod stderr;
+mod traces;
+
+pub use traces::Outcome;
+
+use journal::Journal;
+use traces::TraceQueue;
+
+/// How long stopping may take to send the last traces and log lines.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The crate's own spans; those of the libraries, the exporters' among them, are not traced.
+const OWN_TARGET: &str = env!("CARGO_CRATE_NAME");
+
+/// The running log and trace output; to be flushed before the program ends.
+#[derive(Debug)]
+pub struct Telemetry {
+    traces: Option<TraceQueue>,
+    journal: Option<Journal>,
+}
+
+/// Why there is no telemetry.
+#[derive(Debug, Error)]
+pub enum TelemetryError {
+    /// The OTLP exporter refuses its endpoint.
+    #[error("cannot set up the OTLP exporter for {endpoint}")]
+    Otlp {
+        /// `OTEL_EXPORTER_OTLP_ENDPOINT`.
+        endpoint: String,
+        /// What the exporter says.
+        source: opentelemetry_otlp::ExporterBuildError,
+    },
+    /// The thread that writes to the journal cannot be started.
+    #[error("cannot start the journal's thread")]
+    Journal(#[source] io::Error),
+}
+
+/// Installs the process's subscriber. Must be called once, within the service's runtime.
+///
+/// `on_trace` hears what became of each finished trace.
+///
+/// # Errors
+///
+/// When the exporter or the journal's thread cannot be set up.
+pub fn start(
+    log: &Targets,
+    traces: &TracesConfig,
+    on_trace: impl Fn(Outcome) + Send + Sync + 'static,
+) -> Result<Telemetry, TelemetryError> {
+    let queue = traces
+        .export
+        .as_ref()
+        .map(|export| export_to(export, &traces.service_name, on_trace))
+        .transpose()?;
+    let (log_layer, journal) = log_layer(log)?;
+    tracing_subscriber::registry()
+        .with(queue.as_ref().map(|queue| trace_layer(queue.provider())))
+        .with(ids::IdsLayer::default())
+        .with(log_layer.with_filter(log.clone()))
+        .init();
+    Ok(Telemetry {
+        traces: queue,
+        journal,
+    })
+}
+
+impl Telemetry {
+    /// Sends what is still waiting, for at most two seconds each.
+    pub async fn flush(self) {
+        if let Some(traces) = self.traces
+            && tokio::time::timeout(FLUSH_TIMEOUT, traces.drain())
+                .await
+                .is_err()
+        {
+            tracing::warn!("traces not sent in time");
+        }
+        if let Some(journal) = self.journal {
+            journal.drain(FLUSH_TIMEOUT);
+        }
+    }
+}
+
+fn export_to(
+    export: &TraceExport,
+    service_name: &str,
+    on_outcome: impl Fn(Outcome) + Send + Sync + 'static,
+) -> Result<TraceQueue, TelemetryError> {
+    let resource = Resource::builder()
+        .with_service_name(service_name.to_owned())
+        .with_attribute(opentelemetry::KeyValue::new(
+            "service.version",
+            env!("CARGO_PKG_VERSION"),
+        ))
+        .with_attributes(
+            Some(REVISION)
+                .filter(|revision| !revision.is_empty())
+                .map(|revision| opentelemetry::KeyValue::new("vcs.ref.head.revision", revision)),
+        )
+        .build();
+    Ok(match export {
+        TraceExport::Jaeger { host, port } => {
+            let exporter = jaeger::JaegerExporter::new(host, *port);
+            TraceQueue::spawn(exporter, resource, on_outcome)
+        }
+        TraceExport::Otlp { endpoint } => {
+            let exporter = OtlpExporter::builder()
+                .with_tonic()
+                .with_endpoint(endpoint)
+                .build()
+                .map_err(|source| TelemetryError::Otlp {
+                    endpoint: endpoint.clone(),
+                    source,
+                })?;
+            TraceQueue::spawn(exporter, resource, on_outcome)
+        }
+    })
+}
+
+fn trace_layer<S>(provider: &SdkTracerProvider) -> impl Layer<S> + use<S>
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+{
+    tracing_opentelemetry::layer()
+        .with_tracer(provider.tracer(env!("CARGO_PKG_NAME")))
+        .with_location(false)
+        .with_threads(false)
+        .with_tracked_inactivity(false)
+        .with_target(false)
+        .with_level(false)
+        .with_error_events_to_status(false)
+        .with_filter(Targets::new().with_target(OWN_TARGET, LevelFilter::INFO))
+}
+
+type LogLayer<S> = Box<dyn Layer<S> + Send + Sync>;
+
+/// The journal where `$JOURNAL_STREAM` says that our stderr is its; stderr otherwise, and where the journal's socket is missing.
+fn log_layer<S>(filter: &Targets) -> Result<(LogLayer<S>, Option<Journal>), TelemetryError>
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+{
+    if !journal::is_our_stderr() {
+        return Ok((stderr::layer().boxed(), None));
+    }
+    match tracing_journald::layer() {
+        Ok(journald) => {
+            let (layer, journal) =
+                journal::start(journald, filter.clone()).map_err(TelemetryError::Journal)?;
+            Ok((layer.boxed(), Some(journal)))
+        }
+        Err(_) => Ok((stderr::layer().boxed(), None)),
+    }
+}

@@ -1,0 +1,176 @@
+//! The Jaeger agent protocol: compact Thrift over UDP (jaeger.thrift, agent.thrift of jaeger-idl).
+//!
+//! The crate opentelemetry-jaeger ended with OpenTelemetry 0.23; it lives in this file alone, behind a conversion of today's
+//! spans into those of its time. It does the Thrift; the socket is ours, because only its owner learns that nobody listens.
+
+#![allow(deprecated, reason = "all of opentelemetry-jaeger is")]
+
+use std::{
+    fmt, io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs},
+    sync::Arc,
+};
+
+use async_trait::async_trait;
+use futures_util::future::BoxFuture;
+use opentelemetry_0_23::trace::TraceError;
+use opentelemetry_jaeger::{Exporter, JaegerTraceRuntime};
+use opentelemetry_sdk::{
+    Resource,
+    error::{OTelSdkError, OTelSdkResult},
+    trace::{SpanData, SpanExporter},
+};
+use opentelemetry_sdk_0_23::{
+    export::trace::SpanExporter as _,
+    runtime::{Runtime, RuntimeChannel, TrySend, TrySendError},
+    trace::Config,
+};
+use tokio::{net::UdpSocket, sync::Mutex};
+
+mod convert;
+
+/// Sends finished traces to a Jaeger agent; connects when the first one is there, and again after a failure to.
+pub(super) struct JaegerExporter {
+    host: String,
+    port: u16,
+    resource: opentelemetry_sdk_0_23::Resource,
+    agent: Mutex<Option<Exporter>>,
+}
+
+impl JaegerExporter {
+    pub(super) fn new(host: &str, port: u16) -> Self {
+        Self {
+            host: host.to_owned(),
+            port,
+            resource: opentelemetry_sdk_0_23::Resource::empty(),
+            agent: Mutex::default(),
+        }
+    }
+
+    async fn connect(&self) -> Result<Exporter, TraceError> {
+        let pipeline = opentelemetry_jaeger::new_agent_pipeline()
+            .with_endpoint(format!("{}:{}", self.host, self.port))
+            .with_trace_config(Config::default().with_resource(self.resource.clone()))
+            .with_auto_split_batch(true);
+        let build = move || pipeline.build_async_agent_exporter(AgentSocket);
+        if is_address(&self.host) {
+            return build();
+        }
+        // The pipeline looks names up, and blocks meanwhile.
+        tokio::task::spawn_blocking(build)
+            .await
+            .unwrap_or_else(|error| Err(TraceError::Other(error.into())))
+    }
+
+    async fn send(&self, trace: Vec<SpanData>) -> Result<(), TraceError> {
+        let mut agent = self.agent.lock().await;
+        let exporter = match agent.as_mut() {
+            Some(exporter) => exporter,
+            None => agent.insert(self.connect().await?),
+        };
+        exporter.export(convert::spans(trace)).await
+    }
+}
+
+fn is_address(host: &str) -> bool {
+    host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok()
+}
+
+impl SpanExporter for JaegerExporter {
+    async fn export(&self, trace: Vec<SpanData>) -> OTelSdkResult {
+        self.send(trace)
+            .await
+            .map_err(|error| OTelSdkError::InternalFailure(error.to_string()))
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.resource = convert::resource(resource);
+    }
+}
+
+impl fmt::Debug for JaegerExporter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "JaegerExporter({}:{})", self.host, self.port)
+    }
+}
+
+/// What opentelemetry-jaeger asks of a runtime, of which it uses the socket only.
+#[derive(Clone, Debug)]
+struct AgentSocket;
+
+#[async_trait]
+impl JaegerTraceRuntime for AgentSocket {
+    type Socket = Arc<UdpSocket>;
+
+    fn create_socket<T: ToSocketAddrs>(&self, agent: T) -> thrift::Result<Self::Socket> {
+        let agents: Vec<SocketAddr> = agent.to_socket_addrs()?.collect();
+        let any = match agents.first() {
+            Some(SocketAddr::V6(_)) => IpAddr::from(Ipv6Addr::UNSPECIFIED),
+            _ => IpAddr::from(Ipv4Addr::UNSPECIFIED),
+        };
+        let socket = std::net::UdpSocket::bind((any, 0))?;
+        socket.connect(agents.as_slice())?;
+        socket.set_nonblocking(true)?;
+        Ok(Arc::new(UdpSocket::from_std(socket)?))
+    }
+
+    /// A refusal (ICMP) is reported with the next call on the socket, and that call sends nothing. So one that comes from an
+    /// earlier datagram is answered by sending again, and one for this datagram is looked for: on the loopback interface it
+    /// is there at once.
+    async fn write_to_socket(&self, socket: &Self::Socket, payload: Vec<u8>) -> thrift::Result<()> {
+        if let Err(error) = socket.send(&payload).await {
+            if error.kind() != io::ErrorKind::ConnectionRefused {
+                return Err(error.into());
+            }
+            socket.send(&payload).await?;
+        }
+        match socket.take_error()? {
+            Some(refused) => Err(refused.into()),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Runtime for AgentSocket {
+    type Interval = futures_util::stream::Pending<()>;
+    type Delay = std::future::Ready<()>;
+
+    fn interval(&self, _: std::time::Duration) -> Self::Interval {
+        futures_util::stream::pending()
+    }
+
+    fn spawn(&self, future: BoxFuture<'static, ()>) {
+        tokio::spawn(future);
+    }
+
+    fn delay(&self, _: std::time::Duration) -> Self::Delay {
+        std::future::ready(())
+    }
+}
+
+impl RuntimeChannel for AgentSocket {
+    type Receiver<T: fmt::Debug + Send> = futures_util::stream::Pending<T>;
+    type Sender<T: fmt::Debug + Send> = NoBatches<T>;
+
+    fn batch_message_channel<T: fmt::Debug + Send>(
+        &self,
+        _: usize,
+    ) -> (Self::Sender<T>, Self::Receiver<T>) {
+        (
+            NoBatches(std::marker::PhantomData),
+            futures_util::stream::pending(),
+        )
+    }
+}
+
+/// The batch processor, which is not used, would have a channel.
+#[derive(Debug)]
+struct NoBatches<T>(std::marker::PhantomData<fn(T)>);
+
+impl<T: fmt::Debug + Send> TrySend for NoBatches<T> {
+    type Message = T;
+
+    fn try_send(&self, _: T) -> Result<(), TrySendError> {
+        Err(TrySendError::ChannelClosed)
+    }
+}

@@ -1,0 +1,192 @@
+//! The journal: log lines as entries with fields, through tracing-journald.
+//!
+//! journald's socket blocks its writers when journald stands still, and this process serves scrapes from one thread; so the
+//! entries go through a bounded queue to a thread of their own. What does not fit is counted and told of later.
+
+use std::{
+    io, mem,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+        mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+    },
+    thread,
+    time::Duration,
+};
+
+use tracing::{
+    Dispatch, Event, Metadata, Subscriber, Value,
+    field::{Field, Visit},
+};
+use tracing_journald::{Priority, PriorityMappings};
+use tracing_subscriber::{
+    Layer,
+    filter::Targets,
+    layer::{Context, SubscriberExt},
+    registry::LookupSpan,
+};
+
+use super::ids::{self, Ids};
+
+/// Entries that wait while journald stands still.
+const QUEUE: usize = 1024;
+
+/// `SYSLOG_IDENTIFIER=`, for `journalctl -t`.
+const IDENTIFIER: &str = env!("CARGO_PKG_NAME");
+
+/// The journal's thread.
+#[derive(Debug)]
+pub(super) struct Journal {
+    queue: SyncSender<Message>,
+    ended: Receiver<()>,
+}
+
+/// Puts each event into the queue.
+#[derive(Debug)]
+pub(super) struct JournalLayer {
+    queue: SyncSender<Message>,
+    lost: Arc<AtomicU64>,
+}
+
+#[derive(Debug)]
+enum Message {
+    Entry(Entry),
+    End,
+}
+
+/// An event that can outlive the place it comes from.
+#[derive(Debug)]
+struct Entry {
+    metadata: &'static Metadata<'static>,
+    values: Vec<(Field, String)>,
+    ids: Option<Ids>,
+}
+
+/// Whether `$JOURNAL_STREAM` (systemd.exec(5)) names the file that our standard error is.
+pub(super) fn is_our_stderr() -> bool {
+    let Ok(stream) = std::env::var("JOURNAL_STREAM") else {
+        return false;
+    };
+    let Ok(stderr) = rustix::fs::fstat(io::stderr()) else {
+        return false;
+    };
+    stream == format!("{}:{}", stderr.st_dev, stderr.st_ino)
+}
+
+/// Starts the thread that writes what the layer is given.
+pub(super) fn start(
+    journald: tracing_journald::Layer,
+    filter: Targets,
+) -> io::Result<(JournalLayer, Journal)> {
+    let (queue, entries) = sync_channel(QUEUE);
+    let (end, ended) = sync_channel(1);
+    let lost = Arc::new(AtomicU64::new(0));
+    let layer = JournalLayer {
+        queue: queue.clone(),
+        lost: Arc::clone(&lost),
+    };
+    thread::Builder::new()
+        .name("journal".to_owned())
+        .spawn(move || {
+            let journald = journald
+                .with_field_prefix(None)
+                .with_syslog_identifier(IDENTIFIER.to_owned())
+                .with_priority_mappings(PriorityMappings {
+                    info: Priority::Informational,
+                    debug: Priority::Debug,
+                    ..PriorityMappings::new()
+                });
+            let dispatch =
+                Dispatch::new(tracing_subscriber::registry().with(journald).with(filter));
+            tracing::dispatcher::with_default(&dispatch, || write(&entries, &lost));
+            // Nobody waits when the program did not flush.
+            let _ = end.send(());
+        })?;
+    Ok((layer, Journal { queue, ended }))
+}
+
+impl Journal {
+    /// Waits until everything queued is written, for at most `timeout`.
+    pub(super) fn drain(self, timeout: Duration) {
+        let waited =
+            self.queue.try_send(Message::End).is_ok() && self.ended.recv_timeout(timeout).is_ok();
+        if !waited {
+            // The journal stands still: standard error leads there too, and there is nobody else to tell.
+        }
+    }
+}
+
+impl<S> Layer<S> for JournalLayer
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+{
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        let mut values = Values::default();
+        event.record(&mut values);
+        let entry = Entry {
+            metadata: event.metadata(),
+            values: values.0,
+            ids: ids::of(context.event_span(event)),
+        };
+        if let Err(TrySendError::Full(_)) = self.queue.try_send(Message::Entry(entry)) {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Every value as text, which is what the journal holds.
+#[derive(Debug, Default)]
+struct Values(Vec<(Field, String)>);
+
+impl Visit for Values {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.0.push((field.clone(), value.to_owned()));
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        self.0.push((field.clone(), format!("{value:?}")));
+    }
+}
+
+fn write(entries: &Receiver<Message>, lost: &AtomicU64) {
+    while let Ok(Message::Entry(entry)) = entries.recv() {
+        entry.write();
+        let lost = mem::take(&mut lost.swap(0, Ordering::Relaxed));
+        if lost > 0 {
+            tracing::warn!(lost, "log lines lost because the journal stood still");
+        }
+    }
+}
+
+impl Entry {
+    /// Dispatches the event once more, to tracing-journald and within a span of the fields that it adds.
+    fn write(&self) {
+        let _span = tracing::error_span!(
+            "entry",
+            TRACE_ID = self.ids.map(|ids| tracing::field::display(ids.trace)),
+            SPAN_ID = self.ids.map(|ids| tracing::field::display(ids.span)),
+            MESSAGE_ID = message_id(self.metadata.name()),
+        )
+        .entered();
+        let fields = self.metadata.fields();
+        let texts: Vec<Option<&dyn Value>> = fields
+            .iter()
+            .map(|field| {
+                let (_, text) = self.values.iter().find(|(given, _)| *given == field)?;
+                Some(text as &dyn Value)
+            })
+            .collect();
+        Event::dispatch(self.metadata, &fields.value_set_all(&texts));
+    }
+}
+
+/// The events that matter have a name, and an id in the journal's catalog.
+fn message_id(event: &str) -> Option<&'static str> {
+    match event {
+        "service ready" => Some("3f0f9d3e5c6b4c7fa3b0d5a1c1a52a01"),
+        "query answered" => Some("7c1b7f1f0f6d4b56a0f4b7e9a6f0de02"),
+        "query failed" => Some("b2a9c3d4e5f64718929a0b1c2d3e4f03"),
+        "service stopping" => Some("d4e8f0a1b2c34d5e8f6071829304a504"),
+        _ => None,
+    }
+}
