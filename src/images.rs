@@ -267,7 +267,7 @@ impl ImageStore {
             .await
             .map_err(|error| QueryError::Connect {
                 address: self.address.to_string(),
-                cause: innermost(&error),
+                cause: wire::innermost(&error),
             });
         if let Err(error) = &outcome {
             mark_failed(&span, error);
@@ -349,14 +349,6 @@ fn propagated(span: &Span) -> HeaderMap {
             ))
         })
         .collect()
-}
-
-fn innermost(error: &tonic::transport::Error) -> String {
-    let mut innermost: &dyn std::error::Error = error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
-    }
-    innermost.to_string()
 }
 
 fn code_name(code: Code) -> &'static str {

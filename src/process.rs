@@ -57,7 +57,7 @@ impl ProcessCollector {
             )?,
             virtual_memory_max: Gauge::new(
                 "process_virtual_memory_max_bytes",
-                "Maximum amount of virtual memory available in bytes (soft limit), or +Inf where there is none.",
+                "Maximum amount of virtual memory available in bytes (soft limit); 2^64 where there is no limit.",
             )?,
             resident_memory: Gauge::new(
                 "process_resident_memory_bytes",
@@ -124,10 +124,9 @@ fn cpu_time() -> Duration {
     Duration::try_from(time).unwrap_or_default()
 }
 
+/// Without a limit the kernel's RLIM_INFINITY, 2⁶⁴ - 1, as the other client libraries have it.
 fn soft_limit(resource: Resource) -> f64 {
-    getrlimit(resource)
-        .current
-        .map_or(f64::INFINITY, |limit| limit as f64)
+    getrlimit(resource).current.unwrap_or(u64::MAX) as f64
 }
 
 /// Virtual and resident size: the first two numbers of `/proc/self/statm`, in pages.

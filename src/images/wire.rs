@@ -6,7 +6,7 @@
 //! (<https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>) and the protobuf encoding
 //! (<https://protobuf.dev/programming-guides/encoding/>).
 
-use std::{future::poll_fn, time::Duration};
+use std::{error::Error, future::poll_fn, time::Duration};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Request, Response, header};
@@ -162,24 +162,21 @@ fn lost(error: tonic::transport::Error) -> Status {
 fn lost_status(status: Status) -> Status {
     match status.code() {
         Code::Unknown => {
-            Status::unavailable(format!("the connection was lost: {}", chain(&status)))
+            Status::unavailable(format!("the connection was lost: {}", innermost(&status)))
         }
         _ => status,
     }
 }
 
-/// The innermost cause says what happened; the layers above it say `transport error`.
-fn chain(status: &Status) -> String {
-    let mut innermost: &dyn std::error::Error = status;
+/// The innermost cause, which says what happened; the layers above it say `transport error`.
+pub(super) fn innermost(error: &(dyn Error + 'static)) -> String {
+    let mut innermost = error;
     while let Some(source) = innermost.source() {
         innermost = source;
     }
-    match status.message() {
-        "" => innermost.to_string(),
-        message if innermost.source().is_none() && std::ptr::addr_eq(innermost, status) => {
-            message.to_owned()
-        }
-        _ => innermost.to_string(),
+    match innermost.downcast_ref::<Status>() {
+        Some(status) => status.message().to_owned(),
+        None => innermost.to_string(),
     }
 }
 

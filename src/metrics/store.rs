@@ -50,14 +50,14 @@ impl StoreMetrics {
     /// The store answered within `duration`.
     pub fn answered(&self, contents: &Contents, duration: Duration) {
         let families = &self.families;
-        self.ended(duration);
+        let now = self.ended(duration);
         self.set(&families.up, 1);
         self.set(&families.images, signed(contents.images));
         self.set(&families.size_bytes, signed(contents.size_bytes));
         self.set(&families.response_bytes, signed(contents.response_bytes));
         self.set_or_remove(&families.oldest, contents.oldest_seconds);
         self.set_or_remove(&families.newest, contents.newest_seconds);
-        self.stamp(&families.last_success);
+        self.stamp(&families.last_success, now);
     }
 
     /// The store did not answer, or not rightly; `code` is one of those given to [`StoreMetrics::expect_codes`].
@@ -96,14 +96,20 @@ impl StoreMetrics {
         self
     }
 
-    fn ended(&self, duration: Duration) {
+    /// Says when that was, in seconds since the epoch.
+    fn ended(&self, duration: Duration) -> f64 {
         let name = &[self.name.as_str()];
         self.families.queries.with_label_values(name).inc();
         self.families
             .duration
             .with_label_values(name)
             .observe(duration.as_secs_f64());
-        self.stamp(&self.families.last_query);
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_secs_f64();
+        self.stamp(&self.families.last_query, now);
+        now
     }
 
     fn set(&self, family: &IntGaugeVec, value: i64) {
@@ -118,13 +124,8 @@ impl StoreMetrics {
         }
     }
 
-    fn stamp(&self, family: &GaugeVec) {
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        family
-            .with_label_values(&[self.name.as_str()])
-            .set(now.as_secs_f64());
+    fn stamp(&self, family: &GaugeVec, now: f64) {
+        family.with_label_values(&[self.name.as_str()]).set(now);
     }
 
     fn identity<'a>(&'a self, runtime: &'a Runtime) -> [&'a str; 4] {
