@@ -7,7 +7,6 @@ use std::{ffi::OsString, fmt, net::SocketAddr, time::Duration};
 
 use clap::{
     Command, CommandFactory, FromArgMatches, Parser,
-    builder::BoolishValueParser,
     error::{ContextKind, ContextValue, ErrorKind},
 };
 use thiserror::Error;
@@ -82,7 +81,7 @@ pub struct Options {
         long,
         env = "EXP_RKT_GRPC_QUERY_AT_START",
         action = clap::ArgAction::SetTrue,
-        value_parser = BoolishValueParser::new()
+        value_parser = parse_switch
     )]
     pub query_at_start: bool,
 
@@ -200,7 +199,8 @@ fn refusal(command: &Command, error: &clap::Error) -> ConfigError {
                 variable: format!("{flag} ({})", variable.display()),
                 value: context(error, ContextKind::InvalidValue),
                 expected: std::error::Error::source(error)
-                    .map_or_else(|| "expected true or false".to_owned(), ToString::to_string),
+                    .map(ToString::to_string)
+                    .unwrap_or_default(),
             }
         }
         _ => ConfigError::Usage(
@@ -240,6 +240,14 @@ fn parse_deadline(text: &str) -> Result<Duration, String> {
         Ok(deadline)
     } else {
         Err(EXPECTED.to_owned())
+    }
+}
+
+fn parse_switch(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "yes" | "on" | "1" => Ok(true),
+        "false" | "no" | "off" | "0" => Ok(false),
+        _ => Err("expected true or false".to_owned()),
     }
 }
 
