@@ -22,7 +22,7 @@
 //! | [`signals`] | 0 | signals in | – |
 //!
 //! Imports go down a level, never up or in circles. A module's own children (`images/rkt.rs`, `telemetry/jaeger.rs`, …) are its
-//! own affair and import nothing above themselves. `tests/service/rooms.rs` holds the sources to this table.
+//! own affair and import nothing above themselves. `tests/rooms.rs` holds the sources to this table.
 
 pub mod activation;
 pub mod config;

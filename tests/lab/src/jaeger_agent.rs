@@ -1,0 +1,171 @@
+//! A stand-in for the Jaeger agent: receives `emitBatch` datagrams on a UDP socket and decodes them.
+//!
+//! The decoder is written from the Thrift specification and shares no code with any exporter, so
+//! that what it understands is what a Jaeger agent would.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::time::{Duration, Instant};
+
+use rustix::net::sockopt;
+
+mod batch;
+mod emit_batch;
+mod render;
+#[cfg(test)]
+mod tests;
+mod thrift;
+mod trace;
+
+pub use batch::{Batch, Log, Process, Reference, Relation, Span, Value};
+pub use thrift::DecodeError;
+pub use trace::Trace;
+
+/// The largest datagram there is, in bytes.
+const MAX_DATAGRAM: usize = 65_535;
+/// How many bytes of datagrams may wait to be read, if `net.core.rmem_max` allows it. A batch that
+/// is split comes at once, and what doesn't fit is lost.
+const RECEIVE_BUFFER: usize = 4 << 20;
+/// The kernel takes no shorter wait; 0 would be one without an end.
+const SHORTEST_WAIT: Duration = Duration::from_micros(1);
+
+/// A UDP socket that takes what a Jaeger client sends, until it is dropped. For one reader.
+#[derive(Debug)]
+pub struct JaegerAgent {
+    socket: UdpSocket,
+    address: SocketAddr,
+}
+
+impl JaegerAgent {
+    /// An agent on a free port of 127.0.0.1.
+    pub fn bind() -> Self {
+        let free_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        Self::bind_at(free_port).expect("the loopback interface has a free UDP port")
+    }
+
+    /// An agent on this address.
+    ///
+    /// # Errors
+    ///
+    /// When the address is taken, or not this host's.
+    pub fn bind_at(address: SocketAddr) -> io::Result<Self> {
+        let socket = UdpSocket::bind(address)?;
+        sockopt::set_socket_recv_buffer_size(&socket, RECEIVE_BUFFER)?;
+        let address = socket.local_addr()?;
+        Ok(Self { socket, address })
+    }
+
+    /// Where the agent listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The port of [`address`](Self::address).
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// The next datagram as it came, or nothing when none comes in time.
+    pub fn next_datagram(&self, within: Duration) -> Option<Vec<u8>> {
+        let mut datagram = vec![0; MAX_DATAGRAM];
+        let length = self.wait(within, || self.socket.recv(&mut datagram))?;
+        datagram.truncate(length);
+        Some(datagram)
+    }
+
+    /// The next datagram, decoded, or nothing when none comes in time.
+    pub fn next_batch(&self, within: Duration) -> Option<Result<Batch, DecodeError>> {
+        self.next_datagram(within)
+            .map(|datagram| Batch::decode(&datagram))
+    }
+
+    /// The next datagram, which must be a batch with the spans of one trace.
+    ///
+    /// # Panics
+    ///
+    /// When none comes in time, and when it is anything else.
+    pub fn next_trace(&self, within: Duration) -> Trace {
+        let batch = self.expect_batch(within);
+        Trace::from_batch(batch).expect("a batch that holds the spans of exactly one trace")
+    }
+
+    /// The spans of the next trace, from as many datagrams as it takes to have `spans` of them.
+    /// Spans of other traces that come meanwhile are passed over.
+    ///
+    /// # Panics
+    ///
+    /// When too few come in time, and when a datagram is not a batch.
+    pub fn next_trace_of(&self, spans: usize, within: Duration) -> Trace {
+        let deadline = Instant::now() + within;
+        let mut trace: Option<Trace> = None;
+        loop {
+            let have = trace.as_ref().map_or(0, |trace| trace.spans.len());
+            match trace {
+                Some(trace) if have >= spans => return trace,
+                _ => {}
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            let Some(batch) = self.next_batch(left) else {
+                panic!("{have} of {spans} spans reached the Jaeger agent within {within:?}");
+            };
+            add(
+                &mut trace,
+                batch.expect("a datagram that is a Jaeger batch"),
+            );
+        }
+    }
+
+    /// Whether nothing is waiting and nothing comes for this long. What comes can still be read.
+    pub fn is_silent_for(&self, time: Duration) -> bool {
+        self.wait(time, || self.socket.peek(&mut [0])).is_none()
+    }
+
+    /// What `receive` makes of the next datagram, or nothing when none comes in time.
+    fn wait(
+        &self,
+        within: Duration,
+        mut receive: impl FnMut() -> io::Result<usize>,
+    ) -> Option<usize> {
+        let deadline = Instant::now() + within;
+        loop {
+            let left = deadline
+                .saturating_duration_since(Instant::now())
+                .max(SHORTEST_WAIT);
+            self.socket
+                .set_read_timeout(Some(left))
+                .expect("the wait is not zero");
+            match receive() {
+                Ok(length) => return Some(length),
+                Err(why) if why.kind() == io::ErrorKind::Interrupted => {}
+                Err(why) if why.kind() == io::ErrorKind::WouldBlock => return None,
+                Err(why) => panic!("the Jaeger agent's socket is broken: {why}"),
+            }
+        }
+    }
+
+    fn expect_batch(&self, within: Duration) -> Batch {
+        match self.next_batch(within) {
+            Some(Ok(batch)) => batch,
+            Some(Err(why)) => panic!("the datagram is no Jaeger batch: {why}"),
+            None => panic!("no datagram reached the Jaeger agent within {within:?}"),
+        }
+    }
+}
+
+/// The first span of the first batch decides which trace is collected.
+fn add(trace: &mut Option<Trace>, batch: Batch) {
+    let Some(first) = batch.spans.first() else {
+        return;
+    };
+    let id = trace.as_ref().map_or(first.trace_id, Trace::id);
+    let spans = batch.spans.into_iter().filter(|span| span.trace_id == id);
+    match trace {
+        Some(trace) => trace.spans.extend(spans),
+        None => {
+            *trace = Some(Trace {
+                process: batch.process,
+                spans: spans.collect(),
+            })
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! An OTLP/gRPC collector for traces, over the official `trace_service.proto`.
+//!
+//! It keeps what it is sent, with the metadata of each call, and can refuse to answer.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
+    TraceService, TraceServiceServer,
+};
+use opentelemetry_proto::tonic::collector::trace::v1::{
+    ExportTraceServiceRequest, ExportTraceServiceResponse,
+};
+use opentelemetry_proto::tonic::common::v1::KeyValue;
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::trace::v1::Span;
+use tokio::runtime;
+use tokio::sync::oneshot;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::metadata::MetadataMap;
+use tonic::transport::Server;
+use tonic::{Code, Request, Response, Status};
+
+#[cfg(test)]
+mod tests;
+
+/// A collector on a port of 127.0.0.1, until it is dropped.
+#[derive(Debug)]
+pub struct OtlpCollector {
+    address: SocketAddr,
+    behaviour: Arc<Mutex<Behaviour>>,
+    calls: Mutex<Receiver<Call>>,
+    stop: Option<oneshot::Sender<()>>,
+    server: Option<JoinHandle<()>>,
+}
+
+/// How the collector treats the calls that come from now on. It keeps them all the same.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Behaviour {
+    /// Takes the spans and says so.
+    #[default]
+    Answer,
+    /// Never answers.
+    Hang,
+    /// Answers with this status.
+    Fail {
+        /// The gRPC code.
+        code: Code,
+        /// Its message.
+        message: String,
+    },
+}
+
+/// One export call.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// The gRPC metadata, which are the HTTP headers.
+    pub metadata: MetadataMap,
+    /// The spans.
+    pub request: ExportTraceServiceRequest,
+}
+
+/// A span together with what its request says about it elsewhere.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FlatSpan {
+    /// The resource's attributes.
+    pub resource: BTreeMap<String, Value>,
+    /// The name of the instrumentation scope.
+    pub scope: String,
+    /// The span's attributes.
+    pub attributes: BTreeMap<String, Value>,
+    /// The span as it was sent.
+    pub span: Span,
+}
+
+impl OtlpCollector {
+    /// A collector on a free port, that answers.
+    pub fn bind() -> Self {
+        let listener =
+            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has a free TCP port");
+        listener
+            .set_nonblocking(true)
+            .expect("a socket can be made non-blocking");
+        let address = listener
+            .local_addr()
+            .expect("a bound socket has an address");
+        let behaviour = Arc::<Mutex<Behaviour>>::default();
+        let (sender, calls) = mpsc::channel();
+        let (stop, stopped) = oneshot::channel();
+        let service = Service {
+            behaviour: Arc::clone(&behaviour),
+            calls: sender,
+        };
+        let server = thread::Builder::new()
+            .name("otlp-collector".to_owned())
+            .spawn(move || serve(listener, service, stopped))
+            .expect("a test can have one more thread");
+        let (stop, server) = (Some(stop), Some(server));
+        Self {
+            address,
+            behaviour,
+            calls: Mutex::new(calls),
+            stop,
+            server,
+        }
+    }
+
+    /// Where the collector listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What goes into `OTEL_EXPORTER_OTLP_ENDPOINT`: `http://127.0.0.1:PORT`.
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Treats calls so from now on.
+    pub fn behave(&self, behaviour: Behaviour) {
+        *self
+            .behaviour
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = behaviour;
+    }
+
+    /// The next export call with its metadata, or nothing when none comes in time.
+    pub fn next_call(&self, within: Duration) -> Option<Call> {
+        let calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        calls.recv_timeout(within).ok()
+    }
+
+    /// The next export call's request, or nothing when none comes in time.
+    pub fn next_request(&self, within: Duration) -> Option<ExportTraceServiceRequest> {
+        self.next_call(within).map(|call| call.request)
+    }
+}
+
+impl Drop for OtlpCollector {
+    /// Stops at once: calls that hang and connections that are open end with the runtime.
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(server) = self.server.take() {
+            // Its panic has been printed already, and this may be an unwinding test.
+            drop(server.join());
+        }
+    }
+}
+
+impl FlatSpan {
+    /// All spans of a request, in its order.
+    pub fn all(request: &ExportTraceServiceRequest) -> Vec<Self> {
+        let mut flat = Vec::new();
+        for resource_spans in &request.resource_spans {
+            let resource = resource_spans
+                .resource
+                .as_ref()
+                .map(|resource| &resource.attributes[..]);
+            let resource = attributes(resource.unwrap_or_default());
+            for scope_spans in &resource_spans.scope_spans {
+                let scope = scope_spans.scope.as_ref().map(|scope| scope.name.clone());
+                flat.extend(scope_spans.spans.iter().map(|span| Self {
+                    resource: resource.clone(),
+                    scope: scope.clone().unwrap_or_default(),
+                    attributes: attributes(&span.attributes),
+                    span: span.clone(),
+                }));
+            }
+        }
+        flat
+    }
+
+    /// The attribute as text if it is a scalar: `OK`, `3`, `true`.
+    pub fn text(&self, attribute: &str) -> Option<String> {
+        text(self.attributes.get(attribute)?)
+    }
+
+    /// The resource's attribute as text if it is a scalar.
+    pub fn resource_text(&self, attribute: &str) -> Option<String> {
+        text(self.resource.get(attribute)?)
+    }
+
+    /// The trace id, 0 unless it has 16 bytes.
+    pub fn trace_id(&self) -> u128 {
+        self.span.trace_id[..]
+            .try_into()
+            .map_or(0, u128::from_be_bytes)
+    }
+
+    /// The span id, 0 unless it has 8 bytes.
+    pub fn span_id(&self) -> u64 {
+        id(&self.span.span_id)
+    }
+
+    /// The parent's span id, 0 for a root.
+    pub fn parent_span_id(&self) -> u64 {
+        id(&self.span.parent_span_id)
+    }
+}
+
+fn id(bytes: &[u8]) -> u64 {
+    bytes.try_into().map_or(0, u64::from_be_bytes)
+}
+
+fn attributes(pairs: &[KeyValue]) -> BTreeMap<String, Value> {
+    let value = |pair: &KeyValue| pair.value.clone().and_then(|value| value.value);
+    pairs
+        .iter()
+        .filter_map(|pair| Some((pair.key.clone(), value(pair)?)))
+        .collect()
+}
+
+fn text(value: &Value) -> Option<String> {
+    match value {
+        Value::StringValue(text) => Some(text.clone()),
+        Value::BoolValue(truth) => Some(truth.to_string()),
+        Value::IntValue(number) => Some(number.to_string()),
+        Value::DoubleValue(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+struct Service {
+    behaviour: Arc<Mutex<Behaviour>>,
+    calls: Sender<Call>,
+}
+
+#[tonic::async_trait]
+impl TraceService for Service {
+    async fn export(
+        &self,
+        request: Request<ExportTraceServiceRequest>,
+    ) -> Result<Response<ExportTraceServiceResponse>, Status> {
+        let (metadata, _, request) = request.into_parts();
+        let behaviour = self
+            .behaviour
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        // Nobody listens any more when the collector is being dropped.
+        drop(self.calls.send(Call { metadata, request }));
+        match behaviour {
+            Behaviour::Answer => Ok(Response::new(ExportTraceServiceResponse::default())),
+            Behaviour::Hang => std::future::pending().await,
+            Behaviour::Fail { code, message } => Err(Status::new(code, message)),
+        }
+    }
+}
+
+/// Serves until `stopped` resolves, which it does when its sender is dropped.
+fn serve(listener: TcpListener, service: Service, stopped: oneshot::Receiver<()>) {
+    let runtime = runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.expect("a runtime needs no more than a test may have");
+    runtime.block_on(async {
+        let listener = tokio::net::TcpListener::from_std(listener);
+        let incoming = TcpListenerStream::new(listener.expect("a non-blocking listener"));
+        let server = Server::builder().add_service(TraceServiceServer::new(service));
+        tokio::select! {
+            served = server.serve_with_incoming(incoming) => served.expect("the server runs"),
+            _ = stopped => {}
+        }
+    });
+}
