@@ -3,7 +3,7 @@
 use std::{error::Error, path::Path, process::Command};
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let files = protox::compile(["rkt.proto"], ["proto"])?;
+    let files = protox::compile(["cri.proto", "rkt.proto"], ["proto"])?;
     tonic_prost_build::configure()
         .build_server(false)
         .compile_fds(files)?;

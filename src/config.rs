@@ -6,8 +6,9 @@
 use std::{ffi::OsString, fmt, net::SocketAddr, time::Duration};
 
 use clap::{
-    Command, CommandFactory, FromArgMatches, Parser,
+    CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum,
     error::{ContextKind, ContextValue, ErrorKind},
+    parser::ValueSource,
 };
 use thiserror::Error;
 use tracing_subscriber::filter::Targets;
@@ -44,15 +45,17 @@ pub struct Config {
 pub struct Options {
     /// An image store to ask: [NAME=]KIND+URL; repeatable, or separated by commas
     ///
-    /// KIND is `rkt`; URL is http://HOST[:PORT] (port 15441 when left out) or unix:///PATH. NAME, the value of the metrics'
-    /// label `store`, is KIND when left out, and must be unique. Letters, digits, `.`, `_` and `-` are allowed in it.
+    /// KIND is `rkt` (rkt's api-service) or `cri` (containerd, CRI-O and other Kubernetes runtimes). URL is unix:///PATH or
+    /// http://HOST:PORT; rkt's port is 15441 when left out. NAME, the value of the metrics' label `store`, is KIND when left
+    /// out, and must be unique. Letters, digits, `.`, `_` and `-` are allowed in it.
     #[arg(
         long = "store",
         env = "EXP_RKT_GRPC_STORE",
         value_name = "[NAME=]KIND+URL",
         value_delimiter = ',',
         default_value = "rkt+http://127.0.0.1:15441",
-        value_parser = store::parse
+        value_parser = store::parse,
+        global = true
     )]
     pub stores: Vec<StoreConfig>,
 
@@ -62,7 +65,8 @@ pub struct Options {
         env = "EXP_RKT_GRPC_DEADLINE",
         value_name = "DURATION",
         default_value = "60s",
-        value_parser = parse_deadline
+        value_parser = parse_deadline,
+        global = true
     )]
     pub deadline: Duration,
 
@@ -93,9 +97,36 @@ pub struct Options {
         env = "EXP_RKT_GRPC_LOG",
         value_name = "FILTER",
         default_value = "info",
-        value_parser = log_filter::parse
+        value_parser = log_filter::parse,
+        global = true
     )]
     pub log: Targets,
+
+    /// What to do instead of serving.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What can be done instead of serving.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Query the image stores once and print what they answer
+    ///
+    /// Exits with 0 when every store answered, with 1 otherwise. Nothing is logged unless --log-level is given.
+    Query {
+        /// A table for people, or JSON for programs
+        #[arg(long, value_name = "FORMAT", default_value = "table")]
+        output: Output,
+    },
+}
+
+/// The forms of a query's answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// A line per store.
+    Table,
+    /// One object.
+    Json,
 }
 
 /// The part of `--help` that clap cannot know.
@@ -157,8 +188,12 @@ impl Config {
             .clone()
             .try_get_matches_from(arguments)
             .map_err(|error| refusal(&command, &error))?;
-        let options = Options::from_arg_matches_mut(&mut matches)
+        let quiet = !matches.value_source("log").is_some_and(given);
+        let mut options = Options::from_arg_matches_mut(&mut matches)
             .map_err(|error| refusal(&command, &error))?;
+        if quiet && options.command.is_some() {
+            options.log = Targets::new();
+        }
         require_unique_names(&options.stores)?;
         Ok(Self {
             options,
@@ -167,11 +202,15 @@ impl Config {
     }
 }
 
+fn given(source: ValueSource) -> bool {
+    source != ValueSource::DefaultValue
+}
+
 /// `NAME=` in an environment file means "not set" to those who write it.
 fn ignore_empty_variables(
-    command: Command,
+    command: clap::Command,
     environment: impl Fn(&str) -> Option<OsString>,
-) -> Command {
+) -> clap::Command {
     command.mut_args(|arg| {
         let variable = arg.get_env().and_then(|name| name.to_str());
         match variable.and_then(&environment) {
@@ -182,7 +221,7 @@ fn ignore_empty_variables(
 }
 
 /// clap names the flag; an operator may have set the variable.
-fn refusal(command: &Command, error: &clap::Error) -> ConfigError {
+fn refusal(command: &clap::Command, error: &clap::Error) -> ConfigError {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
             ConfigError::Asked(error.render().to_string())

@@ -20,9 +20,9 @@ const DRAIN_GRACE: Duration = Duration::from_secs(5);
 
 /// The loop and what it is made of.
 #[derive(Debug)]
-pub struct Daemon<S> {
+pub struct Daemon {
     /// Runs the events.
-    pub observer: Observer<S>,
+    pub observer: Observer,
     /// Query as soon as the loop runs.
     pub query_at_start: bool,
     /// How often the watchdog wants to hear from the loop.
@@ -40,7 +40,7 @@ pub enum End {
     Aborted,
 }
 
-impl<S: Fn(&str)> Daemon<S> {
+impl Daemon {
     /// Runs until a signal says stop; then the running query has its grace, and `wind_down` is awaited.
     pub async fn run(self, signals: Signals, wind_down: impl Future<Output = ()>) -> End {
         let Signals {
@@ -83,9 +83,7 @@ impl<S: Fn(&str)> Daemon<S> {
     async fn events(mut self, mut triggers: Triggers, abandoned: CancellationToken) {
         let stopping = self.stopping.clone();
         if self.query_at_start {
-            self.observer
-                .observe(Trigger::Startup, abandoned.clone())
-                .await;
+            self.event(Trigger::Startup, &abandoned).await;
         }
         loop {
             tokio::select! {
@@ -93,10 +91,13 @@ impl<S: Fn(&str)> Daemon<S> {
                 () = stopping.cancelled() => return,
                 () = triggers.next() => {}
             }
-            self.observer
-                .observe(Trigger::Signal, abandoned.clone())
-                .await;
+            self.event(Trigger::Signal, &abandoned).await;
         }
+    }
+
+    async fn event(&mut self, trigger: Trigger, abandoned: &CancellationToken) {
+        let event = self.observer.observe(trigger, abandoned.clone()).await;
+        notify::status(&event.summary());
     }
 }
 

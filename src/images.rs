@@ -2,14 +2,12 @@
 //!
 //! Every query connects afresh: it costs less than a millisecond, and an idle connection would have to be kept alive.
 
-use std::{collections::HashMap, future::Future, time::Duration};
+use std::{collections::HashMap, time::Duration};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use opentelemetry::propagation::TextMapPropagator;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
-use thiserror::Error;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 use tonic::{
     Code, Status,
     transport::{Channel, Endpoint},
@@ -19,143 +17,61 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use crate::config::{StoreAddress, StoreConfig, StoreKind};
 
+pub mod contents;
 pub mod wire;
 
+mod cri;
+mod error;
+mod limit;
 mod rkt;
 
-/// What a query may spend on telling who the runtime is, once the images are counted.
-const IDENTITY_TIMEOUT: Duration = Duration::from_secs(2);
+pub use contents::Contents;
+pub use cri::Filesystem;
+pub use error::{QueryError, error_codes};
+pub use limit::Limit;
 
-/// Longest text of a store's error that is kept, in bytes.
-const MAX_MESSAGE: usize = 1024;
+use wire::Context;
+
+/// What a query may spend on the side calls, once the images are counted.
+const SIDE_CALLS_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// One configured image store.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct ImageStore {
     name: String,
     kind: StoreKind,
     address: StoreAddress,
     endpoint: Endpoint,
+    /// Who answered last.
+    runtime: Option<Runtime>,
+    /// Whether that runtime streams its list; to be found out when it is not the same any more.
+    streams: bool,
 }
 
-/// What a store holds.
+/// What a store answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
-    /// Number of images.
-    pub images: u64,
-    /// Sum of their sizes in bytes.
-    pub size_bytes: u64,
-    /// Import of the oldest image, in seconds since the epoch; `None` without images.
-    pub oldest_seconds: Option<i64>,
-    /// Import of the newest image, in seconds since the epoch; `None` without images.
-    pub newest_seconds: Option<i64>,
-    /// Length of the list on the wire in bytes.
+    /// Its images, added up.
+    pub contents: Contents,
+    /// Length of the list on the wire in bytes, gRPC's framing included.
     pub response_bytes: u64,
     /// From connecting to the last byte of the list.
     pub duration: Duration,
     /// Who answered; `None` when the store would not say.
     pub runtime: Option<Runtime>,
+    /// The file systems that hold its images; `None` when the store would not say.
+    pub filesystems: Option<Vec<Filesystem>>,
 }
 
 /// Who answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Runtime {
-    /// For example `rkt`.
-    pub name: &'static str,
+    /// For example `rkt` or `containerd`.
+    pub name: String,
     /// Empty where the runtime tells none.
     pub version: String,
     /// Version of the API it serves.
     pub api_version: String,
-}
-
-/// When a query is given up.
-#[derive(Clone, Debug)]
-pub struct Limit {
-    /// The end of the whole query, from connecting to the last byte.
-    pub deadline: Instant,
-    /// Cancelled when the query is abandoned because the service stops.
-    pub abandoned: CancellationToken,
-}
-
-/// Why a query has no answer.
-#[derive(Debug, Error)]
-pub enum QueryError {
-    /// No connection, with the innermost cause: the layers above it say less.
-    #[error("cannot connect to {address}: {cause}")]
-    Connect {
-        /// Where the store was expected.
-        address: String,
-        /// What connect(2) said.
-        cause: String,
-    },
-    /// The whole answer was not there in time.
-    #[error("no complete answer within {0:?}")]
-    Deadline(Duration),
-    /// The service stops.
-    #[error("given up because the service is stopping")]
-    Abandoned,
-    /// The call ended with an error: the store's own, or one that describes a broken answer.
-    #[error("{code}: {message}", code = code_name(*code))]
-    Call {
-        /// The gRPC status code.
-        code: Code,
-        /// In the store's words, cut to 1 KiB.
-        message: String,
-    },
-}
-
-/// The names of all gRPC status codes but OK, as <https://grpc.github.io/grpc/core/md_doc_statuscodes.html> spells them.
-pub fn error_codes() -> impl Iterator<Item = &'static str> {
-    (1..=16).map(|code| code_name(Code::from_i32(code)))
-}
-
-impl QueryError {
-    /// The kind of failure: the name of a gRPC status code.
-    #[must_use]
-    pub fn code(&self) -> &'static str {
-        code_name(match self {
-            Self::Connect { .. } => Code::Unavailable,
-            Self::Deadline(_) => Code::DeadlineExceeded,
-            Self::Abandoned => Code::Cancelled,
-            Self::Call { code, .. } => *code,
-        })
-    }
-}
-
-impl From<Status> for QueryError {
-    fn from(status: Status) -> Self {
-        let message = status.message();
-        Self::Call {
-            code: status.code(),
-            message: message[..message.floor_char_boundary(MAX_MESSAGE)].to_owned(),
-        }
-    }
-}
-
-impl Limit {
-    /// Awaits `work` until the deadline or until the query is abandoned.
-    async fn hold<T>(
-        &self,
-        work: impl Future<Output = Result<T, QueryError>>,
-    ) -> Result<T, QueryError> {
-        let granted = self.remaining();
-        tokio::select! {
-            outcome = work => outcome,
-            () = tokio::time::sleep_until(self.deadline) => Err(QueryError::Deadline(granted)),
-            () = self.abandoned.cancelled() => Err(QueryError::Abandoned),
-        }
-    }
-
-    fn remaining(&self) -> Duration {
-        self.deadline.saturating_duration_since(Instant::now())
-    }
-
-    fn at_most(&self, timeout: Duration) -> Self {
-        Self {
-            deadline: self.deadline.min(Instant::now() + timeout),
-            abandoned: self.abandoned.clone(),
-        }
-    }
 }
 
 impl ImageStore {
@@ -178,6 +94,8 @@ impl ImageStore {
             kind: config.kind,
             address: config.address.clone(),
             endpoint: endpoint.user_agent(concat!("exp-rkt-grpc/", env!("CARGO_PKG_VERSION")))?,
+            runtime: None,
+            streams: true,
         })
     }
 
@@ -187,67 +105,127 @@ impl ImageStore {
         &self.name
     }
 
-    /// Connects, lists the images, and asks who the runtime is.
+    /// Connects, lists the images, then asks who the runtime is and what its file systems hold.
     ///
-    /// A runtime that does not say who it is still has its images counted.
+    /// A runtime that lacks one of the side calls still has its images counted.
     ///
     /// # Errors
     ///
-    /// When there is no connection, no complete answer within `limit`, or an error in its place.
-    pub async fn query(&self, limit: &Limit) -> Result<Answer, QueryError> {
-        let (mut channel, mut answer) = self.list(limit).await?;
-        match self
-            .identify(&mut channel, &limit.at_most(IDENTITY_TIMEOUT))
-            .await
-        {
-            Ok(runtime) => answer.runtime = Some(runtime),
-            Err(error) => tracing::debug!(
-                "imagestore.store" = self.name,
-                %error,
-                "runtime not identified"
-            ),
-        }
-        Ok(answer)
-    }
-
-    async fn list(&self, limit: &Limit) -> Result<(Channel, Answer), QueryError> {
-        let span = self.client_span(match self.kind {
-            StoreKind::Rkt => rkt::LIST_IMAGES,
-        });
+    /// When there is no connection, no complete list within `limit`, or an error in its place.
+    pub async fn query(&mut self, limit: &Limit) -> Result<Answer, QueryError> {
         let began = Instant::now();
-        let work = async {
-            let mut channel = self.connect().await?;
-            let listed = match self.kind {
-                StoreKind::Rkt => {
-                    rkt::list_images(&mut channel, propagated(&span), limit.remaining()).await?
-                }
-            };
-            let mut answer = Answer::from(listed);
-            answer.duration = began.elapsed();
-            Ok((channel, answer))
-        };
-        let outcome = limit.hold(work).instrument(span.clone()).await;
-        record(&span, outcome.as_ref().err());
-        if let Ok((_, answer)) = &outcome {
-            span.record("imagestore.images", answer.images.cast_signed());
+        let mut connection = None;
+        let (contents, response_bytes) = self.list(limit, &mut connection).await?;
+        let duration = began.elapsed();
+
+        let limit = limit.at_most(SIDE_CALLS_TIMEOUT);
+        let mut another = connection.clone();
+        let (runtime, filesystems) = tokio::join!(
+            self.identify(&limit, &mut connection),
+            self.filesystems(&limit, &mut another)
+        );
+        let runtime = self.told(runtime);
+        if let Some(runtime) = &runtime {
+            self.remember(runtime);
         }
-        outcome
+        Ok(Answer {
+            contents,
+            response_bytes,
+            duration,
+            runtime,
+            filesystems: self.told(filesystems).flatten(),
+        })
     }
 
-    async fn identify(&self, channel: &mut Channel, limit: &Limit) -> Result<Runtime, QueryError> {
-        let span = self.client_span(match self.kind {
-            StoreKind::Rkt => rkt::GET_INFO,
-        });
-        let work = async {
-            match self.kind {
-                StoreKind::Rkt => rkt::info(channel, propagated(&span), limit.remaining())
+    async fn list(
+        &mut self,
+        limit: &Limit,
+        connection: &mut Option<Channel>,
+    ) -> Result<(Contents, u64), QueryError> {
+        match self.kind {
+            StoreKind::Rkt => {
+                self.call(rkt::LIST_IMAGES, limit, connection, rkt::list_images)
                     .await
-                    .map(Runtime::from)
-                    .map_err(QueryError::from),
             }
+            StoreKind::Cri if self.streams => {
+                let streamed = self
+                    .call(cri::STREAM_IMAGES, limit, connection, cri::stream_images)
+                    .await;
+                match streamed {
+                    Err(error) if error.grpc_code() == Code::Unimplemented => {}
+                    outcome => return outcome,
+                }
+                let listed = self
+                    .call(cri::LIST_IMAGES, limit, connection, cri::list_images)
+                    .await;
+                self.streams = listed.is_err();
+                listed
+            }
+            StoreKind::Cri => {
+                self.call(cri::LIST_IMAGES, limit, connection, cri::list_images)
+                    .await
+            }
+        }
+    }
+
+    async fn identify(
+        &self,
+        limit: &Limit,
+        connection: &mut Option<Channel>,
+    ) -> Result<Runtime, QueryError> {
+        match self.kind {
+            StoreKind::Rkt => self
+                .call(rkt::GET_INFO, limit, connection, rkt::info)
+                .await
+                .map(Runtime::from),
+            StoreKind::Cri => self
+                .call(cri::VERSION, limit, connection, cri::version)
+                .await
+                .map(Runtime::from),
+        }
+    }
+
+    /// `None` for a kind of store that knows no file systems.
+    async fn filesystems(
+        &self,
+        limit: &Limit,
+        connection: &mut Option<Channel>,
+    ) -> Result<Option<Vec<Filesystem>>, QueryError> {
+        match self.kind {
+            StoreKind::Rkt => Ok(None),
+            StoreKind::Cri => self
+                .call(cri::IMAGE_FS_INFO, limit, connection, cri::image_fs_info)
+                .await
+                .map(|filesystems| Some(filesystems.into_iter().map(labelled).collect())),
+        }
+    }
+
+    /// One call in a client span of its own; the first one of a query connects.
+    async fn call<T>(
+        &self,
+        method: &'static str,
+        limit: &Limit,
+        connection: &mut Option<Channel>,
+        ask: impl AsyncFnOnce(&mut Channel, Context) -> Result<T, Status>,
+    ) -> Result<T, QueryError> {
+        let span = self.client_span(method);
+        let work = async {
+            let channel = match connection {
+                Some(channel) => channel,
+                None => connection.insert(self.connect().await?),
+            };
+            let context = Context {
+                metadata: propagated(&span),
+                timeout: limit.remaining(),
+            };
+            Ok(ask(channel, context).await?)
         };
         let outcome = limit.hold(work).instrument(span.clone()).await;
-        record(&span, outcome.as_ref().err());
+        let code = outcome.as_ref().err().map_or("OK", QueryError::code);
+        span.record("rpc.response.status_code", code);
+        if let Err(error) = &outcome {
+            mark_failed(&span, error);
+        }
         outcome
     }
 
@@ -265,10 +243,7 @@ impl ImageStore {
             .connect()
             .instrument(span.clone())
             .await
-            .map_err(|error| QueryError::Connect {
-                address: self.address.to_string(),
-                cause: wire::innermost(&error),
-            });
+            .map_err(|error| QueryError::connecting(&error, &self.address));
         if let Err(error) = &outcome {
             mark_failed(&span, error);
         }
@@ -290,42 +265,57 @@ impl ImageStore {
             "server.port" = self.address.port(),
             "error.type" = Empty,
             "imagestore.store" = self.name,
-            "imagestore.images" = Empty,
         )
     }
-}
 
-impl From<rkt::Listed> for Answer {
-    fn from(listed: rkt::Listed) -> Self {
-        Self {
-            images: listed.images,
-            size_bytes: listed.size_bytes,
-            oldest_seconds: listed.oldest_seconds,
-            newest_seconds: listed.newest_seconds,
-            response_bytes: listed.response_bytes,
-            duration: Duration::ZERO,
-            runtime: None,
-        }
+    /// What a side call said; why it said nothing is a matter of debugging.
+    fn told<T>(&self, outcome: Result<T, QueryError>) -> Option<T> {
+        outcome
+            .inspect_err(|error| {
+                tracing::debug!({ imagestore.store = self.name, %error }, "side call failed");
+            })
+            .ok()
+    }
+
+    /// A runtime that has been replaced may stream what its predecessor could not.
+    fn remember(&mut self, runtime: &Runtime) {
+        let replaced = self.runtime.as_ref().is_some_and(|known| known != runtime);
+        self.streams |= replaced;
+        self.runtime = Some(runtime.clone());
     }
 }
 
 impl From<rkt::Info> for Runtime {
     fn from(info: rkt::Info) -> Self {
         Self {
-            name: "rkt",
-            version: info.version,
-            api_version: info.api_version,
+            name: "rkt".to_owned(),
+            version: label(info.version),
+            api_version: label(info.api_version),
         }
     }
 }
 
-fn record(span: &Span, error: Option<&QueryError>) {
-    span.record(
-        "rpc.response.status_code",
-        error.map_or("OK", QueryError::code),
-    );
-    if let Some(error) = error {
-        mark_failed(span, error);
+impl From<cri::Version> for Runtime {
+    fn from(version: cri::Version) -> Self {
+        Self {
+            name: label(version.name),
+            version: label(version.version),
+            api_version: label(version.api_version),
+        }
+    }
+}
+
+/// A store's text that becomes the value of a label: none of them may fill a scrape.
+fn label(mut text: String) -> String {
+    const LONGEST: usize = 256;
+    text.truncate(text.floor_char_boundary(LONGEST));
+    text
+}
+
+fn labelled(filesystem: Filesystem) -> Filesystem {
+    Filesystem {
+        mountpoint: label(filesystem.mountpoint),
+        ..filesystem
     }
 }
 
@@ -349,26 +339,4 @@ fn propagated(span: &Span) -> HeaderMap {
             ))
         })
         .collect()
-}
-
-fn code_name(code: Code) -> &'static str {
-    match code {
-        Code::Ok => "OK",
-        Code::Cancelled => "CANCELLED",
-        Code::Unknown => "UNKNOWN",
-        Code::InvalidArgument => "INVALID_ARGUMENT",
-        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
-        Code::NotFound => "NOT_FOUND",
-        Code::AlreadyExists => "ALREADY_EXISTS",
-        Code::PermissionDenied => "PERMISSION_DENIED",
-        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
-        Code::FailedPrecondition => "FAILED_PRECONDITION",
-        Code::Aborted => "ABORTED",
-        Code::OutOfRange => "OUT_OF_RANGE",
-        Code::Unimplemented => "UNIMPLEMENTED",
-        Code::Internal => "INTERNAL",
-        Code::Unavailable => "UNAVAILABLE",
-        Code::DataLoss => "DATA_LOSS",
-        Code::Unauthenticated => "UNAUTHENTICATED",
-    }
 }

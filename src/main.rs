@@ -9,14 +9,15 @@ use std::{
 
 use exp_rkt_grpc::{
     activation::{self, ActivationError, Listener, Origin},
-    config::{Config, ConfigError, REVISION},
+    config::{Command, Config, ConfigError, Output, REVISION},
     daemon::{Daemon, End},
     exposition,
     images::ImageStore,
     metrics::{Metrics, TraceOutcome},
     notify,
-    observe::Observer,
+    observe::{Observer, Trigger},
     process::ProcessCollector,
+    query,
     signals::Signals,
     telemetry::{self, Outcome, Telemetry},
 };
@@ -28,14 +29,13 @@ const EX_CONFIG: u8 = 78;
 
 fn main() -> ExitCode {
     match start() {
-        Ok(End::Drained) => ExitCode::SUCCESS,
-        Ok(End::Aborted) => ExitCode::FAILURE,
+        Ok(code) => code,
         Err(error) => refuse(error.as_ref()),
     }
 }
 
 /// One thread: the signal handlers first, because SIGQUIT's default action is a core dump; the sockets before any other thread.
-fn start() -> Result<End, Box<dyn Error>> {
+fn start() -> Result<ExitCode, Box<dyn Error>> {
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -44,32 +44,30 @@ fn start() -> Result<End, Box<dyn Error>> {
         Signals::register()?
     };
     let config = Config::read(env::args_os(), |name| env::var_os(name))?;
+    if let Some(Command::Query { output }) = config.options.command {
+        return runtime.block_on(query_once(config, output, signals));
+    }
     let listener = activation::take(config.options.listen)?;
-    runtime.block_on(run(config, listener, signals))
+    runtime.block_on(serve(config, listener, signals))
 }
 
-async fn run(config: Config, listener: Listener, signals: Signals) -> Result<End, Box<dyn Error>> {
+async fn serve(
+    config: Config,
+    listener: Listener,
+    signals: Signals,
+) -> Result<ExitCode, Box<dyn Error>> {
     let metrics = Metrics::new(env!("CARGO_PKG_VERSION"), REVISION)?;
     metrics.register(ProcessCollector::new()?)?;
     let telemetry = start_telemetry(&config, metrics.clone())?;
-    let stores = config
-        .options
-        .stores
-        .iter()
-        .map(ImageStore::new)
-        .collect::<Result<_, _>>()?;
+    let observer = observer(&config, metrics.clone())?;
 
     announce(&config, &listener);
     let stopping = CancellationToken::new();
-    let server = tokio::spawn(exposition::serve(
-        listener,
-        metrics.clone(),
-        stopping.clone(),
-    ));
+    let server = tokio::spawn(exposition::serve(listener, metrics, stopping.clone()));
     notify::ready();
 
     let daemon = Daemon {
-        observer: Observer::new(stores, metrics, config.options.deadline, notify::status),
+        observer,
         query_at_start: config.options.query_at_start,
         watchdog: notify::watchdog_interval(),
         stopping,
@@ -82,7 +80,45 @@ async fn run(config: Config, listener: Listener, signals: Signals) -> Result<End
         }
         telemetry.flush().await;
     };
-    Ok(daemon.run(signals, wind_down).await)
+    Ok(match daemon.run(signals, wind_down).await {
+        End::Drained => ExitCode::SUCCESS,
+        End::Aborted => ExitCode::FAILURE,
+    })
+}
+
+async fn query_once(
+    config: Config,
+    output: Output,
+    mut signals: Signals,
+) -> Result<ExitCode, Box<dyn Error>> {
+    let metrics = Metrics::new(env!("CARGO_PKG_VERSION"), REVISION)?;
+    let telemetry = start_telemetry(&config, metrics.clone())?;
+    let mut observer = observer(&config, metrics)?;
+    let abandoned = CancellationToken::new();
+    let event = tokio::select! {
+        event = observer.observe(Trigger::Command, abandoned.clone()) => event,
+        _ = signals.stops.next() => return Ok(ExitCode::FAILURE),
+    };
+    let text = match output {
+        Output::Table => query::table(&event),
+        Output::Json => query::json(&event),
+    };
+    io::stdout().write_all(text.as_bytes())?;
+    telemetry.flush().await;
+    Ok(match event.failures() {
+        None => ExitCode::SUCCESS,
+        Some(_) => ExitCode::FAILURE,
+    })
+}
+
+fn observer(config: &Config, metrics: Metrics) -> Result<Observer, tonic::transport::Error> {
+    let stores = config
+        .options
+        .stores
+        .iter()
+        .map(ImageStore::new)
+        .collect::<Result<_, _>>()?;
+    Ok(Observer::new(stores, metrics, config.options.deadline))
 }
 
 fn start_telemetry(config: &Config, metrics: Metrics) -> Result<Telemetry, Box<dyn Error>> {

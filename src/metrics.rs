@@ -9,7 +9,7 @@ use prometheus::{
 
 mod store;
 
-pub use store::{Contents, Runtime, StoreMetrics};
+pub use store::{Contents, Filesystem, Runtime, StoreMetrics};
 
 use store::StoreFamilies;
 
@@ -33,6 +33,8 @@ pub enum Trigger {
     Signal,
     /// `--query-at-start`.
     Startup,
+    /// `exp-rkt-grpc query`; no metrics are served then.
+    Command,
 }
 
 impl Trigger {
@@ -42,6 +44,7 @@ impl Trigger {
         match self {
             Self::Signal => "signal",
             Self::Startup => "startup",
+            Self::Command => "command",
         }
     }
 }

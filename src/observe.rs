@@ -1,41 +1,58 @@
 //! One event: a trace, in it every store asked concurrently, and the facts reported.
-//!
-//! It returns nothing: an event may fail, the service may not.
 
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use opentelemetry::trace::TraceContextExt;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, field::Empty};
+use tracing::{Instrument, Span, field::Empty};
+use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use crate::{
     images::{self, Answer, ImageStore, Limit, QueryError},
-    metrics::{Contents, Metrics, Runtime, StoreMetrics},
+    metrics::{Contents, Filesystem, Metrics, Runtime, StoreMetrics},
 };
 
 pub use crate::metrics::Trigger;
 
 /// Asks the stores and reports what they answer.
 #[derive(Debug)]
-pub struct Observer<S> {
+pub struct Observer {
     stores: Vec<Observed>,
     metrics: Metrics,
     deadline: Duration,
-    status: S,
 }
 
 #[derive(Debug)]
 struct Observed {
     store: ImageStore,
     metrics: StoreMetrics,
-    /// Who answered last, to be replaced when somebody else does.
-    runtime: Option<Runtime>,
 }
 
-impl<S: Fn(&str)> Observer<S> {
-    /// Asks `stores`, all within `deadline`; `status` takes one line that sums up each event.
-    pub fn new(stores: Vec<ImageStore>, metrics: Metrics, deadline: Duration, status: S) -> Self {
+/// What an event came to.
+#[derive(Debug)]
+pub struct Event {
+    /// The id of its trace in hexadecimal; `None` when tracing is off.
+    pub trace_id: Option<String>,
+    /// In the order of the configuration.
+    pub outcomes: Vec<Outcome>,
+}
+
+/// What one store's part of an event came to.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The store's name.
+    pub store: String,
+    /// From connecting to the last byte of the list, or to the failure.
+    pub duration: Duration,
+    /// What it answered.
+    pub answer: Result<Answer, QueryError>,
+}
+
+impl Observer {
+    /// Asks `stores`, all within `deadline`.
+    pub fn new(stores: Vec<ImageStore>, metrics: Metrics, deadline: Duration) -> Self {
         let stores = stores
             .into_iter()
             .map(|store| Observed {
@@ -43,19 +60,19 @@ impl<S: Fn(&str)> Observer<S> {
                     .store(store.name())
                     .expect_codes(images::error_codes()),
                 store,
-                runtime: None,
             })
             .collect();
         Self {
             stores,
             metrics,
             deadline,
-            status,
         }
     }
 
     /// One event, from its trigger to the last report. It ends early when `abandoned` is cancelled.
-    pub async fn observe(&mut self, trigger: Trigger, abandoned: CancellationToken) {
+    ///
+    /// Each store is reported as soon as it has answered or failed: it fails by itself, the event does not.
+    pub async fn observe(&mut self, trigger: Trigger, abandoned: CancellationToken) -> Event {
         self.metrics.triggered(trigger);
         let root = tracing::info_span!(
             parent: None,
@@ -64,103 +81,152 @@ impl<S: Fn(&str)> Observer<S> {
             "otel.status_code" = Empty,
             "otel.status_description" = Empty,
         );
-        let limit = Limit {
-            deadline: Instant::now() + self.deadline,
-            abandoned,
-        };
+        let limit = Limit::new(self.deadline, abandoned);
         let asked = self.stores.iter_mut().map(|store| store.ask(&limit));
-        let reports = join_all(asked).instrument(root.clone()).await;
-
-        let failed: Vec<&str> = reports
-            .iter()
-            .filter(|report| report.failed)
-            .map(|report| report.line.as_str())
-            .collect();
-        if !failed.is_empty() {
+        let event = Event {
+            outcomes: join_all(asked).instrument(root.clone()).await,
+            trace_id: trace_id(&root),
+        };
+        if let Some(failures) = event.failures() {
             root.record("otel.status_code", "ERROR");
-            root.record("otel.status_description", failed.join("; "));
+            root.record("otel.status_description", failures);
         }
-        let lines: Vec<&str> = reports.iter().map(|report| report.line.as_str()).collect();
-        (self.status)(&lines.join("; "));
+        event
     }
 }
 
-/// What one store's part came to, in a line.
-struct Report {
-    failed: bool,
-    line: String,
+impl Event {
+    /// All outcomes in a line.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let outcomes: Vec<String> = self.outcomes.iter().map(Outcome::summary).collect();
+        outcomes.join("; ")
+    }
+
+    /// The failed ones in a line; `None` when every store answered.
+    #[must_use]
+    pub fn failures(&self) -> Option<String> {
+        let failed: Vec<String> = self
+            .outcomes
+            .iter()
+            .filter(|outcome| outcome.answer.is_err())
+            .map(Outcome::summary)
+            .collect();
+        (!failed.is_empty()).then(|| failed.join("; "))
+    }
+}
+
+impl Outcome {
+    fn summary(&self) -> String {
+        let Self {
+            store, duration, ..
+        } = self;
+        match &self.answer {
+            Ok(answer) => format!(
+                "{store}: {} images, asked in {duration:.1?}",
+                answer.contents.images
+            ),
+            Err(error) => format!("{store}: query failed: {error}"),
+        }
+    }
+
+    /// The one line that a query is in the log.
+    fn log(&self) {
+        let Self {
+            store, duration, ..
+        } = self;
+        match &self.answer {
+            Ok(answer) => tracing::info!(
+                name: "query answered",
+                {
+                    imagestore.store = store,
+                    imagestore.images = answer.contents.images.cast_signed(),
+                    imagestore.size_bytes = answer.contents.size_bytes.cast_signed(),
+                    ?duration,
+                },
+                "images counted"
+            ),
+            Err(error) => tracing::error!(
+                name: "query failed",
+                {
+                    imagestore.store = store,
+                    code = error.code(),
+                    %error,
+                    ?duration,
+                },
+                "query failed"
+            ),
+        }
+    }
 }
 
 impl Observed {
-    async fn ask(&mut self, limit: &Limit) -> Report {
+    async fn ask(&mut self, limit: &Limit) -> Outcome {
         let began = Instant::now();
-        match self.store.query(limit).await {
-            Ok(answer) => self.answered(answer),
-            Err(error) => self.failed(&error, began.elapsed()),
-        }
+        let answer = self.store.query(limit).await;
+        let outcome = Outcome {
+            store: self.store.name().to_owned(),
+            duration: match &answer {
+                Ok(answer) => answer.duration,
+                Err(_) => began.elapsed(),
+            },
+            answer,
+        };
+        outcome.log();
+        self.measure(&outcome);
+        outcome
     }
 
-    fn answered(&mut self, answer: Answer) -> Report {
-        let name = self.store.name();
-        let Answer {
-            images, duration, ..
-        } = answer;
-        tracing::info!(
-            name: "query answered",
-            {
-                imagestore.store = name,
-                imagestore.images = images.cast_signed(),
-                imagestore.size_bytes = answer.size_bytes.cast_signed(),
-                ?duration,
-            },
-            "images counted"
-        );
-        let line = format!("{name}: {images} images, asked in {duration:.1?}");
-        self.metrics.answered(&contents(&answer), duration);
-        if let Some(runtime) = answer.runtime.map(runtime) {
-            self.metrics.identified(&runtime, self.runtime.as_ref());
-            self.runtime = Some(runtime);
+    fn measure(&mut self, outcome: &Outcome) {
+        let answer = match &outcome.answer {
+            Ok(answer) => answer,
+            Err(error) => return self.metrics.failed(error.code(), outcome.duration),
+        };
+        self.metrics.answered(&contents(answer), outcome.duration);
+        if let Some(runtime) = &answer.runtime {
+            self.metrics.identified(Runtime {
+                name: &runtime.name,
+                version: &runtime.version,
+                api_version: &runtime.api_version,
+            });
         }
-        Report {
-            failed: false,
-            line,
-        }
-    }
-
-    fn failed(&self, error: &QueryError, duration: Duration) -> Report {
-        let name = self.store.name();
-        tracing::error!(
-            name: "query failed",
-            {
-                imagestore.store = name,
-                code = error.code(),
-                %error,
-                ?duration,
-            },
-            "query failed"
-        );
-        self.metrics.failed(error.code(), duration);
-        Report {
-            failed: true,
-            line: format!("{name}: query failed: {error}"),
+        if let Some(filesystems) = &answer.filesystems {
+            let filesystems: Vec<Filesystem<'_>> = filesystems.iter().map(filesystem).collect();
+            self.metrics.filesystems(&filesystems);
         }
     }
 }
 
-fn contents(answer: &Answer) -> Contents {
+fn contents(answer: &Answer) -> Contents<'_> {
+    /// The label's value for all registries that are not named.
+    const OTHER: &str = "other";
+    let contents = &answer.contents;
+    let (mut registries, others) = contents.registries.largest();
+    if others > 0 {
+        registries.push((OTHER, others));
+    }
     Contents {
-        images: answer.images,
-        size_bytes: answer.size_bytes,
-        oldest_seconds: answer.oldest_seconds,
-        newest_seconds: answer.newest_seconds,
+        images: contents.images,
+        size_bytes: contents.size_bytes,
+        oldest_seconds: contents.oldest_seconds,
+        newest_seconds: contents.newest_seconds,
+        untagged: contents.untagged,
+        pinned: contents.pinned,
+        registries,
         response_bytes: answer.response_bytes,
     }
 }
 
-fn runtime(runtime: images::Runtime) -> Runtime {
-    Runtime {
-        name: runtime.name.to_owned(),
-        version: runtime.version,
-        api_version: runtime.api_version,
+fn filesystem(filesystem: &images::Filesystem) -> Filesystem<'_> {
+    Filesystem {
+        mountpoint: &filesystem.mountpoint,
+        used_bytes: filesystem.used_bytes,
+        inodes_used: filesystem.inodes_used,
     }
+}
+
+fn trace_id(span: &Span) -> Option<String> {
+    let context = span.context();
+    let recorded = context.span().span_context().clone();
+    recorded.is_valid().then(|| recorded.trace_id().to_string())
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use http::Uri;
 
-const EXPECTED: &str = "expected [NAME=]KIND+URL such as rkt+http://127.0.0.1:15441 or old=rkt+unix:///run/rkt/api.sock";
+const EXPECTED: &str = "expected [NAME=]KIND+URL such as rkt+http://127.0.0.1:15441 or containerd=cri+unix:///run/containerd/containerd.sock";
 
 /// rkt's default port, see `rkt api-service --help`.
 const RKT_PORT: u16 = 15441;
@@ -25,6 +25,18 @@ pub struct StoreConfig {
 pub enum StoreKind {
     /// rkt's api-service, `v1alpha.PublicAPI`.
     Rkt,
+    /// The Kubernetes Container Runtime Interface, `runtime.v1`: containerd, CRI-O.
+    Cri,
+}
+
+impl StoreKind {
+    /// The TCP port where none is given; CRI has none, runtimes serve it on Unix sockets.
+    fn default_port(self) -> Option<u16> {
+        match self {
+            Self::Rkt => Some(RKT_PORT),
+            Self::Cri => None,
+        }
+    }
 }
 
 /// Where a store listens.
@@ -65,6 +77,7 @@ impl fmt::Display for StoreKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Rkt => f.write_str("rkt"),
+            Self::Cri => f.write_str("cri"),
         }
     }
 }
@@ -87,12 +100,13 @@ pub(super) fn parse(text: &str) -> Result<StoreConfig, String> {
     let (kind, url) = address.split_once('+').ok_or(EXPECTED)?;
     let kind = match kind {
         "rkt" => StoreKind::Rkt,
+        "cri" => StoreKind::Cri,
         other => return Err(format!("{other:?} is no kind of store; {EXPECTED}")),
     };
     Ok(StoreConfig {
         name: name.map_or_else(|| Ok(kind.to_string()), checked_name)?,
         kind,
-        address: parse_address(url)?,
+        address: parse_address(kind, url)?,
     })
 }
 
@@ -107,7 +121,7 @@ fn checked_name(name: &str) -> Result<String, String> {
     }
 }
 
-fn parse_address(url: &str) -> Result<StoreAddress, String> {
+fn parse_address(kind: StoreKind, url: &str) -> Result<StoreAddress, String> {
     match url.split_once(':') {
         Some(("unix", path)) => {
             let path = path.strip_prefix("//").unwrap_or(path);
@@ -116,13 +130,13 @@ fn parse_address(url: &str) -> Result<StoreAddress, String> {
             }
             Ok(StoreAddress::Unix(path.to_owned()))
         }
-        Some(("http", _)) => parse_http(url),
+        Some(("http", _)) => parse_http(kind, url),
         Some(("https", _)) => Err("TLS is not offered: expected http:// or unix://".to_owned()),
         _ => Err(EXPECTED.to_owned()),
     }
 }
 
-fn parse_http(url: &str) -> Result<StoreAddress, String> {
+fn parse_http(kind: StoreKind, url: &str) -> Result<StoreAddress, String> {
     let uri: Uri = url
         .parse()
         .map_err(|error| format!("{error}; {EXPECTED}"))?;
@@ -132,7 +146,11 @@ fn parse_http(url: &str) -> Result<StoreAddress, String> {
         && uri.path() == "/"
         && uri.query().is_none();
     let (host, port) = match authority.as_str().strip_prefix(authority.host()) {
-        Some("") => (authority.host(), RKT_PORT),
+        Some("") => (
+            authority.host(),
+            kind.default_port()
+                .ok_or_else(|| format!("a port is missing; {EXPECTED}"))?,
+        ),
         Some(port) => (
             authority.host(),
             port.strip_prefix(':')
@@ -192,6 +210,7 @@ mod tests {
             "rkt",
             "http://127.0.0.1:15441",
             "docker+http://127.0.0.1:15441",
+            "cri+http://127.0.0.1",
             "rkt+https://127.0.0.1:15441",
             "rkt+ftp://127.0.0.1",
             "rkt+http://",

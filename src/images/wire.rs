@@ -11,24 +11,32 @@ use std::{error::Error, future::poll_fn, time::Duration};
 use bytes::{BufMut, Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Request, Response, header};
 use http_body_util::{BodyExt, Full};
-use tonic::{Code, Status, body::Body, transport::Channel};
+use prost::Message;
+use tonic::{Code, Status, body::Body, metadata::MetadataMap, transport::Channel};
 use tower_service::Service;
 
 mod scan;
 
 pub use scan::{Fault, Malformed, Scanner, Visitor};
 
-/// One call of a method that answers with a list.
-#[derive(Debug)]
-pub struct Call<'a> {
-    /// `/package.Service/Method`.
-    pub path: &'static str,
-    /// The encoded request message.
-    pub request: &'a [u8],
+/// What goes out with every call.
+#[derive(Clone, Debug)]
+pub struct Context {
     /// Sent as gRPC metadata, for example `traceparent`.
     pub metadata: HeaderMap,
     /// Sent as `grpc-timeout`; keeping to it is the caller's affair, servers may ignore it.
     pub timeout: Duration,
+}
+
+impl Context {
+    /// The request of a generated client.
+    pub(super) fn request<T>(self, message: T) -> tonic::Request<T> {
+        let metadata = MetadataMap::from_headers(self.metadata);
+        let mut request =
+            tonic::Request::from_parts(metadata, tonic::Extensions::default(), message);
+        request.set_timeout(self.timeout);
+        request
+    }
 }
 
 /// A whole answer that ended with status OK.
@@ -40,7 +48,23 @@ pub struct Received {
     pub messages: u64,
 }
 
-/// Calls, and hands each image of the answer to `visitor` as it arrives.
+impl Received {
+    /// For methods that answer with one message, not a stream of them.
+    ///
+    /// # Errors
+    ///
+    /// INTERNAL when there are more or none.
+    pub(super) fn require_one_message(self) -> Result<(), Status> {
+        match self.messages {
+            1 => Ok(()),
+            messages => Err(Status::internal(format!(
+                "the answer holds {messages} messages where the method has one"
+            ))),
+        }
+    }
+}
+
+/// Calls `/method` with `message`, and hands each image of the answer to `visitor` as it arrives.
 ///
 /// # Errors
 ///
@@ -48,13 +72,16 @@ pub struct Received {
 /// and HTTP errors; INTERNAL for an answer that breaks the protocol (compressed, malformed, cut short), saying where.
 pub async fn call<V: Visitor>(
     channel: &mut Channel,
-    call: Call<'_>,
+    method: &str,
+    message: &impl Message,
+    context: Context,
     visitor: &mut V,
 ) -> Result<Received, Status> {
     poll_fn(|context| channel.poll_ready(context))
         .await
         .map_err(lost)?;
-    let response = channel.call(request(call)?).await.map_err(lost)?;
+    let request = request(method, message, context)?;
+    let response = channel.call(request).await.map_err(lost)?;
     let mut body = accepted(response)?;
 
     let mut scanner = Scanner::new(visitor);
@@ -70,18 +97,22 @@ pub async fn call<V: Visitor>(
     Err(Status::internal("the answer ended without a status"))
 }
 
-fn request(call: Call<'_>) -> Result<Request<Body>, Status> {
-    let mut request = Request::post(call.path)
-        .body(Body::new(Full::new(framed(call.request))))
+fn request(
+    method: &str,
+    message: &impl Message,
+    context: Context,
+) -> Result<Request<Body>, Status> {
+    let mut request = Request::post(format!("/{method}"))
+        .body(Body::new(Full::new(framed(&message.encode_to_vec()))))
         .map_err(|error| Status::from_error(error.into()))?;
     let headers = request.headers_mut();
-    *headers = call.metadata;
+    *headers = context.metadata;
     headers.insert(header::TE, HeaderValue::from_static("trailers"));
     headers.insert(
         header::CONTENT_TYPE,
         HeaderValue::from_static("application/grpc"),
     );
-    headers.insert("grpc-timeout", timeout_value(call.timeout));
+    headers.insert("grpc-timeout", timeout_value(context.timeout));
     Ok(request)
 }
 

@@ -1,7 +1,7 @@
 //! Compiles the server's side of the service's own .proto files, without protoc.
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let files = protox::compile(["rkt.proto"], ["../../proto"])?;
+    let files = protox::compile(["cri.proto", "rkt.proto"], ["../../proto"])?;
     tonic_prost_build::configure()
         .build_client(false)
         .build_server(true)

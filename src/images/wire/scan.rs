@@ -15,6 +15,14 @@ pub trait Visitor {
     /// The element that is being read has this integer in this field (wire type VARINT).
     fn integer(&mut self, field: u32, value: u64);
 
+    /// How many bytes of this field (wire type LEN) are wanted at most; 0 skips it unseen.
+    fn wanted(&self, _field: u32) -> usize {
+        0
+    }
+
+    /// The element that is being read has bytes in this field that begin with `beginning`, as long as was wanted.
+    fn bytes(&mut self, _field: u32, _beginning: &[u8]) {}
+
     /// The element is complete; what comes next belongs to another one.
     fn end(&mut self);
 }
@@ -76,6 +84,8 @@ pub struct Scanner<'v, V> {
     frame: Frame,
     next: Next,
     partial: Partial,
+    /// What has arrived of the bytes that are being collected; never more than the visitor wants.
+    collected: Vec<u8>,
     /// Bytes left of the element being read.
     element: Option<u64>,
 }
@@ -96,6 +106,12 @@ enum Next {
     Tag,
     Integer(u32),
     Length(u32),
+    /// Of a field's next bytes, `wanted` are collected, then `rest` are skipped.
+    Collect {
+        field: u32,
+        wanted: u64,
+        rest: u64,
+    },
     Skip(u64),
 }
 
@@ -116,6 +132,7 @@ impl<'v, V: Visitor> Scanner<'v, V> {
             frame: Frame::head(),
             next: Next::Tag,
             partial: Partial::default(),
+            collected: Vec::new(),
             element: None,
         }
     }
@@ -192,16 +209,21 @@ impl<'v, V: Visitor> Scanner<'v, V> {
     /// Reads a part of a message, up to its end at most.
     fn message(&mut self, mut part: &[u8]) -> Result<(), Malformed> {
         while !part.is_empty() {
-            if let Next::Skip(wanted) = self.next {
-                let skipped = wanted.min(part.len() as u64);
-                part = &part[skipped as usize..];
-                self.consume(skipped);
-                self.next = match wanted - skipped {
-                    0 => Next::Tag,
-                    rest => Next::Skip(rest),
-                };
-            } else if let Some(value) = self.varint(&mut part)? {
-                self.value(value)?;
+            match self.next {
+                Next::Skip(left) => {
+                    let skipped = self.take(&mut part, left).len() as u64;
+                    self.next = skip(left - skipped);
+                }
+                Next::Collect {
+                    field,
+                    wanted,
+                    rest,
+                } => self.collect(&mut part, field, wanted, rest),
+                Next::Tag | Next::Integer(_) | Next::Length(_) => {
+                    if let Some(value) = self.varint(&mut part)? {
+                        self.value(value)?;
+                    }
+                }
             }
             self.end_element_if_complete()?;
         }
@@ -224,9 +246,58 @@ impl<'v, V: Visitor> Scanner<'v, V> {
                 self.element = Some(value);
                 Next::Tag
             }
-            Next::Length(_) | Next::Skip(_) => skip(value),
+            Next::Length(field) if self.element.is_some() => self.bytes(field, value),
+            Next::Length(_) | Next::Collect { .. } | Next::Skip(_) => skip(value),
         };
         Ok(())
+    }
+
+    /// A field of an element, `length` bytes long.
+    fn bytes(&mut self, field: u32, length: u64) -> Next {
+        let wanted = length.min(self.visitor.wanted(field) as u64);
+        if wanted > 0 {
+            return Next::Collect {
+                field,
+                wanted,
+                rest: length - wanted,
+            };
+        }
+        if length == 0 {
+            self.visitor.bytes(field, &[]);
+        }
+        skip(length)
+    }
+
+    /// Hands over bytes that have arrived as a whole without a copy.
+    fn collect(&mut self, part: &mut &[u8], field: u32, wanted: u64, rest: u64) {
+        let arrived = self.take(part, wanted);
+        let missing = wanted - arrived.len() as u64;
+        if missing > 0 {
+            self.collected.extend_from_slice(arrived);
+            self.next = Next::Collect {
+                field,
+                wanted: missing,
+                rest,
+            };
+            return;
+        }
+        if self.collected.is_empty() {
+            self.visitor.bytes(field, arrived);
+        } else {
+            self.collected.extend_from_slice(arrived);
+            self.visitor.bytes(field, &self.collected);
+            self.collected.clear();
+        }
+        self.next = skip(rest);
+    }
+
+    /// Consumes up to `limit` bytes of the part.
+    fn take<'a>(&mut self, part: &mut &'a [u8], limit: u64) -> &'a [u8] {
+        let length = usize::try_from(limit).unwrap_or(usize::MAX).min(part.len());
+        let (taken, rest) = part.split_at(length);
+        *part = rest;
+        self.consume(length as u64);
+        taken
     }
 
     fn tag(&mut self, tag: u64) -> Result<Next, Malformed> {

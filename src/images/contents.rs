@@ -1,0 +1,70 @@
+//! What a store holds: its images added up as they pass, in constant memory.
+
+mod registries;
+
+pub use registries::Registries;
+
+/// One image, as far as it is counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Image<'a> {
+    pub(super) size_bytes: u64,
+    /// Import, in seconds since the epoch, where the store tells it.
+    pub(super) imported_seconds: Option<i64>,
+    /// `None` where the store knows no tags.
+    pub(super) tagged: Option<bool>,
+    /// `None` where the store knows no pinning.
+    pub(super) pinned: Option<bool>,
+    /// Host part of the image's name, where it has one.
+    pub(super) registry: Option<&'a str>,
+}
+
+/// What a store holds, as it said itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Contents {
+    /// Number of images.
+    pub images: u64,
+    /// Sum of their sizes in bytes; beyond 64 bits the largest number.
+    pub size_bytes: u64,
+    /// Earliest import in seconds since the epoch; `None` without images or where the store does not tell.
+    pub oldest_seconds: Option<i64>,
+    /// Latest import in seconds since the epoch; `None` without images or where the store does not tell.
+    pub newest_seconds: Option<i64>,
+    /// Images without a tag; `None` where the store knows no tags.
+    pub untagged: Option<u64>,
+    /// Images kept from garbage collection; `None` where the store knows no pinning.
+    pub pinned: Option<u64>,
+    /// Images per registry.
+    pub registries: Registries,
+}
+
+impl Contents {
+    /// Of an empty store of a kind that knows tags and pinning.
+    pub(super) fn with_tags_and_pins() -> Self {
+        Self {
+            untagged: Some(0),
+            pinned: Some(0),
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn add(&mut self, image: Image<'_>) {
+        self.images += 1;
+        self.size_bytes = self.size_bytes.saturating_add(image.size_bytes);
+        if let Some(imported) = image.imported_seconds {
+            self.oldest_seconds = Some(
+                self.oldest_seconds
+                    .map_or(imported, |oldest| oldest.min(imported)),
+            );
+            self.newest_seconds = self.newest_seconds.max(Some(imported));
+        }
+        if let Some(untagged) = &mut self.untagged {
+            *untagged += u64::from(image.tagged == Some(false));
+        }
+        if let Some(pinned) = &mut self.pinned {
+            *pinned += u64::from(image.pinned == Some(true));
+        }
+        if let Some(registry) = image.registry {
+            self.registries.add(registry);
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Why a query has no answer.
+
+use std::{error::Error, io, time::Duration};
+
+use thiserror::Error;
+use tonic::{Code, Status};
+
+use crate::config::StoreAddress;
+
+use super::wire;
+
+/// Longest text of a store's error that is kept, in bytes.
+const MAX_MESSAGE: usize = 1024;
+
+/// Why a query has no answer.
+#[derive(Debug, Error)]
+pub enum QueryError {
+    /// No connection, with the innermost cause: the layers above it say less.
+    #[error("cannot connect to {address}: {cause}")]
+    Connect {
+        /// Where the store was expected.
+        address: StoreAddress,
+        /// What connect(2) said.
+        cause: String,
+    },
+    /// The socket is somebody else's.
+    #[error(
+        "no permission to connect to {address}: run the service as root without capabilities or in the group that owns the socket (see the drop-ins and \"PERMISSIONS\" in exp-rkt-grpc(8))"
+    )]
+    Permission {
+        /// The store's socket.
+        address: StoreAddress,
+    },
+    /// The whole answer was not there in time.
+    #[error("no complete answer within {0:?}")]
+    Deadline(Duration),
+    /// The service stops.
+    #[error("given up because the service is stopping")]
+    Abandoned,
+    /// The call ended with an error: the store's own, or one that describes a broken answer.
+    #[error("{code}: {message}", code = code_name(*code))]
+    Call {
+        /// The gRPC status code.
+        code: Code,
+        /// In the store's words, cut to 1 KiB.
+        message: String,
+    },
+}
+
+/// The names of all gRPC status codes but OK, as <https://grpc.github.io/grpc/core/md_doc_statuscodes.html> spells them.
+pub fn error_codes() -> impl Iterator<Item = &'static str> {
+    (1..=16).map(|code| code_name(Code::from_i32(code)))
+}
+
+impl QueryError {
+    /// The kind of failure: the name of a gRPC status code.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        code_name(self.grpc_code())
+    }
+
+    pub(super) fn grpc_code(&self) -> Code {
+        match self {
+            Self::Connect { .. } => Code::Unavailable,
+            Self::Permission { .. } => Code::PermissionDenied,
+            Self::Deadline(_) => Code::DeadlineExceeded,
+            Self::Abandoned => Code::Cancelled,
+            Self::Call { code, .. } => *code,
+        }
+    }
+
+    pub(super) fn connecting(error: &tonic::transport::Error, address: &StoreAddress) -> Self {
+        let address = address.clone();
+        match kind_of(error) {
+            Some(io::ErrorKind::PermissionDenied) => Self::Permission { address },
+            _ => Self::Connect {
+                address,
+                cause: wire::innermost(error),
+            },
+        }
+    }
+}
+
+impl From<Status> for QueryError {
+    fn from(status: Status) -> Self {
+        let message = status.message();
+        Self::Call {
+            code: status.code(),
+            message: message[..message.floor_char_boundary(MAX_MESSAGE)].to_owned(),
+        }
+    }
+}
+
+fn kind_of(error: &(dyn Error + 'static)) -> Option<io::ErrorKind> {
+    std::iter::successors(Some(error), |&error| error.source())
+        .find_map(|error| error.downcast_ref::<io::Error>())
+        .map(io::Error::kind)
+}
+
+fn code_name(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}

@@ -1,0 +1,55 @@
+//! When a query is given up.
+
+use std::{future::Future, time::Duration};
+
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::error::QueryError;
+
+/// When a query is given up: at its deadline, or when the service stops.
+#[derive(Clone, Debug)]
+pub struct Limit {
+    began: Instant,
+    deadline: Instant,
+    abandoned: CancellationToken,
+}
+
+impl Limit {
+    /// From now on for `timeout`, or until `abandoned` is cancelled.
+    #[must_use]
+    pub fn new(timeout: Duration, abandoned: CancellationToken) -> Self {
+        let began = Instant::now();
+        Self {
+            began,
+            deadline: began + timeout,
+            abandoned,
+        }
+    }
+
+    /// The same limit, but `timeout` from now at the latest.
+    pub(super) fn at_most(&self, timeout: Duration) -> Self {
+        let began = Instant::now();
+        Self {
+            began,
+            deadline: self.deadline.min(began + timeout),
+            abandoned: self.abandoned.clone(),
+        }
+    }
+
+    pub(super) fn remaining(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+
+    /// Awaits `work` for as long as the limit permits.
+    pub(super) async fn hold<T>(
+        &self,
+        work: impl Future<Output = Result<T, QueryError>>,
+    ) -> Result<T, QueryError> {
+        tokio::select! {
+            outcome = work => outcome,
+            () = sleep_until(self.deadline) => Err(QueryError::Deadline(self.deadline - self.began)),
+            () = self.abandoned.cancelled() => Err(QueryError::Abandoned),
+        }
+    }
+}
