@@ -7,11 +7,15 @@ use prometheus::{
     Encoder, IntCounterVec, IntGaugeVec, Opts, Registry, Result, TextEncoder, core::Collector,
 };
 
+mod families;
+mod gauges;
+mod record;
 mod store;
 
+pub use record::RecordError;
 pub use store::{Contents, Filesystem, Runtime, StoreMetrics};
 
-use store::StoreFamilies;
+use families::StoreFamilies;
 
 /// `Content-Type` of [`Metrics::encode`].
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -108,14 +112,15 @@ impl Metrics {
         for outcome in TraceOutcome::ALL {
             metrics.traces.with_label_values(&[outcome.as_str()]);
         }
-        gauge(
-            &metrics.registry,
-            "exp_rkt_grpc_build_info",
-            "Always 1; the labels are the program's version and the git revision it was built from, empty where there was none.",
+        let build_info = IntGaugeVec::new(
+            Opts::new(
+                "exp_rkt_grpc_build_info",
+                "Always 1; the labels are the program's version and the git revision it was built from, empty where there was none.",
+            ),
             &["version", "revision"],
-        )?
-        .with_label_values(&[version, revision])
-        .set(1);
+        )?;
+        build_info.with_label_values(&[version, revision]).set(1);
+        metrics.register(build_info)?;
         Ok(metrics)
     }
 
@@ -131,7 +136,22 @@ impl Metrics {
     /// The handle of one store, under its configured name.
     #[must_use]
     pub fn store(&self, name: &str) -> StoreMetrics {
-        self.stores.of(name)
+        StoreMetrics::new(name, &self.stores)
+    }
+
+    /// What is known of the stores, to be kept until the next process can [`Metrics::restore`] it.
+    #[must_use]
+    pub fn record(&self) -> Vec<u8> {
+        record::write(&self.stores)
+    }
+
+    /// Sets the gauges of `stores` to what an earlier process has recorded; others are passed over.
+    ///
+    /// # Errors
+    ///
+    /// When the record is unreadable or of a later version; nothing is set then.
+    pub fn restore(&self, record: &[u8], stores: &[&str]) -> std::result::Result<(), RecordError> {
+        record::read(record, &self.stores, stores)
     }
 
     /// There was an occasion to query.
@@ -163,12 +183,6 @@ impl Metrics {
 
 fn counter(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec> {
     let family = IntCounterVec::new(Opts::new(name, help), labels)?;
-    registry.register(Box::new(family.clone()))?;
-    Ok(family)
-}
-
-fn gauge(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec> {
-    let family = IntGaugeVec::new(Opts::new(name, help), labels)?;
     registry.register(Box::new(family.clone()))?;
     Ok(family)
 }

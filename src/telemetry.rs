@@ -1,6 +1,6 @@
 //! What the service says of itself: one subscriber of a filter, a log (journal or stderr), and finished traces on their way out.
 
-use std::{io, time::Duration};
+use std::{io, net::UdpSocket, time::Duration};
 
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_otlp::{SpanExporter as OtlpExporter, WithExportConfig};
@@ -55,7 +55,7 @@ pub enum TelemetryError {
 
 /// Installs the process's subscriber. Must be called once, within the service's runtime.
 ///
-/// `on_trace` hears what became of each finished trace.
+/// Traces for Jaeger leave by `agent_socket` where there is one. `on_trace` hears what became of each finished trace.
 ///
 /// # Errors
 ///
@@ -63,12 +63,13 @@ pub enum TelemetryError {
 pub fn start(
     log: &Targets,
     traces: &TracesConfig,
+    agent_socket: Option<UdpSocket>,
     on_trace: impl Fn(Outcome) + Send + Sync + 'static,
 ) -> Result<Telemetry, TelemetryError> {
     let queue = traces
         .export
         .as_ref()
-        .map(|export| export_to(export, &traces.service_name, on_trace))
+        .map(|export| export_to(export, &traces.service_name, agent_socket, on_trace))
         .transpose()?;
     let (log_layer, journal) = log_layer(log)?;
     tracing_subscriber::registry()
@@ -80,6 +81,20 @@ pub fn start(
         traces: queue,
         journal,
     })
+}
+
+/// Logs what must be said before there is a configuration, and waits until it is said.
+///
+/// Only to the journal; where that is not our standard error, `log` is not called and the answer is false.
+pub fn log_to_journal(log: impl FnOnce()) -> bool {
+    let filter = Targets::new().with_target(OWN_TARGET, LevelFilter::INFO);
+    let Ok((layer, Some(journal))) = log_layer(&filter) else {
+        return false;
+    };
+    let subscriber = tracing_subscriber::registry().with(layer);
+    tracing::subscriber::with_default(subscriber, log);
+    journal.drain(FLUSH_TIMEOUT);
+    true
 }
 
 impl Telemetry {
@@ -101,6 +116,7 @@ impl Telemetry {
 fn export_to(
     export: &TraceExport,
     service_name: &str,
+    agent_socket: Option<UdpSocket>,
     on_outcome: impl Fn(Outcome) + Send + Sync + 'static,
 ) -> Result<TraceQueue, TelemetryError> {
     let resource = Resource::builder()
@@ -117,7 +133,7 @@ fn export_to(
         .build();
     Ok(match export {
         TraceExport::Jaeger { host, port } => {
-            let exporter = jaeger::JaegerExporter::new(host, *port);
+            let exporter = jaeger::JaegerExporter::new(host, *port, agent_socket);
             TraceQueue::spawn(exporter, resource, on_outcome)
         }
         TraceExport::Otlp { endpoint } => {

@@ -31,6 +31,9 @@ use super::ids::{self, Ids};
 /// Entries that wait while journald stands still.
 const QUEUE: usize = 1024;
 
+/// The field that tracing's macros put the message into.
+const MESSAGE: &str = "message";
+
 /// `SYSLOG_IDENTIFIER=`, for `journalctl -t`.
 const IDENTIFIER: &str = env!("CARGO_PKG_NAME");
 
@@ -107,11 +110,11 @@ pub(super) fn start(
 
 impl Journal {
     /// Waits until everything queued is written, for at most `timeout`.
+    ///
+    /// A journal that stands still for longer keeps what it was not given: standard error leads there too.
     pub(super) fn drain(self, timeout: Duration) {
-        let waited =
-            self.queue.try_send(Message::End).is_ok() && self.ended.recv_timeout(timeout).is_ok();
-        if !waited {
-            // The journal stands still: standard error leads there too, and there is nobody else to tell.
+        if self.queue.try_send(Message::End).is_ok() {
+            let _ = self.ended.recv_timeout(timeout);
         }
     }
 }
@@ -168,15 +171,32 @@ impl Entry {
             MESSAGE_ID = message_id(self.metadata.name()),
         )
         .entered();
+        let line = self.line();
         let fields = self.metadata.fields();
         let texts: Vec<Option<&dyn Value>> = fields
             .iter()
             .map(|field| {
-                let (_, text) = self.values.iter().find(|(given, _)| *given == field)?;
+                let (given, text) = self.values.iter().find(|(given, _)| *given == field)?;
+                let text = if given.name() == MESSAGE { &line } else { text };
                 Some(text as &dyn Value)
             })
             .collect();
         Event::dispatch(self.metadata, &fields.value_set_all(&texts));
+    }
+
+    /// `MESSAGE=`, all that journalctl(1) shows unless it is asked for more: the message, the fields, the trace's id.
+    fn line(&self) -> String {
+        let is_message = |field: &Field| field.name() == MESSAGE;
+        let (message, fields): (Vec<_>, Vec<_>) =
+            self.values.iter().partition(|(field, _)| is_message(field));
+        let mut line: String = message.into_iter().map(|(_, text)| text.as_str()).collect();
+        for (field, text) in fields {
+            line.push_str(&format!(" {}={text}", field.name()));
+        }
+        if let Some(ids) = self.ids {
+            line.push_str(&format!(" trace_id={}", ids.trace));
+        }
+        line
     }
 }
 
@@ -186,6 +206,7 @@ fn message_id(event: &str) -> Option<&'static str> {
         "service ready" => Some("3f0f9d3e5c6b4c7fa3b0d5a1c1a52a01"),
         "query answered" => Some("7c1b7f1f0f6d4b56a0f4b7e9a6f0de02"),
         "query failed" => Some("b2a9c3d4e5f64718929a0b1c2d3e4f03"),
+        "configuration refused" => Some("e5a1c3f7294b4d1c9b6e8f0a2d4c6b05"),
         "service stopping" => Some("d4e8f0a1b2c34d5e8f6071829304a504"),
         _ => None,
     }
