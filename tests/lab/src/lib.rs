@@ -7,9 +7,13 @@
 //! | [`otlp_collector`] | receives traces over OTLP/gRPC, from the official .proto files |
 //! | [`exposition`] | reads the Prometheus text format |
 //! | [`service`] | starts the real program, signals it, scrapes it, listens to what it tells systemd |
+//! | [`poll`] | waits for what nobody announces |
 
 pub mod exposition;
 pub mod jaeger_agent;
 pub mod otlp_collector;
+pub mod poll;
 pub mod rkt_api_service;
 pub mod service;
+
+pub use tempfile::{TempDir, tempdir};
