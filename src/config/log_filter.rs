@@ -11,7 +11,7 @@ const OWN_TARGET: &str = env!("CARGO_CRATE_NAME");
 
 /// A level alone is the service's own; libraries then say warnings and errors at most.
 pub(super) fn parse(text: &str) -> Result<Targets, String> {
-    if let Ok(level) = text.parse::<LevelFilter>() {
+    if let Some(level) = level(text) {
         return Ok(Targets::new()
             .with_default(level.min(LevelFilter::WARN))
             .with_target(OWN_TARGET, level));
@@ -23,10 +23,18 @@ pub(super) fn parse(text: &str) -> Result<Targets, String> {
         .ok_or_else(|| EXPECTED.to_owned())
 }
 
+/// An empty text would be the level `error`.
+fn level(text: &str) -> Option<LevelFilter> {
+    Some(text.trim())
+        .filter(|text| !text.is_empty())?
+        .parse()
+        .ok()
+}
+
 fn directive(text: &str) -> Option<(String, LevelFilter)> {
     let (target, level) = text.split_once('=')?;
     let target = target.trim();
-    (!target.is_empty()).then_some((target.to_owned(), level.trim().parse().ok()?))
+    (!target.is_empty()).then_some((target.to_owned(), self::level(level)?))
 }
 
 #[cfg(test)]
