@@ -9,7 +9,7 @@ use std::{
 };
 
 use exp_rkt_grpc::{
-    activation::{self, ActivationError, Listener, Origin, Sockets},
+    activation::{self, ActivationError, Origin, Sockets},
     config::{Command, Config, ConfigError, Output, REVISION},
     daemon::{Daemon, End},
     exposition,
@@ -66,10 +66,10 @@ async fn serve(
         restore(&config, &metrics, &record);
     }
 
-    announce(&config, &sockets.listener);
+    announce(&config, &sockets);
     let stopping = CancellationToken::new();
     let server = tokio::spawn(exposition::serve(
-        sockets.listener,
+        sockets.listeners,
         metrics,
         stopping.clone(),
     ));
@@ -161,22 +161,22 @@ fn start_telemetry(
     )?)
 }
 
-fn announce(config: &Config, listener: &Listener) {
-    let stores: Vec<String> = config
-        .options
-        .stores
-        .iter()
-        .map(ToString::to_string)
-        .collect();
-    let socket = match listener.origin {
+fn announce(config: &Config, sockets: &Sockets) {
+    fn list(items: impl Iterator<Item: ToString>) -> String {
+        let items: Vec<String> = items.map(|item| item.to_string()).collect();
+        items.join(",")
+    }
+    let socket = match sockets.origin {
         Origin::Systemd => "passed by systemd",
         Origin::Bound => "bound by the service",
     };
     tracing::info!(
         name: "service ready",
-        address = %listener.socket,
-        socket,
-        stores = stores.join(","),
+        {
+            address = list(sockets.listeners.iter()),
+            socket,
+            stores = list(config.options.stores.iter()),
+        },
         "serving metrics"
     );
 }

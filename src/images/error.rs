@@ -92,7 +92,7 @@ impl From<Status> for QueryError {
 }
 
 fn kind_of(error: &(dyn Error + 'static)) -> Option<io::ErrorKind> {
-    std::iter::successors(Some(error), |&error| error.source())
+    wire::causes(error)
         .find_map(|error| error.downcast_ref::<io::Error>())
         .map(io::Error::kind)
 }

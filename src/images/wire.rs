@@ -6,7 +6,7 @@
 //! (<https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>) and the protobuf encoding
 //! (<https://protobuf.dev/programming-guides/encoding/>).
 
-use std::{error::Error, future::poll_fn, time::Duration};
+use std::{error::Error, future::poll_fn, iter::successors, time::Duration};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Request, Response, header};
@@ -185,7 +185,14 @@ fn malformed(error: Malformed) -> Status {
     Status::internal(error.to_string())
 }
 
+/// hyper calls a call cancelled when the connection closes before it is sent.
 fn lost(error: tonic::transport::Error) -> Status {
+    let closed = causes(&error)
+        .find_map(|cause| cause.downcast_ref::<hyper::Error>())
+        .is_some_and(hyper::Error::is_canceled);
+    if closed {
+        return Status::unavailable("the connection was closed before the answer");
+    }
     lost_status(Status::from_error(error.into()))
 }
 
@@ -199,12 +206,16 @@ fn lost_status(status: Status) -> Status {
     }
 }
 
+/// The error itself, then what caused it, and so on.
+pub(super) fn causes<'a>(
+    error: &'a (dyn Error + 'static),
+) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    successors(Some(error), |&error| error.source())
+}
+
 /// The innermost cause, which says what happened; the layers above it say `transport error`.
 pub(super) fn innermost(error: &(dyn Error + 'static)) -> String {
-    let mut innermost = error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
-    }
+    let innermost = causes(error).last().unwrap_or(error);
     match innermost.downcast_ref::<Status>() {
         Some(status) => status.message().to_owned(),
         None => innermost.to_string(),
