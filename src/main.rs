@@ -9,7 +9,7 @@ use std::{
 };
 
 use exp_rkt_grpc::{
-    activation::{self, ActivationError, Origin, Sockets},
+    activation::{self, ActivationError, Origin, Socket, Sockets},
     config::{Command, Config, ConfigError, Output, REVISION},
     daemon::{Daemon, End},
     exposition,
@@ -59,20 +59,22 @@ async fn serve(
 ) -> Result<ExitCode, Box<dyn Error>> {
     let metrics = Metrics::new(env!("CARGO_PKG_VERSION"), REVISION)?;
     metrics.register(ProcessCollector::new()?)?;
-    let telemetry = start_telemetry(&config, sockets.trace, metrics.clone())?;
+    let Sockets {
+        listeners,
+        origin,
+        trace,
+        stored,
+    } = sockets;
+    let telemetry = start_telemetry(&config, trace, metrics.clone())?;
     let observer = observer(&config, metrics.clone())?;
-    let (fd_store, record) = FdStore::recover(sockets.stored);
+    let (fd_store, record) = FdStore::recover(stored);
     if let Some(record) = record {
         restore(&config, &metrics, &record);
     }
+    announce(&config, &listeners, origin);
 
-    announce(&config, &sockets);
     let stopping = CancellationToken::new();
-    let server = tokio::spawn(exposition::serve(
-        sockets.listeners,
-        metrics,
-        stopping.clone(),
-    ));
+    let server = tokio::spawn(exposition::serve(listeners, metrics, stopping.clone()));
     notify::ready();
 
     let daemon = Daemon {
@@ -161,19 +163,19 @@ fn start_telemetry(
     )?)
 }
 
-fn announce(config: &Config, sockets: &Sockets) {
+fn announce(config: &Config, listeners: &[Socket], origin: Origin) {
     fn list(items: impl Iterator<Item: ToString>) -> String {
         let items: Vec<String> = items.map(|item| item.to_string()).collect();
         items.join(",")
     }
-    let socket = match sockets.origin {
+    let socket = match origin {
         Origin::Systemd => "passed by systemd",
         Origin::Bound => "bound by the service",
     };
     tracing::info!(
         name: "service ready",
         {
-            address = list(sockets.listeners.iter()),
+            address = list(listeners.iter()),
             socket,
             stores = list(config.options.stores.iter()),
         },
