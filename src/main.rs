@@ -175,9 +175,9 @@ fn announce(config: &Config, listeners: &[Socket], origin: Origin) {
     tracing::info!(
         name: "service ready",
         {
-            address = list(listeners.iter()),
+            address = %list(listeners.iter()),
             socket,
-            stores = list(config.options.stores.iter()),
+            stores = %list(config.options.stores.iter()),
         },
         "serving metrics"
     );
