@@ -106,10 +106,12 @@ Environment (OpenTelemetry's own variables):
   OTEL_EXPORTER_JAEGER_AGENT_PORT  its UDP port for compact Thrift [default: 6831]
   OTEL_EXPORTER_OTLP_ENDPOINT      OTLP over gRPC without TLS [default: http://localhost:4317]
   OTEL_SERVICE_NAME                the traces' service.name [default: exp-rkt-grpc]
+  OTEL_RESOURCE_ATTRIBUTES         what else the traces say of the service: KEY=VALUE,...
 
 Signals:
   SIGQUIT                    query the image stores now
-  SIGTERM, SIGINT, SIGHUP    stop: answer what was accepted, give a running query 5 s; a second one aborts
+  SIGTERM, SIGINT, SIGHUP    stop: answer what was accepted, give a running query 5 s;
+                             a second one aborts
 
 Exit status:
   0   asked to stop, and stopped

@@ -139,10 +139,12 @@ impl Limit {
         work: impl Future<Output = Result<T, QueryError>>,
     ) -> Result<T, QueryError> {
         let granted = self.remaining();
+        // In this order: tonic and the store learn the deadline too, and what ends because of it is not to hide it.
         tokio::select! {
-            outcome = work => outcome,
-            () = tokio::time::sleep_until(self.deadline) => Err(QueryError::Deadline(granted)),
+            biased;
             () = self.abandoned.cancelled() => Err(QueryError::Abandoned),
+            () = tokio::time::sleep_until(self.deadline) => Err(QueryError::Deadline(granted)),
+            outcome = work => outcome,
         }
     }
 

@@ -45,7 +45,10 @@ fn start() -> Result<End, Box<dyn Error>> {
     };
     let config = Config::read(env::args_os(), |name| env::var_os(name))?;
     let listener = activation::take(config.options.listen)?;
-    runtime.block_on(run(config, listener, signals))
+    let end = runtime.block_on(run(config, listener, signals));
+    // A name that is still being looked up cannot be interrupted, and nobody waits for it any more.
+    runtime.shutdown_background();
+    end
 }
 
 async fn run(config: Config, listener: Listener, signals: Signals) -> Result<End, Box<dyn Error>> {
