@@ -45,11 +45,16 @@ fn start() -> Result<ExitCode, Box<dyn Error>> {
         Signals::register()?
     };
     let config = Config::read(env::args_os(), |name| env::var_os(name))?;
-    if let Some(Command::Query { output }) = config.options.command {
-        return runtime.block_on(query_once(config, output, signals));
-    }
-    let sockets = activation::take(config.options.listen)?;
-    runtime.block_on(serve(config, sockets, signals))
+    let done = match config.options.command {
+        Some(Command::Query { output }) => runtime.block_on(query_once(config, output, signals)),
+        None => {
+            let sockets = activation::take(config.options.listen)?;
+            runtime.block_on(serve(config, sockets, signals))
+        }
+    };
+    // A name that is still being looked up cannot be interrupted, and nobody waits for it any more.
+    runtime.shutdown_background();
+    done
 }
 
 async fn serve(

@@ -125,12 +125,13 @@ fn framed(message: &[u8]) -> Bytes {
     frame.freeze()
 }
 
-/// At most eight digits and a unit: milliseconds, or seconds where those would be too long.
+/// At most eight digits and a unit: milliseconds, or seconds where those would be too long. Rounded up, because tonic's channel
+/// keeps to it as well, and the caller's own limit is to be the first.
 fn timeout_value(timeout: Duration) -> HeaderValue {
     const MAX: u128 = 99_999_999;
-    let text = match timeout.as_millis() {
+    let text = match timeout.as_nanos().div_ceil(1_000_000) {
         millis @ ..=MAX => format!("{millis}m"),
-        millis => format!("{}S", (millis / 1000).min(MAX)),
+        millis => format!("{}S", millis.div_ceil(1000).min(MAX)),
     };
     // Digits and a letter are always a valid header value.
     HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("99999999S"))
@@ -230,6 +231,7 @@ mod tests {
 
     #[test]
     fn a_timeout_has_at_most_eight_digits() {
+        assert_eq!(timeout_value(Duration::from_micros(9_001)), "10m");
         assert_eq!(timeout_value(Duration::from_secs(60)), "60000m");
         assert_eq!(timeout_value(Duration::from_secs(99_999)), "99999000m");
         assert_eq!(timeout_value(Duration::from_secs(100_000)), "100000S");

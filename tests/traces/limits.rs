@@ -83,12 +83,8 @@ fn the_texts_of_40_failing_stores_do_not_cost_the_trace() {
         }
         service
     });
-    let trace = {
-        scene.service.query();
-        scene
-            .agent
-            .next_trace_of(1 + 3 + 40 * 2, lab::service::PATIENCE)
-    };
+    scene.service.query();
+    let trace = scene.agent.next_trace_of(1 + 3 + 40 * 2, PATIENCE);
     assert!(trace.root().is_error());
     assert_eq!(trace.spans_named(LIST_IMAGES).len(), 41);
 }
