@@ -262,7 +262,7 @@ fn refusal(command: &clap::Command, error: &clap::Error) -> ConfigError {
                 variable: format!("{flag} ({})", variable.display()),
                 value: context(error, ContextKind::InvalidValue),
                 expected: std::error::Error::source(error)
-                    .map_or_else(|| "expected a value".to_owned(), ToString::to_string),
+                    .map_or_else(|| format!("expected {argument}"), ToString::to_string),
             }
         }
         _ => ConfigError::Usage(

@@ -31,17 +31,22 @@ fn entries(behaviour: Behaviour) -> Option<(Vec<Entry>, String)> {
 
 #[track_caller]
 fn find<'a>(entries: &'a [Entry], message: &str) -> &'a Entry {
-    let mut found = entries
-        .iter()
-        .filter(|entry| entry.value("MESSAGE") == message);
+    let mut found = entries.iter().filter(|entry| message_of(entry) == message);
     match (found.next(), found.next()) {
         (Some(entry), None) => entry,
         _ => panic!("not one entry {message:?}: {entries:#?}"),
     }
 }
 
-fn messages(entries: &[Entry]) -> Vec<&str> {
-    entries.iter().map(|entry| entry.value("MESSAGE")).collect()
+fn messages(entries: &[Entry]) -> Vec<String> {
+    entries.iter().map(message_of).collect()
+}
+
+/// What stands before the fields in `MESSAGE`.
+fn message_of(entry: &Entry) -> String {
+    let words = entry.value("MESSAGE").split(' ');
+    let message: Vec<&str> = words.take_while(|word| !word.contains('=')).collect();
+    message.join(" ")
 }
 
 fn failure() -> Behaviour {
@@ -65,7 +70,7 @@ fn a_journal_that_stands_still_stops_neither_queries_nor_scrapes_and_misses_noth
     }
     journald.go_on();
     scene.stop();
-    let counted = journald.entries(&[OURS, "MESSAGE=images counted"]);
+    let counted = journald.entries(&[OURS, "IMAGESTORE_IMAGES=7"]);
     assert_eq!(counted.len(), MANY);
 }
 
@@ -105,6 +110,24 @@ fn an_answered_query_has_priority_6_the_store_and_the_count() {
     assert_eq!(counted.value("IMAGESTORE_STORE"), "rkt");
     assert_eq!(counted.value("IMAGESTORE_IMAGES"), "7");
     assert!(counted.value("TARGET").starts_with("exp_rkt_grpc::"));
+}
+
+#[test]
+fn a_message_says_what_there_is_to_know_in_one_line() {
+    let Some((entries, _)) = entries(failure()) else {
+        return;
+    };
+    let failed = find(&entries, "query failed");
+    let message = failed.value("MESSAGE");
+    for part in [
+        "imagestore.store=rkt",
+        "code=UNAVAILABLE",
+        "later\\nperhaps",
+    ] {
+        assert!(message.contains(part), "no {part:?} in {message:?}");
+    }
+    let id = format!(" trace_id={}", failed.value("TRACE_ID"));
+    assert!(message.ends_with(&id), "{message:?}");
 }
 
 #[test]
@@ -231,7 +254,7 @@ fn at_level_debug_entries_have_priority_7() {
     scene.service.query();
     scene.stop();
     let entries = journald.entries(&[OURS]);
-    let entry = find(&entries, "runtime not identified");
+    let entry = find(&entries, "side call failed");
     assert_eq!(entry.value("PRIORITY"), "7");
 }
 

@@ -161,7 +161,7 @@ fn at_level_debug_there_is_more() {
         .behave_for(lab::rkt_api_service::Method::GetInfo, unknown);
     scene.service.query();
     let text = text(&scene);
-    assert!(text.contains(" DEBUG runtime not identified"), "{text}");
+    assert!(text.contains(" DEBUG side call failed"), "{text}");
 }
 
 #[test]
