@@ -8,9 +8,13 @@
 //! | [`exposition`] | reads the Prometheus text format |
 //! | [`service`] | starts the real program, signals it, scrapes it, listens to what it tells systemd |
 //! | [`poll`] | waits for what nobody announces |
+//! | [`machine`] | boots throw-away machines with a systemd of their own |
+//! | [`load`] | scrapes many times a second and counts what comes back |
 
 pub mod exposition;
 pub mod jaeger_agent;
+pub mod load;
+pub mod machine;
 pub mod otlp_collector;
 pub mod poll;
 pub mod rkt_api_service;
