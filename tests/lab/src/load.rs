@@ -10,11 +10,13 @@ mod tally;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
+use std::thread;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
+use crate::machine::Machine;
 use client::{Kept, ask_anew};
 pub use tally::Tally;
 
@@ -81,20 +83,19 @@ impl Progress {
 }
 
 impl Load {
-    /// Puts this load on `/metrics` at `address` while `act` runs, and until all is sent and answered.
+    /// Puts this load on `/metrics` at `address` in the machine's network while `act` runs, and until all is sent and answered.
     ///
-    /// `enter` is called first in the thread that sends, for instance to enter a network. When `act` panics, so does this, once
-    /// the load has ended.
+    /// When `act` panics, so does this, once the load has ended.
     pub fn during<T>(
         self,
+        machine: &Machine,
         address: SocketAddr,
-        run: impl FnOnce(&mut (dyn FnMut() -> Report + Send)) -> Report + Send,
         act: impl FnOnce(&Progress) -> T,
     ) -> (Report, T) {
         let progress = Arc::new(Progress::default());
-        std::thread::scope(|scope| {
+        thread::scope(|scope| {
             let sending = Arc::clone(&progress);
-            let sender = scope.spawn(move || run(&mut || self.send(address, &sending)));
+            let sender = scope.spawn(move || machine.network(|| self.send(address, &sending)));
             let ends = Ends(&progress);
             let acted = act(&progress);
             drop(ends);

@@ -141,15 +141,18 @@ impl Machine {
     /// One property of a unit, as `systemctl show` has it.
     #[track_caller]
     pub fn property(&self, unit: &str, property: &str) -> String {
-        self.succeed(&format!("systemctl show --property={property} --value {unit}"))
+        self.succeed(&format!(
+            "systemctl show --property={property} --value {unit}"
+        ))
     }
 
     /// The journal's entries that match, once everything sent to it is in it.
     #[track_caller]
     pub fn journal<A: AsRef<OsStr>>(&self, matches: impl IntoIterator<Item = A>) -> Vec<Value> {
         self.succeed("journalctl --sync");
-        let mut command: Vec<OsString> =
-            ["journalctl", "--all", "--output=json"].map(Into::into).into();
+        let mut command: Vec<OsString> = ["journalctl", "--all", "--output=json"]
+            .map(Into::into)
+            .into();
         command.extend(matches.into_iter().map(|word| word.as_ref().to_owned()));
         let output = self.run(command);
         assert!(output.status.success(), "{output:?}");
@@ -168,16 +171,27 @@ impl Machine {
                     .expect("root may enter a network that it holds open");
                 work()
             });
-            inside.join().unwrap_or_else(|why| panic::resume_unwind(why))
+            inside
+                .join()
+                .unwrap_or_else(|why| panic::resume_unwind(why))
         })
     }
 
     /// Shuts it down in order; panics when it does not come to that.
     #[track_caller]
     pub fn power_off(mut self) {
-        let asked = self.holder.stdin.as_mut().expect("held open").write_all(b"poweroff\n");
+        let asked = self
+            .holder
+            .stdin
+            .as_mut()
+            .expect("held open")
+            .write_all(b"poweroff\n");
         let ended = asked.and_then(|()| self.holder.wait());
-        assert!(ended.is_ok_and(|status| status.success()), "{} does not shut down", self.name);
+        assert!(
+            ended.is_ok_and(|status| status.success()),
+            "{} does not shut down",
+            self.name
+        );
     }
 }
 

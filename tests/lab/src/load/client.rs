@@ -30,10 +30,14 @@ enum Failure {
 pub(super) async fn ask_anew(address: SocketAddr) -> Result<(), String> {
     let asking = async {
         let mut connection = connect(address).await?;
-        ask(&mut connection, LAST_SCRAPE).await.map_err(Failure::into_text)?;
+        ask(&mut connection, LAST_SCRAPE)
+            .await
+            .map_err(Failure::into_text)?;
         Ok(())
     };
-    timeout(PATIENCE, asking).await.unwrap_or_else(|_| Err("no answer in time".to_owned()))
+    timeout(PATIENCE, asking)
+        .await
+        .unwrap_or_else(|_| Err("no answer in time".to_owned()))
 }
 
 impl Kept {

@@ -34,11 +34,16 @@ fn obstacle() -> Option<&'static str> {
         return Some("only root can boot a machine");
     }
     let path = env::var_os("PATH").unwrap_or_default();
-    let installed = |program: &str| env::split_paths(&path).any(|folder| folder.join(program).exists());
+    let installed =
+        |program: &str| env::split_paths(&path).any(|folder| folder.join(program).exists());
     if !installed("systemd-nspawn") {
-        return Some("there is no systemd-nspawn (Debian: systemd-container; tests/setup installs it)");
+        return Some(
+            "there is no systemd-nspawn (Debian: systemd-container; tests/setup installs it)",
+        );
     }
-    if !Path::new("/sys/fs/cgroup/unified").exists() && !Path::new("/sys/fs/cgroup/cgroup.controllers").exists() {
+    if !Path::new("/sys/fs/cgroup/unified").exists()
+        && !Path::new("/sys/fs/cgroup/cgroup.controllers").exists()
+    {
         return Some("there is no cgroup v2 hierarchy below /sys/fs/cgroup");
     }
     None
