@@ -13,3 +13,5 @@
 mod host;
 #[path = "booted/operator.rs"]
 mod operator;
+#[path = "booted/scrapes.rs"]
+mod scrapes;

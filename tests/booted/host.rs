@@ -13,6 +13,9 @@ use lab::service::http;
 pub(crate) const SERVICE: &str = "exp-rkt-grpc.service";
 pub(crate) const SOCKET: &str = "exp-rkt-grpc.socket";
 
+/// The installed program.
+pub(crate) const PROGRAM: &str = "/usr/bin/exp-rkt-grpc";
+
 /// Where the installed socket listens.
 pub(crate) const METRICS: SocketAddr = localhost(33333);
 /// Where the service looks for rkt's api-service and for a Jaeger agent, unless told otherwise.
@@ -41,10 +44,8 @@ impl Host {
 
     fn install(&self) {
         let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-        self.machine.install(
-            Path::new("/tmp/t-boot/release/exp-rkt-grpc"),
-            "/usr/bin/exp-rkt-grpc",
-        );
+        self.machine
+            .install(Path::new("/tmp/t-boot/release/exp-rkt-grpc"), PROGRAM);
         for unit in std::fs::read_dir(here.join("systemd")).unwrap() {
             let unit = unit.unwrap().path();
             if unit.is_file() {

@@ -47,6 +47,7 @@ pub struct Report {
 #[derive(Debug, Default)]
 pub struct Progress {
     sent: AtomicUsize,
+    ended: AtomicUsize,
     acted: AtomicBool,
     more: (Mutex<()>, Condvar),
 }
@@ -54,15 +55,23 @@ pub struct Progress {
 impl Progress {
     /// Waits until so many requests with a connection of their own were sent.
     pub fn wait_until_sent(&self, requests: usize) {
+        self.wait_until(|| self.sent() >= requests);
+    }
+
+    /// Waits until no more than `requests` of those are still to be answered.
+    pub fn wait_until_waiting(&self, requests: usize) {
+        self.wait_until(|| self.sent() - self.ended.load(Ordering::SeqCst) <= requests);
+    }
+
+    fn wait_until(&self, holds: impl Fn() -> bool) {
         let (lock, more) = &self.more;
         let guard = lock.lock().expect("nobody panics while holding it");
         let _guard = more
-            .wait_while(guard, |()| self.sent() < requests)
+            .wait_while(guard, |()| !holds())
             .expect("nobody panics while holding it");
     }
 
-    /// How many were sent so far.
-    pub fn sent(&self) -> usize {
+    fn sent(&self) -> usize {
         self.sent.load(Ordering::SeqCst)
     }
 
@@ -71,9 +80,9 @@ impl Progress {
         self.acted.store(true, Ordering::SeqCst);
     }
 
-    fn count(&self) {
+    fn count(&self, of: &AtomicUsize) {
         let _guard = self.more.0.lock().expect("nobody panics while holding it");
-        self.sent.fetch_add(1, Ordering::SeqCst);
+        of.fetch_add(1, Ordering::SeqCst);
         self.more.1.notify_all();
     }
 
@@ -126,19 +135,18 @@ impl Load {
         let mut tally = Tally::default();
         while !progress.is_over(self.requests) {
             ticks.tick().await;
-            progress.count();
+            progress.count(&progress.sent);
             asking.spawn(async move {
                 let began = Instant::now();
                 (ask_anew(address).await, began.elapsed())
             });
             while let Some(asked) = asking.try_join_next() {
-                let (outcome, took) = asked.expect("no client panics");
-                tally.count(outcome, took);
+                progress.count(&progress.ended);
+                tally.count(asked.expect("no client panics"));
             }
         }
         while let Some(asked) = asking.join_next().await {
-            let (outcome, took) = asked.expect("no client panics");
-            tally.count(outcome, took);
+            tally.count(asked.expect("no client panics"));
         }
         tally
     }
@@ -163,7 +171,7 @@ impl Load {
         while !progress.is_over(self.requests) {
             let began = Instant::now();
             let outcome = client.ask().await;
-            tally.count(outcome, began.elapsed());
+            tally.count((outcome, began.elapsed()));
             sleep_until(began + pause).await;
         }
         tally.asked_again = client.asked_again;

@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Once;
 use std::thread;
+use std::time::Duration;
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use serde_json::Value;
@@ -161,6 +162,19 @@ impl Machine {
             .filter(|line| !line.is_empty())
             .map(|line| serde_json::from_slice(line).expect("journalctl writes JSON lines"))
             .collect()
+    }
+
+    /// Processor time that everything in the machine has used so far. What runs in its [`network`](Self::network) only does not
+    /// count, nor does what [`run`](Self::run) starts itself.
+    #[track_caller]
+    pub fn processor_time(&self) -> Duration {
+        let stat = fs::read_to_string(self.path("/sys/fs/cgroup/cpu.stat"));
+        let stat = stat.expect("every cgroup but the host's root has it");
+        let used = stat
+            .lines()
+            .find_map(|line| line.strip_prefix("usage_usec "));
+        let micros = used.and_then(|micros| micros.parse().ok());
+        Duration::from_micros(micros.expect("it is a number"))
     }
 
     /// Does something in the machine's network, in a thread of its own. Sockets and threads made there stay there.

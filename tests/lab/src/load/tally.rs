@@ -22,7 +22,7 @@ impl Tally {
         self.failures.values().sum()
     }
 
-    pub(super) fn count(&mut self, outcome: Result<(), String>, took: Duration) {
+    pub(super) fn count(&mut self, (outcome, took): (Result<(), String>, Duration)) {
         self.sent += 1;
         self.slowest = self.slowest.max(took);
         if let Err(why) = outcome {
