@@ -127,14 +127,15 @@ static int is_permitted(long outcome) { return outcome < 0 && errno != EFAULT &&
 int main(int count, char **arguments) {
     if (count > 1) return 0; // executed by itself
     const char *self = arguments[0];
-    TRY("write to its private /tmp", writes("/tmp/file"));
     TRY("connect to localhost", connects("127.0.0.1"));
 
     TRY("write to /", writes("/file"));
     TRY("write to /etc", writes("/etc/file"));
     TRY("write to /usr/bin", writes("/usr/bin/file"));
     TRY("write to /run", writes("/run/file"));
-    TRY("write to /var/tmp", writes("/var/tmp/../file"));
+    TRY("write to /tmp", writes("/tmp/file"));
+    TRY("write to /var/tmp", writes("/var/tmp/file"));
+    TRY("write to /dev/shm", writes("/dev/shm/file"));
     TRY("read /etc/passwd", reads("/etc/passwd"));
     TRY("read /etc/shadow", reads("/etc/shadow"));
     TRY("read /proc/meminfo", reads("/proc/meminfo"));
