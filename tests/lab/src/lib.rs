@@ -3,6 +3,7 @@
 //! | module | what it is |
 //! | --- | --- |
 //! | [`rkt_api_service`] | a stand-in for rkt's api-service that can misbehave on command |
+//! | [`stand_in`] | what the stand-ins have in common |
 //! | [`jaeger_agent`] | receives what a Jaeger agent would and decodes it, from the Thrift specification |
 //! | [`otlp_collector`] | receives traces over OTLP/gRPC, from the official .proto files |
 //! | [`exposition`] | reads the Prometheus text format |
@@ -15,5 +16,6 @@ pub mod otlp_collector;
 pub mod poll;
 pub mod rkt_api_service;
 pub mod service;
+pub mod stand_in;
 
 pub use tempfile::{TempDir, tempdir};
