@@ -14,7 +14,7 @@ help: ## list what can be made
 	@awk -F ': .*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
 
 demo: ## see it work: a stand-in store, a query, its metrics and its trace
-	@cargo build --quiet --locked --bins
+	@cargo build --locked --bins --example demo
 	@cargo run --quiet --locked --example demo
 
 test: setup ## run every test (root installs missing Debian packages)

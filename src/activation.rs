@@ -17,7 +17,7 @@ use rustix::net::{AddressFamily, SocketType};
 use socket2::SockRef;
 use thiserror::Error;
 
-/// `FileDescriptorName=` of the metrics socket where systemd passes several sockets.
+/// `FileDescriptorName=` of the metrics sockets where systemd passes several sockets.
 const METRICS: &str = "metrics";
 
 /// `FileDescriptorName=` of the datagram socket that traces leave by, for a service without a network of its own.
@@ -29,24 +29,17 @@ const STATE: &str = "state-";
 /// What the process has to work with.
 #[derive(Debug)]
 pub struct Sockets {
-    /// Where scrapes arrive.
-    pub listener: Listener,
+    /// Where scrapes arrive; at least one.
+    pub listeners: Vec<Socket>,
+    /// Who made those.
+    pub origin: Origin,
     /// Where traces leave; `None`: by a socket of the exporter's own.
     pub trace: Option<UdpSocket>,
     /// What an earlier process has left in systemd's descriptor store, by name.
     pub stored: Vec<(String, OwnedFd)>,
 }
 
-/// The socket that scrapes arrive on: listening, non-blocking and close-on-exec.
-#[derive(Debug)]
-pub struct Listener {
-    /// The socket itself.
-    pub socket: Socket,
-    /// Who made it.
-    pub origin: Origin,
-}
-
-/// The families a metrics socket may have.
+/// A socket that scrapes arrive on: listening, non-blocking and close-on-exec.
 #[derive(Debug)]
 pub enum Socket {
     /// AF_INET or AF_INET6.
@@ -73,12 +66,12 @@ impl fmt::Display for Socket {
     }
 }
 
-/// Who made the socket.
+/// Who made the listening sockets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// systemd passed it (socket activation).
+    /// systemd passed them (socket activation).
     Systemd,
-    /// We bound it to `--listen`.
+    /// We bound one to `--listen`.
     Bound,
 }
 
@@ -123,7 +116,7 @@ impl ActivationError {
 
 /// Takes what systemd passed, and binds `fallback` when there is no listening socket among it.
 ///
-/// Of several sockets the one named `metrics` is taken; a single one is taken whatever its name. Besides, a datagram socket may
+/// Of several sockets those named `metrics` are taken; a single one is taken whatever its name. Besides, a datagram socket may
 /// be named `trace`.
 ///
 /// # Errors
@@ -145,27 +138,35 @@ pub fn take(fallback: SocketAddr) -> Result<Sockets, ActivationError> {
             _ => listeners.push((index, name)),
         }
     }
-    let (socket, origin) = match index_of_metrics(&listeners)? {
-        Some(index) => (inherit(&mut passed, index)?, Origin::Systemd),
-        None => (bind(fallback)?, Origin::Bound),
+    let inherited = listeners_for_metrics(&listeners)?
+        .into_iter()
+        .map(|index| inherit(&mut passed, index))
+        .collect::<Result<Vec<_>, _>>()?;
+    let (listeners, origin) = match inherited {
+        none if none.is_empty() => (vec![bind(fallback)?], Origin::Bound),
+        inherited => (inherited, Origin::Systemd),
     };
     Ok(Sockets {
-        listener: Listener { socket, origin },
+        listeners,
+        origin,
         trace,
         stored,
     })
 }
 
-fn index_of_metrics(listeners: &[(usize, String)]) -> Result<Option<usize>, ActivationError> {
-    let named = listeners.iter().find(|(_, name)| name == METRICS);
-    match (named, listeners) {
-        (Some((index, _)), _) | (None, [(index, _)]) => Ok(Some(*index)),
-        (None, []) => Ok(None),
-        (None, several) => {
-            let names = several.iter().map(|(_, name)| name.clone()).collect();
-            Err(ActivationError::NoMetricsSocket(names))
-        }
+fn listeners_for_metrics(passed: &[(usize, String)]) -> Result<Vec<usize>, ActivationError> {
+    if let [(only, _)] = passed {
+        return Ok(vec![*only]);
     }
+    let named: Vec<usize> = passed
+        .iter()
+        .filter_map(|(index, name)| (name == METRICS).then_some(*index))
+        .collect();
+    if named.is_empty() && !passed.is_empty() {
+        let names = passed.iter().map(|(_, name)| name.clone()).collect();
+        return Err(ActivationError::NoMetricsSocket(names));
+    }
+    Ok(named)
 }
 
 fn inherit(passed: &mut ListenFd, index: usize) -> Result<Socket, ActivationError> {

@@ -9,7 +9,7 @@ use std::{
 };
 
 use exp_rkt_grpc::{
-    activation::{self, ActivationError, Listener, Origin, Sockets},
+    activation::{self, ActivationError, Origin, Socket, Sockets},
     config::{Command, Config, ConfigError, Output, REVISION},
     daemon::{Daemon, End},
     exposition,
@@ -45,11 +45,16 @@ fn start() -> Result<ExitCode, Box<dyn Error>> {
         Signals::register()?
     };
     let config = Config::read(env::args_os(), |name| env::var_os(name))?;
-    if let Some(Command::Query { output }) = config.options.command {
-        return runtime.block_on(query_once(config, output, signals));
-    }
-    let sockets = activation::take(config.options.listen)?;
-    runtime.block_on(serve(config, sockets, signals))
+    let done = match config.options.command {
+        Some(Command::Query { output }) => runtime.block_on(query_once(config, output, signals)),
+        None => {
+            let sockets = activation::take(config.options.listen)?;
+            runtime.block_on(serve(config, sockets, signals))
+        }
+    };
+    // A name that is still being looked up cannot be interrupted, and nobody waits for it any more.
+    runtime.shutdown_background();
+    done
 }
 
 async fn serve(
@@ -59,20 +64,22 @@ async fn serve(
 ) -> Result<ExitCode, Box<dyn Error>> {
     let metrics = Metrics::new(env!("CARGO_PKG_VERSION"), REVISION)?;
     metrics.register(ProcessCollector::new()?)?;
-    let telemetry = start_telemetry(&config, sockets.trace, metrics.clone())?;
+    let Sockets {
+        listeners,
+        origin,
+        trace,
+        stored,
+    } = sockets;
+    let telemetry = start_telemetry(&config, trace, metrics.clone())?;
     let observer = observer(&config, metrics.clone())?;
-    let (fd_store, record) = FdStore::recover(sockets.stored);
+    let (fd_store, record) = FdStore::recover(stored);
     if let Some(record) = record {
         restore(&config, &metrics, &record);
     }
+    announce(&config, &listeners, origin);
 
-    announce(&config, &sockets.listener);
     let stopping = CancellationToken::new();
-    let server = tokio::spawn(exposition::serve(
-        sockets.listener,
-        metrics,
-        stopping.clone(),
-    ));
+    let server = tokio::spawn(exposition::serve(listeners, metrics, stopping.clone()));
     notify::ready();
 
     let daemon = Daemon {
@@ -162,22 +169,22 @@ fn start_telemetry(
     )?)
 }
 
-fn announce(config: &Config, listener: &Listener) {
-    let stores: Vec<String> = config
-        .options
-        .stores
-        .iter()
-        .map(ToString::to_string)
-        .collect();
-    let socket = match listener.origin {
+fn announce(config: &Config, listeners: &[Socket], origin: Origin) {
+    fn list(items: impl Iterator<Item: ToString>) -> String {
+        let items: Vec<String> = items.map(|item| item.to_string()).collect();
+        items.join(",")
+    }
+    let socket = match origin {
         Origin::Systemd => "passed by systemd",
         Origin::Bound => "bound by the service",
     };
     tracing::info!(
         name: "service ready",
-        address = %listener.socket,
-        socket,
-        stores = stores.join(","),
+        {
+            address = %list(listeners.iter()),
+            socket,
+            stores = %list(config.options.stores.iter()),
+        },
         "serving metrics"
     );
 }

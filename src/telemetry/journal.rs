@@ -26,7 +26,10 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
-use super::ids::{self, Ids};
+use super::{
+    escaped,
+    ids::{self, Ids},
+};
 
 /// Entries that wait while journald stands still.
 const QUEUE: usize = 1024;
@@ -196,7 +199,7 @@ impl Entry {
         if let Some(ids) = self.ids {
             line.push_str(&format!(" trace_id={}", ids.trace));
         }
-        line
+        escaped(&line)
     }
 }
 
