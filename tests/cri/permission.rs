@@ -1,67 +1,50 @@
 //! Sockets that not everybody may connect to. Needs root, which gives itself other identities.
 
-use std::fs::{self, Permissions};
-use std::os::unix::fs::{PermissionsExt, chown};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::chown;
+use std::path::PathBuf;
 use std::process::Output;
 
 use lab::cri_runtime::{Images, StandIn};
+use lab::identity::{GROUP, MEMBER, NOBODY, POWERLESS_ROOT, PublicProgram, set_mode};
 use lab::poll::eventually;
-use lab::service::{Service, run};
-use lab::{TempDir, tempdir};
+use lab::service::{PATIENCE, Service, run};
 
 use super::{failures, number};
 
-/// A user and a group without any right.
-const NOBODY: [&str; 3] = ["--reuid=65534", "--regid=65534", "--clear-groups"];
-
-/// The same, but in the group 64000.
-const GROUP: u32 = 64_000;
-const MEMBER: [&str; 3] = ["--reuid=65534", "--regid=65534", "--groups=64000"];
-
-/// uid 0 without any capability.
-const POWERLESS_ROOT: [&str; 3] = ["--inh-caps=-all", "--bounding-set=-all", "--clear-groups"];
-
 /// A runtime at a socket of mode 0660 that belongs to root, and the program where everybody can start it.
 struct Guarded {
-    folder: TempDir,
+    program: PublicProgram,
     runtime: StandIn,
-    program: PathBuf,
 }
 
 impl Guarded {
     fn socket() -> Self {
-        let folder = tempdir().expect("a temporary folder can be made");
-        set_mode(folder.path(), 0o755);
-        let socket = folder.path().join("cri.sock");
+        let program = PublicProgram::copy_of(env!("CARGO_BIN_EXE_exp-rkt-grpc"));
+        let socket = program.folder().join("cri.sock");
         let runtime = StandIn::unix(&socket, Images::generated(3));
         set_mode(&socket, 0o660);
-        let program = folder.path().join("exp-rkt-grpc");
-        fs::copy(env!("CARGO_BIN_EXE_exp-rkt-grpc"), &program).expect("there is room for a copy");
         Self {
-            folder,
-            runtime: runtime.expect("a socket can be bound there"),
             program,
+            runtime: runtime.expect("a socket can be bound there"),
         }
     }
 
-    fn belongs_to_group(self, group: u32) -> Self {
-        let socket = self.folder.path().join("cri.sock");
-        chown(socket, None, Some(group)).expect("root may give it away");
+    fn belongs_to(self, user: u32, group: u32) -> Self {
+        chown(self.path(), Some(user), Some(group)).expect("root may give it away");
         self
     }
 
+    fn path(&self) -> PathBuf {
+        self.program.folder().join("cri.sock")
+    }
+
     fn query_as(&self, identity: &[&str]) -> Output {
-        let program = self.program.to_str().expect("its name is text");
+        let program = self.program.path().to_str().expect("its name is text");
         let url = self.runtime.url();
         let query = [program, "query", "--store", url.as_str()];
         let environment = [("OTEL_TRACES_EXPORTER", "none")];
         run("setpriv", identity.iter().chain(&query), &environment)
     }
-}
-
-fn set_mode(path: &Path, mode: u32) {
-    fs::set_permissions(path, Permissions::from_mode(mode)).expect("it is ours");
 }
 
 #[track_caller]
@@ -79,7 +62,7 @@ fn a_user_who_may_not_connect_is_told_exactly_what_to_do() {
     let text = String::from_utf8_lossy(&output.stdout);
     let sentence = format!(
         "no permission to connect to {}: run the service as root without capabilities or in the group that owns the socket",
-        guarded.runtime.url().replace("cri+", "")
+        format_args!("unix://{}", guarded.path().display())
     );
     assert!(text.contains(&sentence), "{text}");
 }
@@ -93,7 +76,7 @@ fn a_refused_connection_is_counted_as_permission_denied() {
         .fold(Service::builder("setpriv"), |builder, argument| {
             builder.arg(argument)
         })
-        .arg(&guarded.program)
+        .arg(guarded.program.path())
         .arg("--query-at-start")
         .store(guarded.runtime.url())
         .env("OTEL_TRACES_EXPORTER", "none")
@@ -101,7 +84,7 @@ fn a_refused_connection_is_counted_as_permission_denied() {
         .spawn();
     service.wait_for_stderr(
         |text| text.contains("query failed") && text.contains("code=\"PERMISSION_DENIED\""),
-        lab::service::PATIENCE,
+        PATIENCE,
     );
     let scrape = eventually("the failure", || {
         let scrape = service.scrape();
@@ -118,16 +101,14 @@ fn root_without_capabilities_may_connect_to_a_socket_of_roots() {
 
 #[test]
 fn root_without_capabilities_may_not_connect_to_somebody_elses_socket() {
-    let guarded = Guarded::socket();
-    let socket = guarded.folder.path().join("cri.sock");
-    chown(socket, Some(65_534), Some(65_534)).expect("root may give it away");
+    let guarded = Guarded::socket().belongs_to(65_534, 65_534);
     let output = guarded.query_as(&POWERLESS_ROOT);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
 }
 
 #[test]
 fn a_member_of_the_group_that_owns_the_socket_may_connect() {
-    let guarded = Guarded::socket().belongs_to_group(GROUP);
+    let guarded = Guarded::socket().belongs_to(0, GROUP);
     assert_counted(&guarded.query_as(&MEMBER));
     assert_eq!(guarded.query_as(&NOBODY).status.code(), Some(1));
 }

@@ -10,11 +10,13 @@
 //! | [`otlp_collector`] | receives traces over OTLP/gRPC, from the official .proto files |
 //! | [`exposition`] | reads the Prometheus text format |
 //! | [`service`] | starts the real program, signals it, scrapes it, listens to what it tells systemd |
+//! | [`identity`] | lets a program run as somebody with fewer rights |
 //! | [`poll`] | waits for what nobody announces |
 
 pub mod containerd;
 pub mod cri_runtime;
 pub mod exposition;
+pub mod identity;
 pub mod jaeger_agent;
 pub mod otlp_collector;
 pub mod poll;

@@ -178,7 +178,7 @@ fn generated(ordinal: usize) -> Image {
         uid: Some(Int64Value { value: 1000 }),
         username: String::new(),
         spec: Some(ImageSpec::default()),
-        pinned: ordinal % 20 == 0,
+        pinned: ordinal.is_multiple_of(20),
     }
 }
 
