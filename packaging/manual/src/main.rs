@@ -40,7 +40,9 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn write_man_page(page: &mut impl Write) -> io::Result<()> {
     let command = Options::command();
     // Without the revision: the page belongs to the release.
-    let version = command.get_version().and_then(|text| text.split(' ').next());
+    let version = command
+        .get_version()
+        .and_then(|text| text.split(' ').next());
     let source = format!("exp-rkt-grpc {}", version.unwrap_or_default());
     let man = Man::new(command)
         .title("EXP-RKT-GRPC")
