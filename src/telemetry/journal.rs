@@ -206,11 +206,11 @@ impl Entry {
 /// The events that matter have a name, and an id in the journal's catalog.
 fn message_id(event: &str) -> Option<&'static str> {
     match event {
-        "service ready" => Some("3f0f9d3e5c6b4c7fa3b0d5a1c1a52a01"),
-        "query answered" => Some("7c1b7f1f0f6d4b56a0f4b7e9a6f0de02"),
-        "query failed" => Some("b2a9c3d4e5f64718929a0b1c2d3e4f03"),
+        "service ready" => Some("0f1ef67be4944cda80f256f9b19f5e97"),
+        "query answered" => Some("639706cf8d6a4a389604c9f92f4f82c9"),
+        "query failed" => Some("109c67144b5d46eb94c996a437699435"),
         "configuration refused" => Some("e5a1c3f7294b4d1c9b6e8f0a2d4c6b05"),
-        "service stopping" => Some("d4e8f0a1b2c34d5e8f6071829304a504"),
+        "service stopping" => Some("89ce63bd0d9c4efabd28bf4139b46cbb"),
         _ => None,
     }
 }
