@@ -61,7 +61,7 @@ fn the_debian_package_holds_what_belongs_to_the_service() {
 fn the_settings_are_the_only_file_that_an_upgrade_leaves_alone() {
     let of_deb = text(&run(dpkg_deb("--info").arg("conffiles")));
     assert_eq!(of_deb, "/etc/default/exp-rkt-grpc\n");
-    let of_rpm = text(&run(rpm("--configfiles")));
+    let of_rpm = text(&run(&mut rpm("--configfiles")));
     assert_eq!(of_rpm, of_deb);
 }
 
