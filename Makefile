@@ -6,7 +6,7 @@ DESTDIR =
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 UNITS = $(wildcard systemd/exp-rkt-grpc*)
 EXAMPLES = $(wildcard systemd/examples/*)
-SCRIPTS = .ci/run tests/setup packaging/build-deb $(wildcard packaging/debian/*.p*rm packaging/debian/*.p*inst)
+SCRIPTS = .ci/run tests/setup packaging/build-deb packaging/build-rpm $(wildcard packaging/debian/*.p*rm)
 
 # The program as it is installed is linked statically, since it runs in an empty root directory, and does not name the
 # folders that it was built in. For other processors: rustup target add, then make HOST=...
@@ -20,6 +20,7 @@ RELEASE_FLAGS = -C target-feature=+crt-static \
 # Packages, and the tree that all of them hold. REVISION counts the packages of one version.
 PACKAGES = $(abspath $(TARGET))/packages
 TREE = $(PACKAGES)/tree
+TOOLS = $(abspath $(TARGET))/tools
 VERSION = $(shell cargo pkgid --locked | sed 's/.*[#@]//')
 REVISION = 1
 
@@ -28,10 +29,10 @@ help: ## list what can be made
 	@awk -F ': .*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
 
 demo: ## see it work: a stand-in store, a query, its metrics and its trace
-	@cargo build --quiet --locked --bins
+	@cargo build --locked --bins --example demo
 	@cargo run --quiet --locked --example demo
 
-test: setup ## run every test (root installs missing Debian packages)
+test: setup packages ## run every test (root installs missing Debian packages)
 	cargo test --workspace --locked
 
 lint: fmt clippy doc scripts units ## hold sources, documentation, scripts and units to their rules
@@ -54,13 +55,16 @@ install: release manual ## build and install the program and all that belongs to
 deb: tree ## build a Debian package (REVISION=1)
 	@packaging/build-deb $(TREE) $(PACKAGES) $(VERSION) $(REVISION)
 
+rpm: tree $(TOOLS)/bin/cargo-generate-rpm ## build an RPM package (REVISION=1)
+	@PATH='$(TOOLS)/bin:$(PATH)' packaging/build-rpm $(TREE) $(PACKAGES) $(VERSION) $(REVISION)
+
 bench: ## measure
 	@if ls benches/*.rs >/dev/null 2>&1; then cargo bench --locked; else echo 'There is nothing to measure yet.'; fi
 
 clean: ## remove what was built
 	cargo clean
 
-.PHONY: deb release manual tree fetch setup fmt clippy doc scripts units
+.PHONY: deb rpm packages release manual tree fetch setup fmt clippy doc scripts units
 
 SHARE = $(DESTDIR)$(PREFIX)/share
 DOC = $(SHARE)/doc/exp-rkt-grpc
@@ -73,8 +77,18 @@ fetch:
 release: fetch
 	RUSTFLAGS='$(RELEASE_FLAGS)' cargo build --release --locked --bins --target $(HOST)
 
+# Built with the whole workspace, as the tests are: with the features of this one program alone every crate would be compiled
+# once more.
 manual:
-	@cargo run --quiet --locked --package manual -- $(MANUAL)
+	@cargo build --quiet --locked --workspace --bins
+	@$(TARGET)/debug/manual $(MANUAL)
+
+packages: deb rpm
+
+# In the dev profile: it runs for a second, and building it is what takes time.
+$(TOOLS)/bin/cargo-generate-rpm:
+	CARGO_PROFILE_DEV_DEBUG=0 cargo install --quiet --locked --debug --root $(TOOLS) --target-dir $(TOOLS)/build cargo-generate-rpm@0.21.1
+	@rm -rf $(TOOLS)/build
 
 tree: release manual
 	@rm -rf $(TREE)

@@ -256,13 +256,20 @@ fn refusal(command: &clap::Command, error: &clap::Error) -> ConfigError {
             let variable = command
                 .get_arguments()
                 .find(|arg| flag.strip_prefix("--") == arg.get_long())
-                .and_then(|arg| arg.get_env())
-                .unwrap_or_default();
+                .and_then(|arg| arg.get_env());
             ConfigError::Invalid {
-                variable: format!("{flag} ({})", variable.display()),
+                variable: match variable {
+                    Some(variable) => format!("{flag} ({})", variable.display()),
+                    None => flag.to_owned(),
+                },
                 value: context(error, ContextKind::InvalidValue),
-                expected: std::error::Error::source(error)
-                    .map_or_else(|| format!("expected {argument}"), ToString::to_string),
+                expected: std::error::Error::source(error).map_or_else(
+                    || match context(error, ContextKind::ValidValue).as_str() {
+                        "" => format!("expected {argument}"),
+                        values => format!("expected {values}"),
+                    },
+                    ToString::to_string,
+                ),
             }
         }
         _ => ConfigError::Usage(
@@ -279,6 +286,7 @@ fn refusal(command: &clap::Command, error: &clap::Error) -> ConfigError {
 fn context(error: &clap::Error, kind: ContextKind) -> String {
     match error.get(kind) {
         Some(ContextValue::String(text)) => text.clone(),
+        Some(ContextValue::Strings(texts)) => texts.join(" or "),
         _ => String::new(),
     }
 }

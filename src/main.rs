@@ -120,8 +120,9 @@ async fn query_once(
         Output::Table => query::table(&event),
         Output::Json => query::json(&event),
     };
-    io::stdout().write_all(text.as_bytes())?;
+    let printed = io::stdout().write_all(text.as_bytes());
     telemetry.flush().await;
+    printed?;
     Ok(match event.failures() {
         None => ExitCode::SUCCESS,
         Some(_) => ExitCode::FAILURE,

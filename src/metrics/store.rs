@@ -1,8 +1,11 @@
 //! The facts of one store, and the metrics that they move.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
-use super::{families::StoreFamilies, gauges::Gauges};
+use super::{cached::CachedText, families::StoreFamilies, gauges::Gauges};
 
 /// What one store holds, as it said itself. What a kind of store does not know is `None` or empty, and its metric absent.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -52,14 +55,17 @@ pub struct Filesystem<'a> {
 pub struct StoreMetrics {
     name: String,
     families: StoreFamilies,
+    text: Arc<CachedText>,
 }
 
 impl StoreMetrics {
-    pub(super) fn new(name: &str, families: &StoreFamilies) -> Self {
+    pub(super) fn new(name: &str, families: &StoreFamilies, text: &Arc<CachedText>) -> Self {
         families.queries.with_label_values(&[name]);
+        text.outdate();
         Self {
             name: name.to_owned(),
             families: families.clone(),
+            text: Arc::clone(text),
         }
     }
 
@@ -93,6 +99,7 @@ impl StoreMetrics {
             &self.name,
             registries.map(|&(registry, images)| (vec![registry], images as f64)),
         );
+        self.text.outdate();
     }
 
     /// The store did not answer, or not rightly; `code` is one of those given to [`StoreMetrics::expect_codes`].
@@ -105,6 +112,7 @@ impl StoreMetrics {
             .failures
             .with_label_values(&[self.name.as_str(), code])
             .inc();
+        self.text.outdate();
     }
 
     /// The store said who it is. An earlier identity is forgotten.
@@ -113,6 +121,7 @@ impl StoreMetrics {
         self.families
             .runtime_info
             .replace(&self.name, [(labels, 1.0)]);
+        self.text.outdate();
     }
 
     /// The store said what its file systems hold. Others, that it told of earlier, are forgotten.
@@ -125,6 +134,7 @@ impl StoreMetrics {
             Some((vec![filesystem.mountpoint], filesystem.inodes_used? as f64))
         });
         self.families.inodes_used.replace(&self.name, inodes);
+        self.text.outdate();
     }
 
     /// Makes the failure counters of these codes appear, at 0.
@@ -135,6 +145,7 @@ impl StoreMetrics {
                 .failures
                 .with_label_values(&[self.name.as_str(), code]);
         }
+        self.text.outdate();
         self
     }
 

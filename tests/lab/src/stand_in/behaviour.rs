@@ -38,6 +38,15 @@ pub enum Behaviour {
         /// `grpc-message`, before percent-encoding.
         message: String,
     },
+    /// Sends the headers and so many messages of the right answer, then fails in the trailers.
+    FailAfter {
+        /// Messages; those of a method that streams are batches.
+        messages: usize,
+        /// The gRPC code, 1 to 16.
+        code: i32,
+        /// `grpc-message`, before percent-encoding.
+        message: String,
+    },
     /// Sends about half of the message, then closes the connection, with no GOAWAY.
     CutOff,
     /// Sends about half of the message, then RST_STREAM.

@@ -20,7 +20,7 @@ impl fmt::Display for InvalidBehaviour {
 
 impl std::error::Error for InvalidBehaviour {}
 
-const KINDS: [(&str, &str); 19] = [
+const KINDS: [(&str, &str); 20] = [
     ("answer", "the right answer"),
     ("refuse", "close every connection as soon as it is accepted"),
     ("silent", "accept connections, never say a byte"),
@@ -36,6 +36,10 @@ const KINDS: [(&str, &str); 19] = [
     (
         "fail-after-body=CODE[:TEXT]",
         "the whole message, then fail",
+    ),
+    (
+        "fail-after=MESSAGES:CODE[:TEXT]",
+        "so many messages of a stream, then fail",
     ),
     ("cut-off", "half of the message, then close the connection"),
     (
@@ -101,7 +105,7 @@ const REASONS: [&str; 14] = [
 impl Behaviour {
     /// All kinds as the command line takes them, one a line, with what they do.
     pub fn help() -> String {
-        let line = |(kind, does): &(&str, &str)| format!("  {kind:<28} {does}");
+        let line = |(kind, does): &(&str, &str)| format!("  {kind:<32} {does}");
         KINDS.iter().map(line).collect::<Vec<_>>().join("\n")
     }
 }
@@ -134,6 +138,16 @@ impl FromStr for Behaviour {
             ("fail-after-body", Some(status)) => {
                 let (code, message) = parse_status(status)?;
                 Self::FailAfterBody { code, message }
+            }
+            ("fail-after", Some(value)) => {
+                let (messages, status) = value.split_once(':').ok_or_else(|| wrong_shape(kind))?;
+                let messages = parse_number(kind, messages, 0, usize::MAX)?;
+                let (code, message) = parse_status(status)?;
+                Self::FailAfter {
+                    messages,
+                    code,
+                    message,
+                }
             }
             ("reset", reason) => Self::Reset(parse_reason(reason.unwrap_or("INTERNAL_ERROR"))?),
             ("not-grpc", status) => Self::NotGrpc {
@@ -246,6 +260,11 @@ impl fmt::Display for Behaviour {
             Self::HangInBody => f.write_str("hang-in-body"),
             Self::Fail { code, message } => write!(f, "fail={code}:{message}"),
             Self::FailAfterBody { code, message } => write!(f, "fail-after-body={code}:{message}"),
+            Self::FailAfter {
+                messages,
+                code,
+                message,
+            } => write!(f, "fail-after={messages}:{code}:{message}"),
             Self::CutOff => f.write_str("cut-off"),
             Self::Reset(reason) => write!(f, "reset={}", u32::from(*reason)),
             Self::Flood => f.write_str("flood"),
@@ -275,6 +294,7 @@ mod tests {
             ("DURATION", "2s"),
             ("BYTES", "7"),
             ("COUNT", "1000000"),
+            ("MESSAGES", "3"),
         ];
         for (shape, _) in KINDS {
             let mut text = shape.to_owned();

@@ -9,21 +9,20 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use prost::Message as _;
 use tokio::sync::Notify;
 
 use super::Behaviour;
-use super::call::{Call, Method, Request};
+use super::Protocol;
+use super::call::{Call, Refusal};
 use super::listen::{Listener, Stream};
 use super::response::{ResponseBody, Status, respond};
 use super::shared::Shared;
-use super::v1alpha::ListImagesRequest;
 
 /// How long accepting pauses after it failed, for example because no file descriptor was left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 
 /// Accepts connections without end.
-pub(super) async fn accept(listener: Listener, shared: Arc<Shared>) {
+pub(super) async fn accept<P: Protocol>(listener: Listener, shared: Arc<Shared<P>>) {
     let listener = listener
         .accepting()
         .expect("a nonblocking listener joins a runtime");
@@ -42,15 +41,15 @@ pub(super) async fn accept(listener: Listener, shared: Arc<Shared>) {
 }
 
 /// An open connection; counted as such until it is dropped.
-pub(super) struct Connection {
-    pub(super) shared: Arc<Shared>,
+pub(super) struct Connection<P: Protocol> {
+    pub(super) shared: Arc<Shared<P>>,
     /// Told to close the connection at once.
     pub(super) cut: Notify,
     ordinal: usize,
 }
 
-impl Connection {
-    fn opened(shared: &Arc<Shared>) -> Self {
+impl<P: Protocol> Connection<P> {
+    fn opened(shared: &Arc<Shared<P>>) -> Self {
         let ordinal = shared.change(|state| {
             state.accepted += 1;
             state.open += 1;
@@ -101,12 +100,12 @@ impl Connection {
             .collect()
             .await
             .map(http_body_util::Collected::to_bytes);
-        let request = read_request(head.uri.path(), encoding, &body.unwrap_or_default());
+        let request = read_request::<P>(head.uri.path(), encoding, &body.unwrap_or_default());
         let call = Call {
             path: head.uri.path().to_owned(),
             authority: head.uri.authority().map(ToString::to_string),
             headers: head.headers,
-            request: request.clone(),
+            request: request.clone().unwrap_or_else(P::Request::from),
             at: Instant::now(),
             connection: self.ordinal,
         };
@@ -127,16 +126,21 @@ impl Connection {
     }
 }
 
-impl Drop for Connection {
+impl<P: Protocol> Drop for Connection<P> {
     fn drop(&mut self) {
         self.shared.change(|state| state.open -= 1);
     }
 }
 
-/// The request message, or how rkt answers what is none.
-fn read_request(path: &str, encoding: Option<&str>, body: &Bytes) -> Request {
-    let Some(method) = Method::of(path) else {
-        return unknown_method(path);
+/// The request message, or how a real server answers what is none.
+fn read_request<P: Protocol>(
+    path: &str,
+    encoding: Option<&str>,
+    body: &Bytes,
+) -> Result<P::Request, Refusal> {
+    let refused = |code, message: String| Err(Refusal { code, message });
+    let Some(method) = P::method(path) else {
+        return Err(unknown_method::<P>(path));
     };
     let message = match body.split_first_chunk::<5>() {
         Some(([0, length @ ..], message))
@@ -149,35 +153,28 @@ fn read_request(path: &str, encoding: Option<&str>, body: &Bytes) -> Request {
                 "Decompressor is not installed for grpc-encoding {:?}",
                 encoding.unwrap_or("")
             );
-            return Request::Refused(Status::UNIMPLEMENTED, text);
+            return refused(Status::UNIMPLEMENTED, text);
         }
         _ => {
-            return Request::Refused(
+            return refused(
                 Status::INTERNAL,
                 "the request is no whole gRPC message".into(),
             );
         }
     };
-    match method {
-        Method::GetInfo => Request::GetInfo,
-        Method::ListImages => match ListImagesRequest::decode(message) {
-            Ok(request) => Request::ListImages(request),
-            Err(error) => Request::Refused(Status::UNKNOWN, error.to_string()),
-        },
-    }
+    P::decode(method, message).or_else(|error| refused(Status::UNKNOWN, error.to_string()))
 }
 
-fn unknown_method(path: &str) -> Request {
-    match path.trim_start_matches('/').split_once('/') {
-        Some(("v1alpha.PublicAPI", method)) => {
-            Request::Refused(Status::UNIMPLEMENTED, format!("unknown method {method}"))
+fn unknown_method<P: Protocol>(path: &str) -> Refusal {
+    let (code, message) = match path.trim_start_matches('/').split_once('/') {
+        Some((service, method)) if P::SERVICES.contains(&service) => {
+            (Status::UNIMPLEMENTED, P::unknown_method(service, method))
         }
-        Some((service, _)) => {
-            Request::Refused(Status::UNIMPLEMENTED, format!("unknown service {service}"))
-        }
-        None => Request::Refused(
+        Some((service, _)) => (Status::UNIMPLEMENTED, format!("unknown service {service}")),
+        None => (
             Status::INVALID_ARGUMENT,
             format!("malformed method name: {path:?}"),
         ),
-    }
+    };
+    Refusal { code, message }
 }

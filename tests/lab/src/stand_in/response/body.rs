@@ -9,10 +9,11 @@ use http_body::{Body, Frame};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{Status, released};
-use crate::rkt_api_service::behaviour::Behaviour;
-use crate::rkt_api_service::connection::Connection;
-use crate::rkt_api_service::images::{Listing, flood_block};
-use crate::rkt_api_service::message::{Compressed, Message};
+use crate::stand_in::Protocol;
+use crate::stand_in::behaviour::Behaviour;
+use crate::stand_in::connection::Connection;
+use crate::stand_in::listing::Listing;
+use crate::stand_in::message::{Compressed, Messages};
 
 /// How long what was sent gets to leave before its stream or connection is broken, which drops what is still queued.
 const SETTLE: Duration = Duration::from_millis(20);
@@ -23,7 +24,7 @@ const DRIBBLE_BURST: u64 = 32;
 const DRIBBLE_PAUSE: Duration = Duration::from_millis(1);
 
 /// A response's body.
-pub(in crate::rkt_api_service) enum ResponseBody {
+pub(in crate::stand_in) enum ResponseBody {
     /// No frame at all: the headers end the stream.
     Empty,
     /// One chunk.
@@ -66,7 +67,7 @@ pub(super) struct ClientGone;
 pub(super) type Sent = Result<(), ClientGone>;
 
 /// What a body is made of.
-pub(in crate::rkt_api_service) enum Part {
+pub(in crate::stand_in) enum Part {
     Frame(Frame<Bytes>),
     Reset(h2::Reason),
     /// Nothing to send; tells when it was asked for.
@@ -80,33 +81,27 @@ pub(super) struct Frames {
 }
 
 impl Frames {
-    /// Sends `message` as `behaviour` will have it.
-    pub(super) async fn send_body(
+    /// Sends `messages` as `behaviour` will have it.
+    pub(super) async fn send_body<P: Protocol>(
         mut self,
-        connection: &Connection,
+        connection: &Connection<P>,
         behaviour: Behaviour,
-        mut message: Message,
+        mut messages: Messages,
     ) -> Sent {
         match behaviour {
             Behaviour::HangInBody => {
-                self.half_of(&mut message).await?;
+                self.half_of(&mut messages).await?;
                 self.released().await?;
-                self.rest_of(message).await?;
+                self.rest_of(messages).await?;
                 self.trailers(&Status::ok()).await
             }
-            Behaviour::FailAfterBody {
-                code,
-                message: text,
-            } => {
-                self.rest_of(message).await?;
-                self.trailers(&Status {
-                    code,
-                    message: text,
-                })
-                .await
+            Behaviour::FailAfterBody { code, message }
+            | Behaviour::FailAfter { code, message, .. } => {
+                self.rest_of(messages).await?;
+                self.trailers(&Status { code, message }).await
             }
             Behaviour::CutOff => {
-                self.half_of(&mut message).await?;
+                self.half_of(&mut messages).await?;
                 self.settle().await?;
                 connection.cut.notify_one();
                 // The stream must not end before the connection does.
@@ -114,18 +109,18 @@ impl Frames {
                 Ok(())
             }
             Behaviour::Reset(reason) => {
-                self.half_of(&mut message).await?;
+                self.half_of(&mut messages).await?;
                 self.settle().await?;
                 self.send(Part::Reset(reason)).await
             }
-            Behaviour::Flood => self.flood().await,
-            Behaviour::WithoutTrailers => self.rest_of(message).await,
+            Behaviour::Flood => self.flood::<P>().await,
+            Behaviour::WithoutTrailers => self.rest_of(messages).await,
             Behaviour::Dribble { chunk } => {
-                self.dribble(message, chunk).await?;
+                self.dribble(messages, chunk).await?;
                 self.trailers(&Status::ok()).await
             }
             _ => {
-                self.rest_of(message).await?;
+                self.rest_of(messages).await?;
                 self.trailers(&Status::ok()).await
             }
         }
@@ -144,17 +139,17 @@ impl Frames {
             .await
     }
 
-    async fn half_of(&self, message: &mut Message) -> Sent {
-        let half = message.remaining() / 2;
+    async fn half_of(&self, messages: &mut Messages) -> Sent {
+        let half = messages.remaining() / 2;
         // The last byte on its own: it is accepted only when the client's window had room for all before it, so
         // that waiting until it was, as `settle` does, is waiting for the client.
-        self.part_of(message, half.saturating_sub(1)).await?;
-        self.part_of(message, half.min(1)).await
+        self.part_of(messages, half.saturating_sub(1)).await?;
+        self.part_of(messages, half.min(1)).await
     }
 
-    async fn part_of(&self, message: &mut Message, mut length: u64) -> Sent {
+    async fn part_of(&self, messages: &mut Messages, mut length: u64) -> Sent {
         while length > 0
-            && let Some(bytes) = message.take(length)
+            && let Some(bytes) = messages.take(length)
         {
             length -= bytes.len() as u64;
             self.data(bytes).await?;
@@ -162,8 +157,8 @@ impl Frames {
         Ok(())
     }
 
-    async fn rest_of(&self, mut message: Message) -> Sent {
-        while let Some(bytes) = message.take(u64::MAX) {
+    async fn rest_of(&self, mut messages: Messages) -> Sent {
+        while let Some(bytes) = messages.take(u64::MAX) {
             self.data(bytes).await?;
         }
         Ok(())
@@ -171,9 +166,9 @@ impl Frames {
 
     /// A burst of frames, a pause, a burst: clients take too many small frames at once for an attack (h2: the unread
     /// ones of less than 256 bytes may cost half of the connection's window, and each costs up to 255).
-    async fn dribble(&self, mut message: Message, chunk: usize) -> Sent {
+    async fn dribble(&self, mut messages: Messages, chunk: usize) -> Sent {
         for sent in 1_u64.. {
-            let Some(bytes) = message.take(chunk as u64) else {
+            let Some(bytes) = messages.take(chunk as u64) else {
                 break;
             };
             self.data(bytes).await?;
@@ -185,11 +180,12 @@ impl Frames {
     }
 
     /// The longest messages there can be, one after another, each of whole images.
-    async fn flood(&self) -> Sent {
-        let block = flood_block();
+    async fn flood<P: Protocol>(&self) -> Sent {
+        let block = P::flood_block();
         let times = u32::MAX as usize / block.len();
         loop {
-            let message = Message::frame(Compressed::No, Listing::repeated(&block, times));
+            let listings = vec![Listing::repeated(&block, times)];
+            let message = Messages::frame(Compressed::No, listings);
             self.rest_of(message.map_err(|_| ClientGone)?).await?;
         }
     }

@@ -2,46 +2,39 @@
 
 use std::collections::HashMap;
 use std::sync::mpsc;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
+use super::Protocol;
 use super::behaviour::Behaviour;
-use super::call::{Call, Method};
-use super::images::Images;
-use super::v1alpha;
+use super::call::Call;
 
 /// The state, and who waits for it to change.
 #[derive(Debug)]
-pub(super) struct Shared {
-    state: Mutex<State>,
+pub(super) struct Shared<P: Protocol> {
+    state: Mutex<State<P>>,
     changed: Condvar,
     pub(super) releases: watch::Sender<u64>,
 }
 
 #[derive(Debug)]
-pub(super) struct State {
-    pub(super) images: Arc<Images>,
-    pub(super) info: v1alpha::Info,
+pub(super) struct State<P: Protocol> {
+    pub(super) store: P,
     pub(super) behaviour: Behaviour,
-    pub(super) by_method: HashMap<Method, Behaviour>,
-    pub(super) calls: Vec<Call>,
-    pub(super) followers: Vec<mpsc::Sender<Call>>,
+    pub(super) by_method: HashMap<P::Method, Behaviour>,
+    pub(super) calls: Vec<Call<P>>,
+    pub(super) followers: Vec<mpsc::Sender<Call<P>>>,
     pub(super) accepted: usize,
     pub(super) open: usize,
 }
 
-impl Shared {
-    pub(super) fn new(images: Images) -> Self {
+impl<P: Protocol> Shared<P> {
+    pub(super) fn new(store: P) -> Self {
         Self {
             state: Mutex::new(State {
-                images: Arc::new(images),
-                info: v1alpha::Info {
-                    rkt_version: "1.30.0".into(),
-                    appc_version: "0.8.11".into(),
-                    api_version: "1.0.0-alpha".into(),
-                },
+                store,
                 behaviour: Behaviour::Answer,
                 by_method: HashMap::new(),
                 calls: Vec::new(),
@@ -54,11 +47,11 @@ impl Shared {
         }
     }
 
-    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State<P>> {
         self.state.lock().expect("no holder of this lock panics")
     }
 
-    pub(super) fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+    pub(super) fn change<T>(&self, change: impl FnOnce(&mut State<P>) -> T) -> T {
         let result = change(&mut self.lock());
         self.changed.notify_all();
         result
@@ -68,8 +61,8 @@ impl Shared {
     pub(super) fn wait_until(
         &self,
         within: Duration,
-        reached: impl Fn(&State) -> bool,
-    ) -> MutexGuard<'_, State> {
+        reached: impl Fn(&State<P>) -> bool,
+    ) -> MutexGuard<'_, State<P>> {
         let started = Instant::now();
         let mut state = self.lock();
         while !reached(&state) {

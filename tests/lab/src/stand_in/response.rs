@@ -8,15 +8,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response};
-use prost::Message as _;
 use tokio::sync::{mpsc, watch};
 
 use super::Behaviour;
-use super::call::Request;
+use super::Protocol;
+use super::call::Refusal;
 use super::connection::Connection;
-use super::images::Listing;
-use super::message::{Compressed, Message};
-use super::v1alpha::GetInfoResponse;
+use super::listing::Listing;
+use super::message::{Compressed, Messages};
 
 use body::Frames;
 pub(super) use body::ResponseBody;
@@ -83,15 +82,16 @@ fn percent_encoded(message: &str) -> HeaderValue {
 }
 
 /// The response to one call; its body goes on by itself, until it ends or the client goes away.
-pub(super) async fn respond(
-    connection: Arc<Connection>,
+pub(super) async fn respond<P: Protocol>(
+    connection: Arc<Connection<P>>,
     behaviour: Behaviour,
-    request: Request,
+    request: Result<P::Request, Refusal>,
     mut releases: watch::Receiver<u64>,
 ) -> Response<ResponseBody> {
-    if let Request::Refused(code, message) = request {
-        return failed(&Status { code, message });
-    }
+    let request = match request {
+        Ok(request) => request,
+        Err(Refusal { code, message }) => return failed(&Status { code, message }),
+    };
     match &behaviour {
         Behaviour::Refuse => {
             connection.cut.notify_one();
@@ -109,8 +109,8 @@ pub(super) async fn respond(
         Behaviour::NotGrpc { status } => return html(*status),
         _ => {}
     }
-    let message = match message(&connection, &behaviour, &request) {
-        Ok(message) => message,
+    let messages = match messages(&connection, &behaviour, &request) {
+        Ok(messages) => messages,
         Err(error) => return failed(&error.into()),
     };
     let mut response = Response::new(ResponseBody::Empty);
@@ -125,40 +125,37 @@ pub(super) async fn respond(
     let (sender, receiver) = mpsc::channel(1);
     let frames = Frames { sender, releases };
     tokio::spawn(async move {
-        let _client_gone = frames.send_body(&connection, behaviour, message).await;
+        let _client_gone = frames.send_body(&connection, behaviour, messages).await;
     });
     response.map(|_| ResponseBody::Frames(receiver))
 }
 
-fn message(
-    connection: &Connection,
+fn messages<P: Protocol>(
+    connection: &Connection<P>,
     behaviour: &Behaviour,
-    request: &Request,
-) -> io::Result<Message> {
-    let framed = |listing| Message::frame(Compressed::No, listing);
-    match behaviour {
-        Behaviour::Lie => Ok(Message::raw(LIE)),
-        Behaviour::Flood => Ok(Message::raw(b"")),
-        Behaviour::Garbage => framed(Listing::of_bytes(GARBAGE)),
-        Behaviour::EmptyImages { count } => framed(Listing::repeated(EMPTY_IMAGE, *count)),
-        Behaviour::Truncated => framed(listing(connection, request)?.followed_by(TRUNCATED)),
-        Behaviour::Compressed => Message::frame(Compressed::Yes, listing(connection, request)?),
-        _ => framed(listing(connection, request)?),
-    }
-}
-
-/// The right answer.
-fn listing(connection: &Connection, request: &Request) -> io::Result<Listing> {
-    let (images, info) = {
-        let state = connection.shared.lock();
-        (Arc::clone(&state.images), state.info.clone())
+    request: &P::Request,
+) -> io::Result<Messages> {
+    let right = || {
+        let store = connection.shared.lock().store.clone();
+        store.answer(request)
     };
-    match request {
-        Request::ListImages(request) => images.listing(request),
-        Request::GetInfo | Request::Refused(..) => {
-            let response = GetInfoResponse { info: Some(info) };
-            Ok(Listing::of_bytes(response.encode_to_vec()))
+    let framed = |listings| Messages::frame(Compressed::No, listings);
+    match behaviour {
+        Behaviour::Lie => Ok(Messages::raw(LIE)),
+        Behaviour::Flood => Ok(Messages::raw(b"")),
+        Behaviour::Garbage => framed(vec![Listing::of_bytes(GARBAGE)]),
+        Behaviour::EmptyImages { count } => framed(vec![Listing::repeated(EMPTY_IMAGE, *count)]),
+        Behaviour::Truncated => {
+            let mut listings = right()?;
+            let last = listings.pop().unwrap_or_else(|| Listing::of_bytes(""));
+            listings.push(last.followed_by(TRUNCATED));
+            framed(listings)
         }
+        Behaviour::Compressed => Messages::frame(Compressed::Yes, right()?),
+        Behaviour::FailAfter { messages, .. } => {
+            framed(right()?.into_iter().take(*messages).collect())
+        }
+        _ => framed(right()?),
     }
 }
 
