@@ -5,11 +5,12 @@ DESTDIR =
 
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 UNITS = systemd/exp-rkt-grpc.service systemd/exp-rkt-grpc.socket
-SCRIPTS = .ci/run tests/setup
+SCRIPTS = .ci/run benches/setup tests/setup
+FUZZ_SECONDS = 60
 # Ten times what `systemd-analyze security` may say of the service.
 EXPOSURE = 9
 
-.PHONY: help demo test lint install bench clean
+.PHONY: help demo test lint install bench fuzz clean
 help: ## list what can be made
 	@awk -F ': .*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
 
@@ -27,8 +28,19 @@ install: ## build and install the program and its units (DESTDIR, PREFIX=/usr)
 	install -D -m 755 $(TARGET)/release/exp-rkt-grpc $(DESTDIR)$(PREFIX)/bin/exp-rkt-grpc
 	$(call place_units,$(PREFIX)/bin/exp-rkt-grpc,$(DESTDIR)$(PREFIX)/lib/systemd/system)
 
-bench: ## measure
-	@if ls benches/*.rs >/dev/null 2>&1; then cargo bench --locked; else echo 'There is nothing to measure yet.'; fi
+bench: ## measure, beside other clients and node_exporter: see benches/README.md
+	@benches/setup $(TARGET)
+	cargo build --release --locked
+	cargo bench --package benches --locked --bench scanner
+	cargo bench --package benches --locked --bench service
+
+fuzz: ## try hostile bytes on the reader of answers, for FUZZ_SECONDS=60
+	@cargo fuzz --version >/dev/null 2>&1 || cargo install --locked cargo-fuzz
+	@command -v c++ >/dev/null || { echo 'This needs a C++ compiler: apt-get install g++' >&2; exit 1; }
+	@install -d $(TARGET)/fuzz/corpus $(TARGET)/fuzz/artifacts
+	cargo fuzz run scan --sanitizer none --target-dir $(abspath $(TARGET))/fuzz \
+		$(abspath $(TARGET))/fuzz/corpus $(abspath fuzz/corpus/scan) -- -max_total_time=$(FUZZ_SECONDS) \
+		-artifact_prefix=$(abspath $(TARGET))/fuzz/artifacts/ -print_final_stats=1
 
 clean: ## remove what was built
 	cargo clean

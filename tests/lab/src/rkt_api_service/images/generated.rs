@@ -1,0 +1,304 @@
+//! Made-up images, fast enough to be no bench's bottleneck: one encoded image is the template, and only the bytes
+//! that differ are written over its copies.
+
+use std::ops::Range;
+
+use bytes::{Bytes, BytesMut};
+use prost::Message;
+
+use super::{BLOCK, Listing, put_image};
+use crate::rkt_api_service::v1alpha::{Image, ImageFormat, ImageType, KeyValue};
+
+/// Sizes whose varint is 4 bytes long: 2 MiB to 256 MiB.
+const SIZES: Range<u64> = (1 << 21)..(1 << 28);
+
+/// December 2015 to November 2023: varints of 5 bytes.
+const IMPORT_TIMES: Range<u64> = 1_450_000_000..1_700_000_000;
+
+// What stands in the template where images differ; none of it occurs elsewhere.
+const SIZE: [u8; 5] = [0x38, 0xff, 0xff, 0xff, 0x7f];
+const IMPORT_TIME: [u8; 6] = [0x28, 0xff, 0xff, 0xff, 0xff, 0x7f];
+const DIGEST: [u8; 64] = [b'#'; 64];
+const VERSION: &str = "~.~.~";
+const ORDINAL: &str = "?";
+
+/// The images of a seed.
+#[derive(Clone, Debug)]
+pub(super) struct Generator {
+    count: usize,
+    seed: u64,
+    template: Template,
+}
+
+/// What differs from image to image.
+pub(super) struct Facts {
+    digest: [u64; 4],
+    ordinal: usize,
+    version: u64,
+    pub(super) size: i64,
+    pub(super) import_timestamp: i64,
+}
+
+impl Generator {
+    pub(super) fn new(count: usize, seed: u64, detail: bool) -> Self {
+        let ordinal_digits = count.saturating_sub(1).to_string().len().max(6);
+        Self {
+            count,
+            seed,
+            template: Template::new(ordinal_digits, detail),
+        }
+    }
+
+    pub(super) fn encoded_bytes(&self) -> u64 {
+        (self.count * self.template.bytes.len()) as u64
+    }
+
+    pub(super) fn facts(&self) -> impl Iterator<Item = Facts> + Clone + use<> {
+        let seed = self.seed;
+        (0..self.count).map(move |ordinal| Facts::new(seed, ordinal))
+    }
+
+    pub(super) fn images(self) -> impl Iterator<Item = Image> + Clone {
+        self.facts().map(move |facts| {
+            let mut bytes = self.template.bytes.clone();
+            self.template.fill(&mut bytes, &facts);
+            Image::decode_length_delimited(&bytes[1..]).expect("the template is an image")
+        })
+    }
+
+    pub(super) fn listing(self) -> Listing {
+        let mut facts = self.facts();
+        let length = self.encoded_bytes();
+        let per_block = (BLOCK / self.template.bytes.len()).max(1);
+        let blocks = std::iter::from_fn(move || {
+            let block = self
+                .template
+                .block(facts.by_ref().take(per_block), per_block);
+            (!block.is_empty()).then_some(block)
+        });
+        Listing {
+            length,
+            blocks: Box::new(blocks),
+        }
+    }
+}
+
+impl Facts {
+    fn new(seed: u64, ordinal: usize) -> Self {
+        let mut state = seed.wrapping_mul(0x2545_f491_4f6c_dd1d) ^ (ordinal as u64) << 20;
+        let mut random = move || split_mix(&mut state);
+        let mut within = |range: &Range<u64>| {
+            let value = range.start + random() % (range.end - range.start);
+            i64::try_from(value).expect("the range fits")
+        };
+        let (size, import_timestamp) = (within(&SIZES), within(&IMPORT_TIMES));
+        Self {
+            ordinal,
+            size,
+            import_timestamp,
+            version: random(),
+            digest: std::array::from_fn(|_| random()),
+        }
+    }
+}
+
+/// SplitMix64: a generator of two multiplications.
+fn split_mix(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mut mixed = *state;
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}
+
+/// An encoded element of the list, and where images differ in it.
+#[derive(Clone, Debug)]
+struct Template {
+    bytes: Vec<u8>,
+    digests: Vec<Range<usize>>,
+    ordinals: Vec<Range<usize>>,
+    versions: Vec<Range<usize>>,
+    sizes: Vec<Range<usize>>,
+    import_times: Vec<Range<usize>>,
+}
+
+impl Template {
+    fn new(ordinal_digits: usize, detail: bool) -> Self {
+        let ordinal = ORDINAL.repeat(ordinal_digits);
+        let name = format!("example.org/service-{ordinal}");
+        let mut encoded = BytesMut::new();
+        put_image(&sample(&name, detail), &mut encoded);
+        let bytes = encoded.to_vec();
+        Self {
+            digests: find(&bytes, &DIGEST),
+            ordinals: find(&bytes, ordinal.as_bytes()),
+            versions: find(&bytes, VERSION.as_bytes()),
+            sizes: find(&bytes, &SIZE),
+            import_times: find(&bytes, &IMPORT_TIME),
+            bytes,
+        }
+    }
+
+    fn block(&self, facts: impl Iterator<Item = Facts>, at_most: usize) -> Bytes {
+        let mut block = BytesMut::with_capacity(at_most * self.bytes.len());
+        for facts in facts {
+            let start = block.len();
+            block.extend_from_slice(&self.bytes);
+            self.fill(&mut block[start..], &facts);
+        }
+        block.freeze()
+    }
+
+    fn fill(&self, image: &mut [u8], facts: &Facts) {
+        for place in &self.digests {
+            put_hex(&mut image[place.clone()], facts.digest);
+        }
+        for place in &self.ordinals {
+            put_decimal(&mut image[place.clone()], facts.ordinal);
+        }
+        for place in &self.versions {
+            put_version(&mut image[place.clone()], facts.version);
+        }
+        for place in &self.sizes {
+            put_varint(&mut image[place.start + 1..place.end], facts.size);
+        }
+        for place in &self.import_times {
+            put_varint(
+                &mut image[place.start + 1..place.end],
+                facts.import_timestamp,
+            );
+        }
+    }
+}
+
+fn sample(name: &str, detail: bool) -> Image {
+    let pair = |key: &str, value: &str| KeyValue {
+        key: key.into(),
+        value: value.into(),
+    };
+    let labels = [("version", VERSION), ("os", "linux"), ("arch", "amd64")];
+    let annotations = [
+        ("created", "2016-05-20T15:00:00Z"),
+        ("authors", "Example Team <a@example.org>"),
+    ];
+    let named = |pairs: &[(&str, &str)]| {
+        let named =
+            |(name, value): &(&str, &str)| serde_json::json!({"name": name, "value": value});
+        pairs.iter().map(named).collect::<Vec<_>>()
+    };
+    let manifest = serde_json::json!({
+        "acKind": "ImageManifest",
+        "acVersion": "0.8.11",
+        "name": name,
+        "labels": named(&labels),
+        "annotations": named(&annotations),
+    });
+    Image {
+        base_format: Some(ImageFormat {
+            r#type: ImageType::Appc.into(),
+            version: "0.8.11".into(),
+        }),
+        id: format!("sha512-{}", String::from_utf8_lossy(&DIGEST)),
+        name: name.into(),
+        version: VERSION.into(),
+        import_timestamp: (1 << 35) - 1,
+        manifest: if detail {
+            manifest.to_string().into_bytes()
+        } else {
+            Vec::new()
+        },
+        size: (1 << 28) - 1,
+        annotations: annotations.map(|(key, value)| pair(key, value)).into(),
+        labels: labels.map(|(key, value)| pair(key, value)).into(),
+    }
+}
+
+fn find(bytes: &[u8], wanted: &[u8]) -> Vec<Range<usize>> {
+    let starts = bytes.windows(wanted.len()).enumerate();
+    starts
+        .filter(|(_, window)| *window == wanted)
+        .map(|(start, _)| start..start + wanted.len())
+        .collect()
+}
+
+fn put_hex(place: &mut [u8], digest: [u64; 4]) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for (word, digits) in digest.into_iter().zip(place.chunks_exact_mut(16)) {
+        for (byte, pair) in word
+            .to_be_bytes()
+            .into_iter()
+            .zip(digits.chunks_exact_mut(2))
+        {
+            pair[0] = DIGITS[usize::from(byte >> 4)];
+            pair[1] = DIGITS[usize::from(byte & 15)];
+        }
+    }
+}
+
+fn put_decimal(place: &mut [u8], mut number: usize) {
+    for digit in place.iter_mut().rev() {
+        *digit = b'0' + (number % 10) as u8;
+        number /= 10;
+    }
+}
+
+fn put_version(place: &mut [u8], mut number: u64) {
+    for digit in place.iter_mut().step_by(2) {
+        *digit = b'0' + (number % 10) as u8;
+        number /= 10;
+    }
+}
+
+/// Fills `place` with a varint that is exactly that long.
+fn put_varint(place: &mut [u8], number: i64) {
+    let mut left = number;
+    let last = place.len() - 1;
+    for byte in &mut place[..last] {
+        *byte = 0x80 | (left & 0x7f) as u8;
+        left >>= 7;
+    }
+    place[last] = left as u8;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn images_are_distinct_and_the_same_for_the_same_seed() {
+        let images = |seed| {
+            Generator::new(1_000, seed, true)
+                .images()
+                .collect::<Vec<_>>()
+        };
+        let ids: HashSet<_> = images(1).into_iter().map(|image| image.id).collect();
+        assert_eq!(ids.len(), 1_000);
+        assert_eq!(images(1), images(1));
+        assert_ne!(images(1), images(2));
+    }
+
+    #[test]
+    fn nothing_of_the_template_is_left() {
+        for image in Generator::new(100, 7, true).images() {
+            let manifest = String::from_utf8(image.manifest.clone()).unwrap();
+            let texts = [&image.id, &image.name, &image.version, &manifest];
+            assert!(
+                texts.iter().all(|text| !text.contains(['#', '?', '~'])),
+                "{image:?}"
+            );
+            assert!(manifest.contains(&image.name) && manifest.contains(&image.version));
+            assert!(SIZES.contains(&image.size.try_into().unwrap()));
+            assert!(IMPORT_TIMES.contains(&image.import_timestamp.try_into().unwrap()));
+            assert_eq!(image.id.len(), 71);
+        }
+    }
+
+    #[test]
+    fn names_grow_beyond_a_million_images() {
+        let generator = Generator::new(1_000_001, 1, false);
+        let first = generator.clone().images().next().unwrap();
+        assert_eq!(first.name, "example.org/service-0000000");
+        assert_eq!(generator.encoded_bytes(), 1_000_001 * 255);
+    }
+}

@@ -1,0 +1,129 @@
+//! Where the stand-in listens: TCP or a Unix socket.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, UnixListener};
+
+/// An address to listen at: `127.0.0.1:15441`, `[::1]:0` or `unix:/path`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Listen {
+    /// TCP; port 0 means any free one.
+    Tcp(SocketAddr),
+    /// A Unix socket at this path.
+    Unix(PathBuf),
+}
+
+/// A text that is no [`Listen`].
+#[derive(Debug)]
+pub struct InvalidListen;
+
+impl fmt::Display for InvalidListen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            "expected ADDRESS:PORT with a numeric address, such as 127.0.0.1:15441, or unix:/path",
+        )
+    }
+}
+
+impl std::error::Error for InvalidListen {}
+
+impl FromStr for Listen {
+    type Err = InvalidListen;
+
+    fn from_str(text: &str) -> Result<Self, InvalidListen> {
+        match text.strip_prefix("unix:") {
+            Some("") => Err(InvalidListen),
+            Some(path) => Ok(Self::Unix(path.into())),
+            None => text.parse().map(Self::Tcp).map_err(|_| InvalidListen),
+        }
+    }
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => write!(f, "{address}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// A byte stream of either kind.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+/// A bound socket, outside of any runtime.
+#[derive(Debug)]
+pub(super) enum Listener {
+    Tcp(std::net::TcpListener),
+    Unix(std::os::unix::net::UnixListener),
+}
+
+impl Listener {
+    /// Also says where it is bound, with the port it got.
+    pub(super) fn bind(listen: &Listen) -> io::Result<(Self, Listen)> {
+        match listen {
+            Listen::Tcp(address) => {
+                let listener = std::net::TcpListener::bind(address)?;
+                listener.set_nonblocking(true)?;
+                let bound = Listen::Tcp(listener.local_addr()?);
+                Ok((Self::Tcp(listener), bound))
+            }
+            Listen::Unix(path) => {
+                remove_if_stale(path)?;
+                let listener = std::os::unix::net::UnixListener::bind(path)?;
+                listener.set_nonblocking(true)?;
+                Ok((Self::Unix(listener), listen.clone()))
+            }
+        }
+    }
+
+    /// Joins the current runtime.
+    pub(super) fn accepting(self) -> io::Result<Accepting> {
+        Ok(match self {
+            Self::Tcp(listener) => Accepting::Tcp(TcpListener::from_std(listener)?),
+            Self::Unix(listener) => Accepting::Unix(UnixListener::from_std(listener)?),
+        })
+    }
+}
+
+/// A [`Listener`] in a runtime.
+#[derive(Debug)]
+pub(super) enum Accepting {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+impl Accepting {
+    pub(super) async fn accept(&self) -> io::Result<Box<dyn Stream>> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, _) = listener.accept().await?;
+                stream.set_nodelay(true)?;
+                Ok(Box::new(stream))
+            }
+            Self::Unix(listener) => Ok(Box::new(listener.accept().await?.0)),
+        }
+    }
+}
+
+/// Removes a socket file at which nobody listens any more.
+fn remove_if_stale(path: &Path) -> io::Result<()> {
+    let is_socket =
+        std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket());
+    let refused = || {
+        std::os::unix::net::UnixStream::connect(path)
+            .is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+    };
+    if is_socket && refused() {
+        std::fs::remove_file(path)?;
+    }
+    Ok(())
+}
