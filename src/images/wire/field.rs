@@ -11,8 +11,21 @@ pub(super) enum Value<'a> {
 }
 
 /// Takes the next field and its number off `bytes`; nothing when the field is not whole, or not as it should be.
-#[inline]
+#[inline(always)]
 pub(super) fn take<'a>(bytes: &mut &'a [u8]) -> Option<(u32, Value<'a>)> {
+    if let [tag, length, ref rest @ ..] = **bytes
+        && tag & 0x87 == 2
+        && tag >= 8
+        && length < 0x80
+        && let Some((value, rest)) = rest.split_at_checked(length.into())
+    {
+        *bytes = rest;
+        return Some(((tag >> 3).into(), Value::Bytes(value)));
+    }
+    take_any(bytes)
+}
+
+fn take_any<'a>(bytes: &mut &'a [u8]) -> Option<(u32, Value<'a>)> {
     let (tag, rest) = varint(bytes)?;
     let number = u32::try_from(tag >> 3).ok()?;
     if number == 0 || number >= 1 << 29 {
@@ -36,17 +49,39 @@ pub(super) fn take<'a>(bytes: &mut &'a [u8]) -> Option<(u32, Value<'a>)> {
     Some((number, value))
 }
 
-#[inline]
+#[inline(always)]
 fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
-    match *bytes {
-        [byte, ref rest @ ..] if byte < 0x80 => Some((u64::from(byte), rest)),
-        [low, high, ref rest @ ..] if high < 0x80 => {
-            Some((u64::from(low & 0x7f) | u64::from(high) << 7, rest))
-        }
-        _ => long_varint(bytes),
+    if let [byte, ref rest @ ..] = *bytes
+        && byte < 0x80
+    {
+        return Some((byte.into(), rest));
     }
+    bytes
+        .first_chunk()
+        .and_then(|chunk| {
+            let (value, length) = varint_of_eight(u64::from_le_bytes(*chunk))?;
+            Some((value, &bytes[length..]))
+        })
+        .or_else(|| long_varint(bytes))
 }
 
+/// A varint of at most eight bytes and its length: all its bytes at a time.
+#[inline(always)]
+fn varint_of_eight(word: u64) -> Option<(u64, usize)> {
+    let ends = !word & 0x8080_8080_8080_8080;
+    if ends == 0 {
+        return None;
+    }
+    let bits = ends.trailing_zeros() + 1;
+    let sevens = word & (u64::MAX >> (64 - bits)) & 0x7f7f_7f7f_7f7f_7f7f;
+    let fourteens = sevens & 0x007f_007f_007f_007f | (sevens & 0x7f00_7f00_7f00_7f00) >> 1;
+    let twenty_eights =
+        fourteens & 0x0000_3fff_0000_3fff | (fourteens & 0x3fff_0000_3fff_0000) >> 2;
+    let value = twenty_eights & 0x0fff_ffff | (twenty_eights & 0x0fff_ffff_0000_0000) >> 4;
+    Some((value, bits as usize / 8))
+}
+
+#[cold]
 fn long_varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
     let mut value = 0;
     for (index, &byte) in bytes.iter().take(10).enumerate() {
