@@ -4,35 +4,65 @@ PREFIX = /usr
 DESTDIR =
 
 TARGET = $(or $(CARGO_TARGET_DIR),target)
-UNITS = systemd/exp-rkt-grpc.service systemd/exp-rkt-grpc.socket
-SCRIPTS = .ci/run benches/setup tests/setup
+UNITS = $(wildcard systemd/exp-rkt-grpc*)
+EXAMPLES = $(wildcard systemd/examples/*)
+SCRIPTS = .ci/run benches/setup tests/setup packaging/build-deb packaging/build-rpm $(wildcard packaging/debian/*.p*rm)
+
+# The program as it is installed is linked statically, since it runs in an empty root directory, and does not name the
+# folders that it was built in. For other processors: rustup target add, then make HOST=...
+HOST = $(shell rustc -vV | sed -n 's/^host: //p')
+PROGRAM = $(TARGET)/$(HOST)/release/exp-rkt-grpc
+CARGO_FOLDER = $(or $(CARGO_HOME),$(HOME)/.cargo)
+RELEASE_FLAGS = -C target-feature=+crt-static \
+	$(foreach folder,$(wildcard $(CARGO_FOLDER)/registry/src/*),--remap-path-prefix=$(folder)=/cargo) \
+	--remap-path-prefix=$(CURDIR)=/exp-rkt-grpc --remap-path-prefix=$(abspath $(TARGET))=/exp-rkt-grpc/target
+
+# Packages, and the tree that all of them hold. REVISION counts the packages of one version.
+PACKAGES = $(abspath $(TARGET))/packages
+TREE = $(PACKAGES)/tree
+TOOLS = $(abspath $(TARGET))/tools
+VERSION = $(shell cargo pkgid --locked | sed 's/.*[#@]//')
+REVISION = 1
 FUZZ_SECONDS = 60
-# Ten times what `systemd-analyze security` may say of the service.
-EXPOSURE = 9
 
 .PHONY: help demo test lint install bench fuzz clean
 help: ## list what can be made
 	@awk -F ': .*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
 
 demo: ## see it work: a stand-in store, a query, its metrics and its trace
-	@cargo build --quiet --locked --bins
+	@cargo build --locked --bins --example demo
 	@cargo run --quiet --locked --example demo
 
-test: setup ## run every test (root installs missing Debian packages)
+test: setup packages ## run every test (root installs missing Debian packages)
 	cargo test --workspace --locked
 
 lint: fmt clippy doc scripts units ## hold sources, documentation, scripts and units to their rules
 
-install: ## build and install the program and its units (DESTDIR, PREFIX=/usr)
-	cargo build --release --locked
-	install -D -m 755 $(TARGET)/release/exp-rkt-grpc $(DESTDIR)$(PREFIX)/bin/exp-rkt-grpc
-	$(call place_units,$(PREFIX)/bin/exp-rkt-grpc,$(DESTDIR)$(PREFIX)/lib/systemd/system)
+install: release manual ## build and install the program and all that belongs to it (DESTDIR, PREFIX=/usr)
+	install -D -m 755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin/exp-rkt-grpc
+	$(call place_units,$(PREFIX)/bin/exp-rkt-grpc,$(DESTDIR)$(PREFIX)/lib/systemd/system,$(UNITS))
+	$(call place_units,$(PREFIX)/bin/exp-rkt-grpc,$(DOC)/examples,$(EXAMPLES))
+	install -D -m 644 packaging/exp-rkt-grpc.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/exp-rkt-grpc.conf
+	install -D -m 644 packaging/exp-rkt-grpc.catalog $(DESTDIR)$(PREFIX)/lib/systemd/catalog/exp-rkt-grpc.catalog
+	install -D -m 644 packaging/exp-rkt-grpc.default $(DESTDIR)/etc/default/exp-rkt-grpc
+	install -D -m 644 packaging/debian/copyright $(DOC)/copyright
+	gzip -9nc CHANGELOG.md >$(DOC)/changelog.gz && chmod 644 $(DOC)/changelog.gz
+	install -d $(SHARE)/man/man8
+	gzip -9nc $(MANUAL)/exp-rkt-grpc.8 >$(SHARE)/man/man8/exp-rkt-grpc.8.gz && chmod 644 $(SHARE)/man/man8/exp-rkt-grpc.8.gz
+	install -D -m 644 $(MANUAL)/exp-rkt-grpc $(SHARE)/bash-completion/completions/exp-rkt-grpc
+	install -D -m 644 $(MANUAL)/exp-rkt-grpc.fish $(SHARE)/fish/vendor_completions.d/exp-rkt-grpc.fish
+	install -D -m 644 $(MANUAL)/_exp-rkt-grpc $(SHARE)/zsh/vendor-completions/_exp-rkt-grpc
 
-bench: ## measure, beside other clients and node_exporter: see benches/README.md
+deb: tree ## build a Debian package (REVISION=1)
+	@packaging/build-deb $(TREE) $(PACKAGES) $(VERSION) $(REVISION)
+
+rpm: tree $(TOOLS)/bin/cargo-generate-rpm ## build an RPM package (REVISION=1)
+	@PATH='$(TOOLS)/bin:$(PATH)' packaging/build-rpm $(TREE) $(PACKAGES) $(VERSION) $(REVISION)
+
+bench: release ## measure, beside other clients and node_exporter: see benches/README.md
 	@benches/setup $(TARGET)
-	cargo build --release --locked
-	cargo bench --package benches --locked --bench scanner
-	cargo bench --package benches --locked --bench service
+	cargo bench --locked --package benches --bench scanner
+	cargo bench --locked --package benches --bench service -- $(abspath $(PROGRAM)) $(abspath $(TARGET))/python/bin/python
 
 fuzz: ## try hostile bytes on the reader of answers, for FUZZ_SECONDS=60
 	@cargo fuzz --version >/dev/null 2>&1 || cargo install --locked cargo-fuzz
@@ -45,7 +75,36 @@ fuzz: ## try hostile bytes on the reader of answers, for FUZZ_SECONDS=60
 clean: ## remove what was built
 	cargo clean
 
-.PHONY: setup fmt clippy doc scripts units
+.PHONY: deb rpm packages release manual tree fetch setup fmt clippy doc scripts units
+
+SHARE = $(DESTDIR)$(PREFIX)/share
+DOC = $(SHARE)/doc/exp-rkt-grpc
+MANUAL = $(TARGET)/manual
+
+# The sources of the dependencies have to be there before their folder can be named.
+fetch:
+	@cargo fetch --quiet --locked
+
+release: fetch
+	RUSTFLAGS='$(RELEASE_FLAGS)' cargo build --release --locked --bins --target $(HOST)
+
+# Built with the whole workspace, as the tests are: with the features of this one program alone every crate would be compiled
+# once more.
+manual:
+	@cargo build --quiet --locked --workspace --bins
+	@$(TARGET)/debug/manual $(MANUAL)
+
+packages: deb rpm
+
+# In the dev profile: it runs for a second, and building it is what takes time.
+$(TOOLS)/bin/cargo-generate-rpm:
+	CARGO_PROFILE_DEV_DEBUG=0 cargo install --quiet --locked --debug --root $(TOOLS) --target-dir $(TOOLS)/build cargo-generate-rpm@0.21.1
+	@rm -rf $(TOOLS)/build
+
+tree: release manual
+	@rm -rf $(TREE)
+	@$(MAKE) --silent install DESTDIR=$(TREE) PREFIX=/usr
+
 setup:
 	@tests/setup
 
@@ -64,18 +123,32 @@ scripts: setup
 	shellcheck $(SCRIPTS)
 
 # Verified with a program that every machine has, so that nothing has to be installed. systemd-analyze succeeds in spite
-# of what it warns of: whatever it says of our units is a failure.
+# of what it warns of: whatever it says of our units is a failure. The second folder holds what the drop-in makes of them.
+#
+# The numbers are ten times what `systemd-analyze security` may say.
 units: setup
-	@$(call place_units,/bin/true,$(TARGET)/units)
-	systemd-analyze verify --man=no $(TARGET)/units/* >$(TARGET)/units.log 2>&1 \
-		&& ! grep -q exp-rkt-grpc $(TARGET)/units.log || { cat $(TARGET)/units.log; exit 1; }
-	systemd-analyze security --offline=yes --no-pager --threshold=$(EXPOSURE) $(TARGET)/units/exp-rkt-grpc.service \
-		>$(TARGET)/units.log || { cat $(TARGET)/units.log; exit 1; }
+	@rm -rf $(CHECKED) $(CHECKED)-cri
+	@$(call place_units,/bin/true,$(CHECKED),$(UNITS) systemd/examples/exp-rkt-grpc-query.path)
+	@$(call place_units,/bin/true,$(CHECKED)-cri,$(UNITS))
+	@cat systemd/examples/cri.conf >>$(CHECKED)-cri/exp-rkt-grpc.service
+	$(call verify,$(CHECKED))
+	$(call verify,$(CHECKED)-cri)
+	$(call exposure,9,$(CHECKED)/exp-rkt-grpc.service)
+	$(call exposure,2,$(CHECKED)-cri/exp-rkt-grpc.service)
+	$(call exposure,5,$(CHECKED)/exp-rkt-grpc-query.service)
 
-# $(call place_units,PROGRAM,FOLDER): the units, made to start PROGRAM.
+CHECKED = $(TARGET)/units
+
+verify = systemd-analyze verify --man=no $(1)/* >$(CHECKED).log 2>&1 \
+	&& ! grep -q exp-rkt-grpc $(CHECKED).log || { cat $(CHECKED).log; exit 1; }
+
+exposure = systemd-analyze security --offline=yes --no-pager --threshold=$(1) $(2) >$(CHECKED).log \
+	|| { cat $(CHECKED).log; exit 1; }
+
+# $(call place_units,PROGRAM,FOLDER,UNITS): the units, made to start PROGRAM.
 define place_units
-install -d $(2) && for unit in $(UNITS); do \
-	sed 's|/usr/bin/exp-rkt-grpc|$(1)|' $$unit >$(2)/$${unit##*/} && chmod 644 $(2)/$${unit##*/} || exit 1; \
+install -d $(2) && for unit in $(3); do \
+	sed 's|/usr/bin/exp-rkt-grpc|$(1)|g' $$unit >$(2)/$${unit##*/} && chmod 644 $(2)/$${unit##*/} || exit 1; \
 done
 endef
 

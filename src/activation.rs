@@ -1,31 +1,45 @@
-//! Sockets in: the listening socket that systemd passes, or one of our own.
+//! Sockets in: what systemd passes, or a listening socket of our own.
 //!
 //! See sd_listen_fds(3) and systemd.socket(5). Nothing here may run once a second thread exists: taking the sockets clears the
 //! environment variables that announced them.
 
 use std::{
     fmt, io,
-    net::{SocketAddr, TcpListener},
-    os::{fd::AsFd, unix::net::UnixListener},
+    net::{SocketAddr, TcpListener, UdpSocket},
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::net::UnixListener,
+    },
 };
 
 use listenfd::ListenFd;
+use rustix::net::{AddressFamily, SocketType};
 use socket2::SockRef;
 use thiserror::Error;
 
-/// `FileDescriptorName=` of the metrics socket where systemd passes several sockets.
+/// `FileDescriptorName=` of the metrics sockets where systemd passes several sockets.
 const METRICS: &str = "metrics";
 
-/// The socket that scrapes arrive on: listening, non-blocking and close-on-exec.
+/// `FileDescriptorName=` of the datagram socket that traces leave by, for a service without a network of its own.
+const TRACE: &str = "trace";
+
+/// Descriptors that we have put into systemd's store ourselves have names that begin so.
+const STATE: &str = "state-";
+
+/// What the process has to work with.
 #[derive(Debug)]
-pub struct Listener {
-    /// The socket itself.
-    pub socket: Socket,
-    /// Who made it.
+pub struct Sockets {
+    /// Where scrapes arrive; at least one.
+    pub listeners: Vec<Socket>,
+    /// Who made those.
     pub origin: Origin,
+    /// Where traces leave; `None`: by a socket of the exporter's own.
+    pub trace: Option<UdpSocket>,
+    /// What an earlier process has left in systemd's descriptor store, by name.
+    pub stored: Vec<(String, OwnedFd)>,
 }
 
-/// The families a metrics socket may have.
+/// A socket that scrapes arrive on: listening, non-blocking and close-on-exec.
 #[derive(Debug)]
 pub enum Socket {
     /// AF_INET or AF_INET6.
@@ -52,12 +66,12 @@ impl fmt::Display for Socket {
     }
 }
 
-/// Who made the socket.
+/// Who made the listening sockets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// systemd passed it (socket activation).
+    /// systemd passed them (socket activation).
     Systemd,
-    /// We bound it to `--listen`.
+    /// We bound one to `--listen`.
     Bound,
 }
 
@@ -77,6 +91,11 @@ pub enum ActivationError {
         "the socket that systemd passed is not a listening stream socket: expected ListenStream= and Accept=no in the .socket unit"
     )]
     NotListening(#[source] Option<io::Error>),
+    /// The socket named `trace` is none that datagrams can be sent by.
+    #[error(
+        "the socket named \"trace\" that systemd passed is no UDP socket: expected ListenDatagram= in its .socket unit"
+    )]
+    NotDatagram(#[source] Option<io::Error>),
     /// The address of `--listen` cannot be bound.
     #[error("cannot listen on {address}")]
     Bind {
@@ -95,35 +114,62 @@ impl ActivationError {
     }
 }
 
-/// Takes systemd's socket, or binds `fallback` when systemd passed none.
+/// Takes what systemd passed, and binds `fallback` when there is no listening socket among it.
 ///
-/// Of several sockets the one named `metrics` is taken; a single one is taken whatever its name.
+/// Of several sockets those named `metrics` are taken; a single one is taken whatever its name. Besides, a datagram socket may
+/// be named `trace`.
 ///
 /// # Errors
 ///
 /// When systemd passed something unusable, or `fallback` cannot be bound.
-pub fn take(fallback: SocketAddr) -> Result<Listener, ActivationError> {
+pub fn take(fallback: SocketAddr) -> Result<Sockets, ActivationError> {
     let names: Vec<String> = sd_notify::listen_fds_with_names()
         .map_err(ActivationError::Announcement)?
         .map(|(_, name)| name)
         .collect();
-    let (socket, origin) = match names.as_slice() {
-        [] => (bind(fallback)?, Origin::Bound),
-        names => (inherit(index_of_metrics(names)?)?, Origin::Systemd),
-    };
-    Ok(Listener { socket, origin })
-}
-
-fn index_of_metrics(names: &[String]) -> Result<usize, ActivationError> {
-    match names.iter().position(|name| name == METRICS) {
-        Some(index) => Ok(index),
-        None if names.len() == 1 => Ok(0),
-        None => Err(ActivationError::NoMetricsSocket(names.to_vec())),
-    }
-}
-
-fn inherit(index: usize) -> Result<Socket, ActivationError> {
     let mut passed = ListenFd::from_env();
+    let mut listeners = Vec::new();
+    let mut trace = None;
+    let mut stored = Vec::new();
+    for (index, name) in names.into_iter().enumerate() {
+        match name.as_str() {
+            TRACE => trace = Some(outgoing(&mut passed, index)?),
+            _ if name.starts_with(STATE) => stored.extend(kept(&mut passed, index, name)),
+            _ => listeners.push((index, name)),
+        }
+    }
+    let inherited = listeners_for_metrics(&listeners)?
+        .into_iter()
+        .map(|index| inherit(&mut passed, index))
+        .collect::<Result<Vec<_>, _>>()?;
+    let (listeners, origin) = match inherited {
+        none if none.is_empty() => (vec![bind(fallback)?], Origin::Bound),
+        inherited => (inherited, Origin::Systemd),
+    };
+    Ok(Sockets {
+        listeners,
+        origin,
+        trace,
+        stored,
+    })
+}
+
+fn listeners_for_metrics(passed: &[(usize, String)]) -> Result<Vec<usize>, ActivationError> {
+    if let [(only, _)] = passed {
+        return Ok(vec![*only]);
+    }
+    let named: Vec<usize> = passed
+        .iter()
+        .filter_map(|(index, name)| (name == METRICS).then_some(*index))
+        .collect();
+    if named.is_empty() && !passed.is_empty() {
+        let names = passed.iter().map(|(_, name)| name.clone()).collect();
+        return Err(ActivationError::NoMetricsSocket(names));
+    }
+    Ok(named)
+}
+
+fn inherit(passed: &mut ListenFd, index: usize) -> Result<Socket, ActivationError> {
     let socket = match passed.take_tcp_listener(index) {
         Ok(Some(tcp)) => Socket::Tcp(tcp),
         // listenfd leaves a socket of another family in its place.
@@ -135,6 +181,32 @@ fn inherit(index: usize) -> Result<Socket, ActivationError> {
     };
     prepare(&socket).map_err(|error| ActivationError::NotListening(Some(error)))?;
     Ok(socket)
+}
+
+fn outgoing(passed: &mut ListenFd, index: usize) -> Result<UdpSocket, ActivationError> {
+    match passed.take_udp_socket(index) {
+        Ok(Some(socket)) => Ok(socket),
+        Ok(None) => Err(ActivationError::NotDatagram(None)),
+        Err(error) => Err(ActivationError::NotDatagram(Some(error))),
+    }
+}
+
+/// A descriptor that is no packet socket was not stored by us; it stays where it is.
+fn kept(passed: &mut ListenFd, index: usize, name: String) -> Option<(String, OwnedFd)> {
+    let (family, kind) = (AddressFamily::UNIX, SocketType::SEQPACKET);
+    let taken = passed.take_custom::<OwnedFd>(
+        index,
+        i32::from(family.as_raw()),
+        kind.as_raw().cast_signed(),
+        "unix packet socket",
+    );
+    match taken {
+        Ok(fd) => fd.map(|fd| (name, fd)),
+        Err(error) => {
+            tracing::warn!(name, %error, "stored descriptor ignored");
+            None
+        }
+    }
 }
 
 /// listenfd checks the family and sets close-on-exec; listening (SO_ACCEPTCONN) and non-blocking are left to us.

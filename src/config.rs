@@ -151,10 +151,12 @@ Environment (OpenTelemetry's own variables):
   OTEL_EXPORTER_JAEGER_AGENT_PORT  its UDP port for compact Thrift [default: 6831]
   OTEL_EXPORTER_OTLP_ENDPOINT      OTLP over gRPC without TLS [default: http://localhost:4317]
   OTEL_SERVICE_NAME                the traces' service.name [default: exp-rkt-grpc]
+  OTEL_RESOURCE_ATTRIBUTES         what else the traces say of the service: KEY=VALUE,...
 
 Signals:
   SIGQUIT                    query the image stores now
-  SIGTERM, SIGINT, SIGHUP    stop: answer what was accepted, give a running query 5 s; a second one aborts
+  SIGTERM, SIGINT, SIGHUP    stop: answer what was accepted, give a running query 5 s;
+                             a second one aborts
 
 Exit status:
   0   asked to stop, and stopped
@@ -197,7 +199,9 @@ impl Config {
         arguments: impl IntoIterator<Item = OsString>,
         environment: impl Fn(&str) -> Option<OsString>,
     ) -> Result<Self, ConfigError> {
-        let command = ignore_empty_variables(Options::command(), &environment);
+        let command = Options::command();
+        require_text(&command, &environment)?;
+        let command = ignore_empty_variables(command, &environment);
         let mut matches = command
             .clone()
             .try_get_matches_from(arguments)
@@ -218,6 +222,26 @@ impl Config {
 
 fn given(source: ValueSource) -> bool {
     source != ValueSource::DefaultValue
+}
+
+/// clap would not say which variable it cannot read.
+fn require_text(
+    command: &clap::Command,
+    environment: impl Fn(&str) -> Option<OsString>,
+) -> Result<(), ConfigError> {
+    for arg in command.get_arguments() {
+        let Some(variable) = arg.get_env().and_then(|name| name.to_str()) else {
+            continue;
+        };
+        if let Some(Err(value)) = environment(variable).map(OsString::into_string) {
+            return Err(ConfigError::Invalid {
+                variable: format!("--{} ({variable})", arg.get_long().unwrap_or_default()),
+                value: value.to_string_lossy().into_owned(),
+                expected: "expected UTF-8".to_owned(),
+            });
+        }
+    }
+    Ok(())
 }
 
 /// `NAME=` in an environment file means "not set" to those who write it.
@@ -246,14 +270,20 @@ fn refusal(command: &clap::Command, error: &clap::Error) -> ConfigError {
             let variable = command
                 .get_arguments()
                 .find(|arg| flag.strip_prefix("--") == arg.get_long())
-                .and_then(|arg| arg.get_env())
-                .unwrap_or_default();
+                .and_then(|arg| arg.get_env());
             ConfigError::Invalid {
-                variable: format!("{flag} ({})", variable.display()),
+                variable: match variable {
+                    Some(variable) => format!("{flag} ({})", variable.display()),
+                    None => flag.to_owned(),
+                },
                 value: context(error, ContextKind::InvalidValue),
-                expected: std::error::Error::source(error)
-                    .map(ToString::to_string)
-                    .unwrap_or_default(),
+                expected: std::error::Error::source(error).map_or_else(
+                    || match context(error, ContextKind::ValidValue).as_str() {
+                        "" => format!("expected {argument}"),
+                        values => format!("expected {values}"),
+                    },
+                    ToString::to_string,
+                ),
             }
         }
         _ => ConfigError::Usage(
@@ -270,6 +300,7 @@ fn refusal(command: &clap::Command, error: &clap::Error) -> ConfigError {
 fn context(error: &clap::Error, kind: ContextKind) -> String {
     match error.get(kind) {
         Some(ContextValue::String(text)) => text.clone(),
+        Some(ContextValue::Strings(texts)) => texts.join(" or "),
         _ => String::new(),
     }
 }

@@ -10,7 +10,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    notify,
+    notify::{self, FdStore},
     observe::{Observer, Trigger},
     signals::{Signals, Stops, Triggers},
 };
@@ -27,6 +27,8 @@ pub struct Daemon {
     pub query_at_start: bool,
     /// How often the watchdog wants to hear from the loop.
     pub watchdog: Option<Duration>,
+    /// Keeps the numbers for the next process.
+    pub fd_store: FdStore,
     /// Cancelled when the service is told to stop.
     pub stopping: CancellationToken,
 }
@@ -98,6 +100,7 @@ impl Daemon {
     async fn event(&mut self, trigger: Trigger, abandoned: &CancellationToken) {
         let event = self.observer.observe(trigger, abandoned.clone()).await;
         notify::status(&event.summary());
+        self.fd_store.keep(&self.observer.record());
     }
 }
 

@@ -3,7 +3,14 @@
 //! A scrape never asks a store; it reads what the last query left. One connection is accepted at a time and served before the
 //! next: what has not been accepted when the process ends waits in systemd's socket for the next process.
 
-use std::{convert::Infallible, io, pin::pin, time::Duration};
+use std::{
+    convert::Infallible,
+    future::poll_fn,
+    io, mem,
+    pin::pin,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
@@ -16,15 +23,22 @@ use tokio::{
     task::JoinSet,
     time::{Instant, sleep, sleep_until, timeout},
 };
+use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    activation::{Listener, Socket},
+    activation::Socket,
     metrics::{CONTENT_TYPE, Metrics},
 };
 
 /// How long a client may take to send a request's head; as long an idle connection is kept.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a client may leave an answer unread once no more of it can be sent.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Most of a request's head, and of unsent answers, that is kept for one connection, in bytes.
+const MAX_BUFFER: usize = 16 * 1024;
 
 /// Connections served at the same time; further ones wait in the kernel.
 const MAX_CONNECTIONS: usize = 128;
@@ -59,24 +73,36 @@ const LANDING_PAGE: &str = "<!DOCTYPE html>
 ///
 /// When the socket cannot be handed to the runtime; failures of connections are theirs.
 pub async fn serve(
-    listener: Listener,
+    listeners: Vec<Socket>,
     metrics: Metrics,
     stopping: CancellationToken,
 ) -> io::Result<()> {
-    let acceptor = Acceptor::new(listener.socket)?;
+    let acceptors = listeners
+        .into_iter()
+        .map(Acceptor::new)
+        .collect::<io::Result<Vec<_>>>()?;
     let mut connections = JoinSet::new();
     let mut resume = Instant::now();
+    let mut refused = false;
     loop {
         tokio::select! {
             biased;
             () = stopping.cancelled() => break,
             Some(_) = connections.join_next() => {}
-            accepted = accept_after(&acceptor, resume), if connections.len() < MAX_CONNECTIONS => match accepted {
+            accepted = accept_after(&acceptors, resume), if connections.len() < MAX_CONNECTIONS => match accepted {
                 Ok(stream) => {
+                    refused = false;
                     spawn(&mut connections, stream, metrics.clone(), stopping.clone());
                     tokio::task::yield_now().await;
                 }
-                Err(error) => resume = Instant::now() + pause_after(&error),
+                // Died in the queue: nobody else's concern.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                Err(error) => {
+                    resume = Instant::now() + ACCEPT_PAUSE;
+                    if !mem::replace(&mut refused, true) {
+                        tracing::warn!(%error, pause = ?ACCEPT_PAUSE, "no connection accepted");
+                    }
+                }
             }
         }
     }
@@ -110,28 +136,30 @@ impl Acceptor {
         })
     }
 
-    async fn accept(&self) -> io::Result<Stream> {
-        Ok(match self {
-            Self::Tcp(listener) => Stream::Tcp(listener.accept().await?.0),
-            Self::Unix(listener) => Stream::Unix(listener.accept().await?.0),
-        })
+    fn poll_accept(&self, context: &mut Context<'_>) -> Poll<io::Result<Stream>> {
+        match self {
+            Self::Tcp(listener) => listener
+                .poll_accept(context)
+                .map_ok(|(stream, _)| Stream::Tcp(stream)),
+            Self::Unix(listener) => listener
+                .poll_accept(context)
+                .map_ok(|(stream, _)| Stream::Unix(stream)),
+        }
     }
 }
 
-async fn accept_after(acceptor: &Acceptor, resume: Instant) -> io::Result<Stream> {
+async fn accept_after(acceptors: &[Acceptor], resume: Instant) -> io::Result<Stream> {
     if resume > Instant::now() {
         sleep_until(resume).await;
     }
-    acceptor.accept().await
-}
-
-/// A connection that died in the queue concerns nobody else; anything else will not have passed a moment later.
-fn pause_after(error: &io::Error) -> Duration {
-    if error.kind() == io::ErrorKind::ConnectionAborted {
-        return Duration::ZERO;
-    }
-    tracing::warn!(%error, pause = ?ACCEPT_PAUSE, "no connection accepted");
-    ACCEPT_PAUSE
+    poll_fn(|context| {
+        let mut accepted = acceptors
+            .iter()
+            .map(|acceptor| acceptor.poll_accept(context))
+            .filter(Poll::is_ready);
+        accepted.next().unwrap_or(Poll::Pending)
+    })
+    .await
 }
 
 fn spawn(
@@ -150,6 +178,8 @@ async fn connection<S>(stream: S, metrics: Metrics, stopping: CancellationToken)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(WRITE_TIMEOUT));
     let service = service_fn(|request| {
         let answer = answer(&request, &metrics, stopping.is_cancelled());
         async { Ok::<_, Infallible>(answer) }
@@ -158,7 +188,8 @@ where
         http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEADER_TIMEOUT)
-            .serve_connection(TokioIo::new(stream), service)
+            .max_buf_size(MAX_BUFFER)
+            .serve_connection(TokioIo::new(Box::pin(stream)), service)
     );
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,

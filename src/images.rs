@@ -277,6 +277,7 @@ impl ImageStore {
             "server.port" = self.address.port(),
             "error.type" = Empty,
             "imagestore.store" = self.name,
+            "imagestore.images" = Empty,
         )
     }
 

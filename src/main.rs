@@ -4,17 +4,18 @@ use std::{
     env,
     error::Error,
     io::{self, Write},
+    net::UdpSocket,
     process::ExitCode,
 };
 
 use exp_rkt_grpc::{
-    activation::{self, ActivationError, Listener, Origin},
+    activation::{self, ActivationError, Origin, Socket, Sockets},
     config::{Command, Config, ConfigError, Output, REVISION},
     daemon::{Daemon, End},
     exposition,
     images::ImageStore,
     metrics::{Metrics, TraceOutcome},
-    notify,
+    notify::{self, FdStore},
     observe::{Observer, Trigger},
     process::ProcessCollector,
     query,
@@ -44,32 +45,48 @@ fn start() -> Result<ExitCode, Box<dyn Error>> {
         Signals::register()?
     };
     let config = Config::read(env::args_os(), |name| env::var_os(name))?;
-    if let Some(Command::Query { output }) = config.options.command {
-        return runtime.block_on(query_once(config, output, signals));
-    }
-    let listener = activation::take(config.options.listen)?;
-    runtime.block_on(serve(config, listener, signals))
+    let done = match config.options.command {
+        Some(Command::Query { output }) => runtime.block_on(query_once(config, output, signals)),
+        None => {
+            let sockets = activation::take(config.options.listen)?;
+            runtime.block_on(serve(config, sockets, signals))
+        }
+    };
+    // A name that is still being looked up cannot be interrupted, and nobody waits for it any more.
+    runtime.shutdown_background();
+    done
 }
 
 async fn serve(
     config: Config,
-    listener: Listener,
+    sockets: Sockets,
     signals: Signals,
 ) -> Result<ExitCode, Box<dyn Error>> {
     let metrics = Metrics::new(env!("CARGO_PKG_VERSION"), REVISION)?;
     metrics.register(ProcessCollector::new()?)?;
-    let telemetry = start_telemetry(&config, metrics.clone())?;
+    let Sockets {
+        listeners,
+        origin,
+        trace,
+        stored,
+    } = sockets;
+    let telemetry = start_telemetry(&config, trace, metrics.clone())?;
     let observer = observer(&config, metrics.clone())?;
+    let (fd_store, record) = FdStore::recover(stored);
+    if let Some(record) = record {
+        restore(&config, &metrics, &record);
+    }
+    announce(&config, &listeners, origin);
 
-    announce(&config, &listener);
     let stopping = CancellationToken::new();
-    let server = tokio::spawn(exposition::serve(listener, metrics, stopping.clone()));
+    let server = tokio::spawn(exposition::serve(listeners, metrics, stopping.clone()));
     notify::ready();
 
     let daemon = Daemon {
         observer,
         query_at_start: config.options.query_at_start,
         watchdog: notify::watchdog_interval(),
+        fd_store,
         stopping,
     };
     let wind_down = async {
@@ -92,7 +109,7 @@ async fn query_once(
     mut signals: Signals,
 ) -> Result<ExitCode, Box<dyn Error>> {
     let metrics = Metrics::new(env!("CARGO_PKG_VERSION"), REVISION)?;
-    let telemetry = start_telemetry(&config, metrics.clone())?;
+    let telemetry = start_telemetry(&config, None, metrics.clone())?;
     let mut observer = observer(&config, metrics)?;
     let abandoned = CancellationToken::new();
     let event = tokio::select! {
@@ -103,8 +120,9 @@ async fn query_once(
         Output::Table => query::table(&event),
         Output::Json => query::json(&event),
     };
-    io::stdout().write_all(text.as_bytes())?;
+    let printed = io::stdout().write_all(text.as_bytes());
     telemetry.flush().await;
+    printed?;
     Ok(match event.failures() {
         None => ExitCode::SUCCESS,
         Some(_) => ExitCode::FAILURE,
@@ -124,7 +142,21 @@ fn observer(config: &Config, metrics: Metrics) -> Result<Observer, tonic::transp
     Ok(Observer::new(stores, metrics, config.options.deadline))
 }
 
-fn start_telemetry(config: &Config, metrics: Metrics) -> Result<Telemetry, Box<dyn Error>> {
+/// The numbers of an earlier process, with their age in their timestamps.
+fn restore(config: &Config, metrics: &Metrics, record: &[u8]) {
+    let stores = config.options.stores.iter();
+    let stores: Vec<&str> = stores.map(|store| store.name.as_str()).collect();
+    match metrics.restore(record, &stores) {
+        Ok(()) => tracing::debug!(bytes = record.len(), "kept numbers restored"),
+        Err(error) => tracing::warn!(%error, "kept numbers dropped"),
+    }
+}
+
+fn start_telemetry(
+    config: &Config,
+    agent_socket: Option<UdpSocket>,
+    metrics: Metrics,
+) -> Result<Telemetry, Box<dyn Error>> {
     let count = move |outcome| {
         metrics.trace_ended(match outcome {
             Outcome::Exported => TraceOutcome::Exported,
@@ -135,26 +167,27 @@ fn start_telemetry(config: &Config, metrics: Metrics) -> Result<Telemetry, Box<d
     Ok(telemetry::start(
         &config.options.log,
         &config.traces,
+        agent_socket,
         count,
     )?)
 }
 
-fn announce(config: &Config, listener: &Listener) {
-    let stores: Vec<String> = config
-        .options
-        .stores
-        .iter()
-        .map(ToString::to_string)
-        .collect();
-    let socket = match listener.origin {
+fn announce(config: &Config, listeners: &[Socket], origin: Origin) {
+    fn list(items: impl Iterator<Item: ToString>) -> String {
+        let items: Vec<String> = items.map(|item| item.to_string()).collect();
+        items.join(",")
+    }
+    let socket = match origin {
         Origin::Systemd => "passed by systemd",
         Origin::Bound => "bound by the service",
     };
     tracing::info!(
         name: "service ready",
-        address = %listener.socket,
-        socket,
-        stores = stores.join(","),
+        {
+            address = %list(listeners.iter()),
+            socket,
+            stores = %list(config.options.stores.iter()),
+        },
         "serving metrics"
     );
 }
@@ -166,18 +199,33 @@ fn refuse(error: &(dyn Error + 'static)) -> ExitCode {
         let _ = io::stdout().write_all(text.as_bytes());
         return ExitCode::SUCCESS;
     }
-    let mut lines = format!("exp-rkt-grpc: {error}\n");
+    let mut causes = Vec::new();
     let mut cause = error.source();
     while let Some(source) = cause {
-        lines.push_str(&format!("  because: {source}\n"));
+        causes.push(format!("\n  because: {source}"));
         cause = source.source();
     }
+    let text = format!("{error}{}", causes.concat());
     notify::status(&error.to_string());
-    // Without standard error there is nobody left to tell.
-    let _ = io::stderr().write_all(lines.as_bytes());
     let of_configuration = error.is::<ConfigError>()
         || error
             .downcast_ref()
             .is_some_and(ActivationError::is_configuration);
+    say(&text, of_configuration);
     ExitCode::from(if of_configuration { EX_CONFIG } else { 1 })
+}
+
+/// To the journal as an entry with an id, or to standard error.
+fn say(text: &str, of_configuration: bool) {
+    let said = telemetry::log_to_journal(|| {
+        if of_configuration {
+            tracing::error!(name: "configuration refused", { error = text }, "configuration refused");
+        } else {
+            tracing::error!(error = text, "service failed");
+        }
+    });
+    if !said {
+        // Without standard error there is nobody left to tell.
+        let _ = writeln!(io::stderr(), "exp-rkt-grpc: {text}");
+    }
 }

@@ -3,23 +3,35 @@
 //! Knows no gRPC and no HTTP: codes and paths come as words. Names, units and labels follow
 //! <https://prometheus.io/docs/practices/naming/>; the text is format 0.0.4.
 
+use std::sync::Arc;
+
 use prometheus::{
     Encoder, IntCounterVec, IntGaugeVec, Opts, Registry, Result, TextEncoder, core::Collector,
 };
 
+mod cached;
+mod families;
+mod gauges;
+mod record;
 mod store;
 
+pub use record::RecordError;
 pub use store::{Contents, Filesystem, Runtime, StoreMetrics};
 
-use store::StoreFamilies;
+use cached::CachedText;
+use families::StoreFamilies;
 
 /// `Content-Type` of [`Metrics::encode`].
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// The registry and the handles that move what is in it.
+/// The registries and the handles that move what is in them.
 #[derive(Clone, Debug)]
 pub struct Metrics {
-    registry: Registry,
+    /// What changes with queries only, and so seldom that its text is kept between scrapes.
+    known: Registry,
+    text: Arc<CachedText>,
+    /// What is different at each scrape.
+    live: Registry,
     stores: StoreFamilies,
     triggers: IntCounterVec,
     traces: IntCounterVec,
@@ -79,28 +91,31 @@ impl Metrics {
     ///
     /// Never in practice: all names are constants, and different.
     pub fn new(version: &str, revision: &str) -> Result<Self> {
-        let registry = Registry::new();
+        let known = Registry::new();
+        let live = Registry::new();
         let metrics = Self {
-            stores: StoreFamilies::register(&registry)?,
+            stores: StoreFamilies::register(&known)?,
+            text: Arc::default(),
             triggers: counter(
-                &registry,
+                &known,
                 "exp_rkt_grpc_triggers_total",
                 "Occasions to query that were seen, by what caused them. The kernel coalesces pending signals, so this can be less than the signals sent.",
                 &["trigger"],
             )?,
             traces: counter(
-                &registry,
+                &live,
                 "exp_rkt_grpc_traces_total",
                 "Finished traces by what became of them: exported (handed over; over UDP nobody confirms), failed (refused or undeliverable), dropped (too many were waiting).",
                 &["outcome"],
             )?,
             http_requests: counter(
-                &registry,
+                &live,
                 "exp_rkt_grpc_http_requests_total",
                 "HTTP requests answered, by path and status code; unknown paths are counted as \"other\".",
                 &["path", "code"],
             )?,
-            registry,
+            known,
+            live,
         };
         for trigger in [Trigger::Signal, Trigger::Startup] {
             metrics.triggers.with_label_values(&[trigger.as_str()]);
@@ -108,14 +123,15 @@ impl Metrics {
         for outcome in TraceOutcome::ALL {
             metrics.traces.with_label_values(&[outcome.as_str()]);
         }
-        gauge(
-            &metrics.registry,
-            "exp_rkt_grpc_build_info",
-            "Always 1; the labels are the program's version and the git revision it was built from, empty where there was none.",
+        let build_info = IntGaugeVec::new(
+            Opts::new(
+                "exp_rkt_grpc_build_info",
+                "Always 1; the labels are the program's version and the git revision it was built from, empty where there was none.",
+            ),
             &["version", "revision"],
-        )?
-        .with_label_values(&[version, revision])
-        .set(1);
+        )?;
+        build_info.with_label_values(&[version, revision]).set(1);
+        metrics.known.register(Box::new(build_info))?;
         Ok(metrics)
     }
 
@@ -125,18 +141,36 @@ impl Metrics {
     ///
     /// When a family of that name is there already.
     pub fn register(&self, collector: impl Collector + 'static) -> Result<()> {
-        self.registry.register(Box::new(collector))
+        self.live.register(Box::new(collector))
     }
 
     /// The handle of one store, under its configured name.
     #[must_use]
     pub fn store(&self, name: &str) -> StoreMetrics {
-        self.stores.of(name)
+        StoreMetrics::new(name, &self.stores, &self.text)
+    }
+
+    /// What is known of the stores, to be kept until the next process can [`Metrics::restore`] it.
+    #[must_use]
+    pub fn record(&self) -> Vec<u8> {
+        record::write(&self.stores)
+    }
+
+    /// Sets the gauges of `stores` to what an earlier process has recorded; others are passed over.
+    ///
+    /// # Errors
+    ///
+    /// When the record is unreadable or of a later version; nothing is set then.
+    pub fn restore(&self, record: &[u8], stores: &[&str]) -> std::result::Result<(), RecordError> {
+        let outcome = record::read(record, &self.stores, stores);
+        self.text.outdate();
+        outcome
     }
 
     /// There was an occasion to query.
     pub fn triggered(&self, trigger: Trigger) {
         self.triggers.with_label_values(&[trigger.as_str()]).inc();
+        self.text.outdate();
     }
 
     /// A finished trace came to its end.
@@ -155,20 +189,20 @@ impl Metrics {
     ///
     /// When a collector hands out a family without a sample.
     pub fn encode(&self) -> Result<Vec<u8>> {
-        let mut text = Vec::new();
-        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
+        let mut text = self.text.get_or(|| encode(&self.known))?;
+        TextEncoder::new().encode(&self.live.gather(), &mut text)?;
         Ok(text)
     }
 }
 
-fn counter(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec> {
-    let family = IntCounterVec::new(Opts::new(name, help), labels)?;
-    registry.register(Box::new(family.clone()))?;
-    Ok(family)
+fn encode(registry: &Registry) -> Result<Vec<u8>> {
+    let mut text = Vec::new();
+    TextEncoder::new().encode(&registry.gather(), &mut text)?;
+    Ok(text)
 }
 
-fn gauge(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec> {
-    let family = IntGaugeVec::new(Opts::new(name, help), labels)?;
+fn counter(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec> {
+    let family = IntCounterVec::new(Opts::new(name, help), labels)?;
     registry.register(Box::new(family.clone()))?;
     Ok(family)
 }

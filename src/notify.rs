@@ -1,10 +1,14 @@
-//! Words out to systemd, see sd_notify(3).
+//! Words out to systemd, and what it keeps for us, see sd_notify(3).
 //!
 //! None of these ever fails its caller: outside systemd they do nothing, and a manager that cannot be reached costs a debug line.
 
 use std::time::Duration;
 
 use sd_notify::NotifyState;
+
+mod fd_store;
+
+pub use fd_store::FdStore;
 
 /// Longest `STATUS=` text in bytes; `systemctl status` shows one line.
 const MAX_STATUS: usize = 512;

@@ -69,6 +69,12 @@ impl Observer {
         }
     }
 
+    /// What is known of the stores, for [`Metrics::restore`].
+    #[must_use]
+    pub fn record(&self) -> Vec<u8> {
+        self.metrics.record()
+    }
+
     /// One event, from its trigger to the last report. It ends early when `abandoned` is cancelled.
     ///
     /// Each store is reported as soon as it has answered or failed: it fails by itself, the event does not.
@@ -177,7 +183,7 @@ impl Observed {
         outcome
     }
 
-    fn measure(&mut self, outcome: &Outcome) {
+    fn measure(&self, outcome: &Outcome) {
         let answer = match &outcome.answer {
             Ok(answer) => answer,
             Err(error) => return self.metrics.failed(error.code(), outcome.duration),

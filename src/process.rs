@@ -3,7 +3,12 @@
 //! A collector of our own because the crate's costs most of a scrape, knows CPU time in whole seconds only, and takes the boot
 //! time from `/proc/stat`, which `ProcSubset=pid` hides: its start time is then 0. See proc(5) and getrlimit(2).
 
-use std::{fs, io, os::unix::fs::MetadataExt, time::Duration};
+use std::{
+    fs::{self, File},
+    io,
+    os::unix::fs::{FileExt, MetadataExt},
+    time::Duration,
+};
 
 use prometheus::{
     Counter, Gauge,
@@ -20,6 +25,8 @@ use rustix::{
 /// What cannot be read is left out of that scrape.
 #[derive(Debug)]
 pub struct ProcessCollector {
+    /// `/proc/self/statm`, kept open: the same file says how it is at each time of reading.
+    statm: Option<File>,
     cpu_seconds: Counter,
     open_fds: Gauge,
     max_fds: Gauge,
@@ -42,6 +49,7 @@ impl ProcessCollector {
             "Start time of the process since the Unix epoch in seconds.",
         )?;
         Ok(Self {
+            statm: File::open("/proc/self/statm").ok(),
             cpu_seconds: Counter::new(
                 "process_cpu_seconds_total",
                 "Total user and system CPU time spent in seconds.",
@@ -100,7 +108,8 @@ impl Collector for ProcessCollector {
         families.extend(self.max_fds.collect());
         families.extend(self.virtual_memory_max.collect());
         families.extend(self.start_time.iter().flat_map(Collector::collect));
-        if let Ok((virtual_bytes, resident_bytes)) = memory_bytes() {
+        let memory = self.statm.as_ref().map(memory_bytes);
+        if let Some(Ok((virtual_bytes, resident_bytes))) = memory {
             self.virtual_memory.set(virtual_bytes);
             self.resident_memory.set(resident_bytes);
             families.extend(self.virtual_memory.collect());
@@ -130,12 +139,16 @@ fn soft_limit(resource: Resource) -> f64 {
 }
 
 /// Virtual and resident size: the first two numbers of `/proc/self/statm`, in pages.
-fn memory_bytes() -> io::Result<(f64, f64)> {
-    let statm = fs::read_to_string("/proc/self/statm")?;
-    let page = rustix::param::page_size() as f64;
-    let mut pages = statm.split(' ').map(str::parse::<f64>);
-    match (pages.next(), pages.next()) {
-        (Some(Ok(size)), Some(Ok(resident))) => Ok((size * page, resident * page)),
+fn memory_bytes(statm: &File) -> io::Result<(f64, f64)> {
+    let mut buffer = [0; 128];
+    let length = statm.read_at(&mut buffer, 0)?;
+    let numbers = buffer[..length].split(|&byte| byte == b' ');
+    let mut pages = numbers.map(|digits| str::from_utf8(digits).ok()?.parse::<f64>().ok());
+    match (pages.next().flatten(), pages.next().flatten()) {
+        (Some(size), Some(resident)) => {
+            let page = rustix::param::page_size() as f64;
+            Ok((size * page, resident * page))
+        }
         _ => Err(io::ErrorKind::InvalidData.into()),
     }
 }

@@ -41,7 +41,10 @@ fn row(outcome: &Outcome) -> Vec<String> {
     let answer = match &outcome.answer {
         Ok(answer) => answer,
         // Behind the columns, as wide as it wants to be.
-        Err(error) => return vec![outcome.store.clone(), format!("query failed: {error}")],
+        Err(error) => {
+            let failure = one_line(&format!("query failed: {error}"));
+            return vec![outcome.store.clone(), failure];
+        }
     };
     let contents = &answer.contents;
     vec![
@@ -59,9 +62,12 @@ fn row(outcome: &Outcome) -> Vec<String> {
 }
 
 fn runtime_name(runtime: &Runtime) -> String {
-    format!("{} {}", runtime.name, runtime.version)
-        .trim_end()
-        .to_owned()
+    one_line(format!("{} {}", runtime.name, runtime.version).trim_end())
+}
+
+/// A store's words must not command the terminal, nor begin a row of their own.
+fn one_line(text: &str) -> String {
+    text.replace(char::is_control, " ")
 }
 
 fn count(count: Option<u64>) -> String {

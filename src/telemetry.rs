@@ -1,8 +1,8 @@
 //! What the service says of itself: one subscriber of a filter, a log (journal or stderr), and finished traces on their way out.
 
-use std::{io, time::Duration};
+use std::{io, net::UdpSocket, time::Duration};
 
-use opentelemetry::trace::TracerProvider as _;
+use opentelemetry::{Key, KeyValue, trace::TracerProvider as _};
 use opentelemetry_otlp::{SpanExporter as OtlpExporter, WithExportConfig};
 use opentelemetry_sdk::{Resource, trace::SdkTracerProvider};
 use thiserror::Error;
@@ -55,7 +55,7 @@ pub enum TelemetryError {
 
 /// Installs the process's subscriber. Must be called once, within the service's runtime.
 ///
-/// `on_trace` hears what became of each finished trace.
+/// Traces for Jaeger leave by `agent_socket` where there is one. `on_trace` hears what became of each finished trace.
 ///
 /// # Errors
 ///
@@ -63,12 +63,20 @@ pub enum TelemetryError {
 pub fn start(
     log: &Targets,
     traces: &TracesConfig,
+    agent_socket: Option<UdpSocket>,
     on_trace: impl Fn(Outcome) + Send + Sync + 'static,
 ) -> Result<Telemetry, TelemetryError> {
     let queue = traces
         .export
         .as_ref()
-        .map(|export| export_to(export, &traces.service_name, on_trace))
+        .map(|export| {
+            export_to(
+                export,
+                traces.service_name.as_deref(),
+                agent_socket,
+                on_trace,
+            )
+        })
         .transpose()?;
     let (log_layer, journal) = log_layer(log)?;
     tracing_subscriber::registry()
@@ -80,6 +88,33 @@ pub fn start(
         traces: queue,
         journal,
     })
+}
+
+/// What stores and systems say can hold line breaks and worse: one event is one line, whatever is in it.
+fn escaped(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character.is_control() {
+            line.extend(character.escape_default());
+        } else {
+            line.push(character);
+        }
+    }
+    line
+}
+
+/// Logs what must be said before there is a configuration, and waits until it is said.
+///
+/// Only to the journal; where that is not our standard error, `log` is not called and the answer is false.
+pub fn log_to_journal(log: impl FnOnce()) -> bool {
+    let filter = Targets::new().with_target(OWN_TARGET, LevelFilter::INFO);
+    let Ok((layer, Some(journal))) = log_layer(&filter) else {
+        return false;
+    };
+    let subscriber = tracing_subscriber::registry().with(layer);
+    tracing::subscriber::with_default(subscriber, log);
+    journal.drain(FLUSH_TIMEOUT);
+    true
 }
 
 impl Telemetry {
@@ -100,24 +135,14 @@ impl Telemetry {
 
 fn export_to(
     export: &TraceExport,
-    service_name: &str,
+    service_name: Option<&str>,
+    agent_socket: Option<UdpSocket>,
     on_outcome: impl Fn(Outcome) + Send + Sync + 'static,
 ) -> Result<TraceQueue, TelemetryError> {
-    let resource = Resource::builder()
-        .with_service_name(service_name.to_owned())
-        .with_attribute(opentelemetry::KeyValue::new(
-            "service.version",
-            env!("CARGO_PKG_VERSION"),
-        ))
-        .with_attributes(
-            Some(REVISION)
-                .filter(|revision| !revision.is_empty())
-                .map(|revision| opentelemetry::KeyValue::new("vcs.ref.head.revision", revision)),
-        )
-        .build();
+    let resource = resource(service_name);
     Ok(match export {
         TraceExport::Jaeger { host, port } => {
-            let exporter = jaeger::JaegerExporter::new(host, *port);
+            let exporter = jaeger::JaegerExporter::new(host, *port, agent_socket);
             TraceQueue::spawn(exporter, resource, on_outcome)
         }
         TraceExport::Otlp { endpoint } => {
@@ -132,6 +157,26 @@ fn export_to(
             TraceQueue::spawn(exporter, resource, on_outcome)
         }
     })
+}
+
+/// Who sends the traces: `OTEL_SERVICE_NAME`, else `service.name` of `OTEL_RESOURCE_ATTRIBUTES`, else the program's name.
+fn resource(service_name: Option<&str>) -> Resource {
+    const PROGRAM: &str = env!("CARGO_PKG_NAME");
+    /// What OpenTelemetry calls a service that nobody has named.
+    const UNNAMED: &str = "unknown_service";
+    let given = Resource::builder()
+        .build()
+        .get(&Key::from_static_str("service.name"));
+    let given = given
+        .map(|name| name.to_string())
+        .filter(|name| !name.starts_with(UNNAMED));
+    let name = service_name.map(str::to_owned).or(given);
+    let revision = Some(REVISION).filter(|revision| !revision.is_empty());
+    Resource::builder()
+        .with_service_name(name.unwrap_or_else(|| PROGRAM.to_owned()))
+        .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
+        .with_attributes(revision.map(|revision| KeyValue::new("vcs.ref.head.revision", revision)))
+        .build()
 }
 
 fn trace_layer<S>(provider: &SdkTracerProvider) -> impl Layer<S> + use<S>

@@ -35,13 +35,20 @@ fn main() -> ExitCode {
     match words[..] {
         [clients::ROLE, reading, url] => clients::serve(reading, url),
         [start::ROLE, program, ref arguments @ ..] => start::become_activated(program, arguments),
-        _ => measure(),
+        // cargo adds --bench.
+        [program, python, "--bench"] | [program, python] => measure(program, python),
+        _ => {
+            eprintln!(
+                "This needs the service's program and a Python that may have grpcio: make bench"
+            );
+            return ExitCode::FAILURE;
+        }
     }
     ExitCode::SUCCESS
 }
 
-fn measure() {
-    let peers = Peers::find();
+fn measure(program: &str, python: &str) {
+    let peers = Peers::find(program, python);
     let mut report = Report::begin();
     // Sleeps for a minute beside everything else.
     let idle = idle::begin(&peers);

@@ -1,7 +1,7 @@
 //! The programs that are measured: the service, node_exporter, Python.
 
 use std::{
-    env, fs,
+    fs,
     net::{SocketAddr, TcpStream, UdpSocket},
     path::PathBuf,
     process::{Child, Command, Stdio},
@@ -19,7 +19,7 @@ const NODE_EXPORTER: &str = "prometheus-node-exporter";
 const NODE_EXPORTER_FLAG: &str = "--collector.disable-defaults";
 
 pub(crate) struct Peers {
-    /// The service, as `cargo build --release` makes it.
+    /// The service, as it is installed.
     pub(crate) program: PathBuf,
     pub(crate) node_exporter: bool,
     /// An interpreter that has grpcio.
@@ -29,25 +29,13 @@ pub(crate) struct Peers {
 }
 
 impl Peers {
-    /// Panics when the service has not been built.
-    pub(crate) fn find() -> Self {
-        let own = env::current_exe().expect("this program has a path");
-        let target = own
-            .ancestors()
-            .find(|folder| folder.join("release").is_dir())
-            .expect("it lies in cargo's target folder");
-        let program = target.join("release/exp-rkt-grpc");
-        assert!(
-            program.exists(),
-            "{} is missing: cargo build --release",
-            program.display()
-        );
-        let python = target.join("python/bin/python");
+    /// `program` is the service; `python` need not be there.
+    pub(crate) fn find(program: &str, python: &str) -> Self {
+        let has_grpcio = runs(Command::new(python).args(["-c", "import grpc, grpc_tools"]));
         Self {
-            program,
+            program: program.into(),
             node_exporter: runs(Command::new(NODE_EXPORTER).arg("--version")),
-            python: runs(Command::new(&python).args(["-c", "import grpc, grpc_tools"]))
-                .then_some(python),
+            python: has_grpcio.then(|| python.into()),
             agent: UdpSocket::bind("127.0.0.1:0").expect("a port is free"),
         }
     }

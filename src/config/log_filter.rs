@@ -11,7 +11,7 @@ const OWN_TARGET: &str = env!("CARGO_CRATE_NAME");
 
 /// A level alone is the service's own; libraries then say warnings and errors at most.
 pub(super) fn parse(text: &str) -> Result<Targets, String> {
-    if let Ok(level) = text.parse::<LevelFilter>() {
+    if let Some(level) = level(text) {
         return Ok(Targets::new()
             .with_default(level.min(LevelFilter::WARN))
             .with_target(OWN_TARGET, level));
@@ -26,7 +26,13 @@ pub(super) fn parse(text: &str) -> Result<Targets, String> {
 fn directive(text: &str) -> Option<(String, LevelFilter)> {
     let (target, level) = text.split_once('=')?;
     let target = target.trim();
-    (!target.is_empty()).then_some((target.to_owned(), level.trim().parse().ok()?))
+    (!target.is_empty()).then_some((target.to_owned(), self::level(level)?))
+}
+
+/// tracing takes an empty text for `error`.
+fn level(text: &str) -> Option<LevelFilter> {
+    let text = text.trim();
+    (!text.is_empty()).then(|| text.parse().ok())?
 }
 
 #[cfg(test)]
@@ -51,7 +57,7 @@ mod tests {
 
     #[test]
     fn a_misspelt_level_is_refused() {
-        for text in ["loud", "exp_rkt_grpc=loud", "=info", "", "info,h2"] {
+        for text in ["loud", "exp_rkt_grpc=loud", "=info", "", "h2=", "info,h2"] {
             assert!(parse(text).is_err(), "{text:?} was accepted");
         }
     }

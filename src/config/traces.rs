@@ -15,8 +15,8 @@ const SERVICE_NAME: &str = "OTEL_SERVICE_NAME";
 /// Where finished traces go, and under which name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TracesConfig {
-    /// `service.name` of the traces.
-    pub service_name: String,
+    /// `service.name` of the traces, where `OTEL_SERVICE_NAME` gives one.
+    pub service_name: Option<String>,
     /// The exporter; `None` switches tracing off.
     pub export: Option<TraceExport>,
 }
@@ -64,8 +64,7 @@ impl TracesConfig {
             }
         };
         Ok(Self {
-            service_name: variable(SERVICE_NAME)?
-                .unwrap_or_else(|| env!("CARGO_PKG_NAME").to_owned()),
+            service_name: variable(SERVICE_NAME)?,
             export,
         })
     }

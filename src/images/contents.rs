@@ -1,5 +1,7 @@
 //! What a store holds: its images added up as they pass, in constant memory.
 
+use tracing::Span;
+
 mod registries;
 
 pub use registries::Registries;
@@ -45,6 +47,11 @@ impl Contents {
             pinned: Some(0),
             ..Self::default()
         }
+    }
+
+    /// Notes the count in the span of the call that has brought it.
+    pub(super) fn record(&self) {
+        Span::current().record("imagestore.images", self.images.cast_signed());
     }
 
     pub(super) fn add(&mut self, image: Image<'_>) {

@@ -67,6 +67,7 @@ pub(super) async fn list_images(
         .await
         .map_err(explained)?;
     received.require_one_message()?;
+    count.contents.record();
     Ok((count.contents, received.bytes))
 }
 
@@ -84,6 +85,7 @@ pub(super) async fn stream_images(
     let Received { bytes, .. } = wire::call(channel, STREAM_IMAGES, &request, context, &mut count)
         .await
         .map_err(explained)?;
+    count.contents.record();
     Ok((count.contents, bytes))
 }
 

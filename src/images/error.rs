@@ -83,16 +83,25 @@ impl QueryError {
 
 impl From<Status> for QueryError {
     fn from(status: Status) -> Self {
-        let message = status.message();
         Self::Call {
             code: status.code(),
-            message: message[..message.floor_char_boundary(MAX_MESSAGE)].to_owned(),
+            message: cut(status.message()),
         }
     }
 }
 
+/// At most 1 KiB, marked where it was cut.
+fn cut(message: &str) -> String {
+    const CUT: &str = "… [cut]";
+    if message.len() <= MAX_MESSAGE {
+        return message.to_owned();
+    }
+    let kept = message.floor_char_boundary(MAX_MESSAGE - CUT.len());
+    format!("{}{CUT}", &message[..kept])
+}
+
 fn kind_of(error: &(dyn Error + 'static)) -> Option<io::ErrorKind> {
-    std::iter::successors(Some(error), |&error| error.source())
+    wire::causes(error)
         .find_map(|error| error.downcast_ref::<io::Error>())
         .map(io::Error::kind)
 }

@@ -10,7 +10,7 @@ use super::error::QueryError;
 /// When a query is given up: at its deadline, or when the service stops.
 #[derive(Clone, Debug)]
 pub struct Limit {
-    began: Instant,
+    timeout: Duration,
     deadline: Instant,
     abandoned: CancellationToken,
 }
@@ -19,22 +19,19 @@ impl Limit {
     /// From now on for `timeout`, or until `abandoned` is cancelled.
     #[must_use]
     pub fn new(timeout: Duration, abandoned: CancellationToken) -> Self {
-        let began = Instant::now();
         Self {
-            began,
-            deadline: began + timeout,
+            timeout,
+            deadline: Instant::now() + timeout,
             abandoned,
         }
     }
 
     /// The same limit, but `timeout` from now at the latest.
     pub(super) fn at_most(&self, timeout: Duration) -> Self {
-        let began = Instant::now();
-        Self {
-            began,
-            deadline: self.deadline.min(began + timeout),
-            abandoned: self.abandoned.clone(),
+        if self.remaining() < timeout {
+            return self.clone();
         }
+        Self::new(timeout, self.abandoned.clone())
     }
 
     pub(super) fn remaining(&self) -> Duration {
@@ -46,10 +43,12 @@ impl Limit {
         &self,
         work: impl Future<Output = Result<T, QueryError>>,
     ) -> Result<T, QueryError> {
+        // In this order: tonic and the store learn the deadline too, and what ends because of it is not to hide it.
         tokio::select! {
-            outcome = work => outcome,
-            () = sleep_until(self.deadline) => Err(QueryError::Deadline(self.deadline - self.began)),
+            biased;
             () = self.abandoned.cancelled() => Err(QueryError::Abandoned),
+            () = sleep_until(self.deadline) => Err(QueryError::Deadline(self.timeout)),
+            outcome = work => outcome,
         }
     }
 }

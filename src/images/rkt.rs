@@ -48,6 +48,7 @@ pub(super) async fn list_images(
     let mut count = Count::default();
     let received = wire::call(channel, LIST_IMAGES, &request, context, &mut count).await?;
     received.require_one_message()?;
+    count.contents.record();
     Ok((count.contents, received.bytes))
 }
 

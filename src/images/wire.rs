@@ -6,7 +6,7 @@
 //! (<https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>) and the protobuf encoding
 //! (<https://protobuf.dev/programming-guides/encoding/>).
 
-use std::{error::Error, future::poll_fn, time::Duration};
+use std::{error::Error, future::poll_fn, iter::successors, time::Duration};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Request, Response, header};
@@ -134,12 +134,13 @@ fn framed(message: &[u8]) -> Bytes {
     frame.freeze()
 }
 
-/// At most eight digits and a unit: milliseconds, or seconds where those would be too long.
+/// At most eight digits and a unit: milliseconds, or seconds where those would be too long. Rounded up, because tonic's channel
+/// keeps to it as well, and the caller's own limit is to be the first.
 fn timeout_value(timeout: Duration) -> HeaderValue {
     const MAX: u128 = 99_999_999;
-    let text = match timeout.as_millis() {
+    let text = match timeout.as_nanos().div_ceil(1_000_000) {
         millis @ ..=MAX => format!("{millis}m"),
-        millis => format!("{}S", (millis / 1000).min(MAX)),
+        millis => format!("{}S", millis.div_ceil(1000).min(MAX)),
     };
     // Digits and a letter are always a valid header value.
     HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("99999999S"))
@@ -200,7 +201,14 @@ fn malformed(error: Malformed) -> Status {
     Status::internal(error.to_string())
 }
 
+/// hyper calls a call cancelled when the connection closes before it is sent.
 fn lost(error: tonic::transport::Error) -> Status {
+    let closed = causes(&error)
+        .find_map(|cause| cause.downcast_ref::<hyper::Error>())
+        .is_some_and(hyper::Error::is_canceled);
+    if closed {
+        return Status::unavailable("the connection was closed before the answer");
+    }
     lost_status(Status::from_error(error.into()))
 }
 
@@ -214,12 +222,16 @@ fn lost_status(status: Status) -> Status {
     }
 }
 
+/// The error itself, then what caused it, and so on.
+pub(super) fn causes<'a>(
+    error: &'a (dyn Error + 'static),
+) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    successors(Some(error), |&error| error.source())
+}
+
 /// The innermost cause, which says what happened; the layers above it say `transport error`.
 pub(super) fn innermost(error: &(dyn Error + 'static)) -> String {
-    let mut innermost = error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
-    }
+    let innermost = causes(error).last().unwrap_or(error);
     match innermost.downcast_ref::<Status>() {
         Some(status) => status.message().to_owned(),
         None => innermost.to_string(),
@@ -234,6 +246,7 @@ mod tests {
 
     #[test]
     fn a_timeout_has_at_most_eight_digits() {
+        assert_eq!(timeout_value(Duration::from_micros(9_001)), "10m");
         assert_eq!(timeout_value(Duration::from_secs(60)), "60000m");
         assert_eq!(timeout_value(Duration::from_secs(99_999)), "99999000m");
         assert_eq!(timeout_value(Duration::from_secs(100_000)), "100000S");

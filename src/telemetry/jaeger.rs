@@ -33,15 +33,18 @@ mod convert;
 pub(super) struct JaegerExporter {
     host: String,
     port: u16,
+    /// The socket to send by, where systemd passed one.
+    passed: Option<std::net::UdpSocket>,
     resource: opentelemetry_sdk_0_23::Resource,
     agent: Mutex<Option<Exporter>>,
 }
 
 impl JaegerExporter {
-    pub(super) fn new(host: &str, port: u16) -> Self {
+    pub(super) fn new(host: &str, port: u16, passed: Option<std::net::UdpSocket>) -> Self {
         Self {
             host: host.to_owned(),
             port,
+            passed,
             resource: opentelemetry_sdk_0_23::Resource::empty(),
             agent: Mutex::default(),
         }
@@ -52,7 +55,14 @@ impl JaegerExporter {
             .with_endpoint(format!("{}:{}", self.host, self.port))
             .with_trace_config(Config::default().with_resource(self.resource.clone()))
             .with_auto_split_batch(true);
-        let build = move || pipeline.build_async_agent_exporter(AgentSocket);
+        let passed = self.passed.as_ref().map(std::net::UdpSocket::try_clone);
+        let runtime = AgentSocket {
+            passed: passed
+                .transpose()
+                .map_err(|error| TraceError::Other(error.into()))?
+                .map(Arc::new),
+        };
+        let build = move || pipeline.build_async_agent_exporter(runtime);
         if is_address(&self.host) {
             return build();
         }
@@ -96,7 +106,22 @@ impl fmt::Debug for JaegerExporter {
 
 /// What opentelemetry-jaeger asks of a runtime, of which it uses the socket only.
 #[derive(Clone, Debug)]
-struct AgentSocket;
+struct AgentSocket {
+    passed: Option<Arc<std::net::UdpSocket>>,
+}
+
+impl AgentSocket {
+    fn unconnected(&self, agents: &[SocketAddr]) -> io::Result<std::net::UdpSocket> {
+        if let Some(passed) = &self.passed {
+            return passed.try_clone();
+        }
+        let any = match agents.first() {
+            Some(SocketAddr::V6(_)) => IpAddr::from(Ipv6Addr::UNSPECIFIED),
+            _ => IpAddr::from(Ipv4Addr::UNSPECIFIED),
+        };
+        std::net::UdpSocket::bind((any, 0))
+    }
+}
 
 #[async_trait]
 impl JaegerTraceRuntime for AgentSocket {
@@ -104,11 +129,7 @@ impl JaegerTraceRuntime for AgentSocket {
 
     fn create_socket<T: ToSocketAddrs>(&self, agent: T) -> thrift::Result<Self::Socket> {
         let agents: Vec<SocketAddr> = agent.to_socket_addrs()?.collect();
-        let any = match agents.first() {
-            Some(SocketAddr::V6(_)) => IpAddr::from(Ipv6Addr::UNSPECIFIED),
-            _ => IpAddr::from(Ipv4Addr::UNSPECIFIED),
-        };
-        let socket = std::net::UdpSocket::bind((any, 0))?;
+        let socket = self.unconnected(&agents)?;
         socket.connect(agents.as_slice())?;
         socket.set_nonblocking(true)?;
         Ok(Arc::new(UdpSocket::from_std(socket)?))

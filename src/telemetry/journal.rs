@@ -26,10 +26,16 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
-use super::ids::{self, Ids};
+use super::{
+    escaped,
+    ids::{self, Ids},
+};
 
 /// Entries that wait while journald stands still.
 const QUEUE: usize = 1024;
+
+/// The field that tracing's macros put the message into.
+const MESSAGE: &str = "message";
 
 /// `SYSLOG_IDENTIFIER=`, for `journalctl -t`.
 const IDENTIFIER: &str = env!("CARGO_PKG_NAME");
@@ -107,11 +113,11 @@ pub(super) fn start(
 
 impl Journal {
     /// Waits until everything queued is written, for at most `timeout`.
+    ///
+    /// A journal that stands still for longer keeps what it was not given: standard error leads there too.
     pub(super) fn drain(self, timeout: Duration) {
-        let waited =
-            self.queue.try_send(Message::End).is_ok() && self.ended.recv_timeout(timeout).is_ok();
-        if !waited {
-            // The journal stands still: standard error leads there too, and there is nobody else to tell.
+        if self.queue.try_send(Message::End).is_ok() {
+            let _ = self.ended.recv_timeout(timeout);
         }
     }
 }
@@ -168,25 +174,43 @@ impl Entry {
             MESSAGE_ID = message_id(self.metadata.name()),
         )
         .entered();
+        let line = self.line();
         let fields = self.metadata.fields();
         let texts: Vec<Option<&dyn Value>> = fields
             .iter()
             .map(|field| {
-                let (_, text) = self.values.iter().find(|(given, _)| *given == field)?;
+                let (given, text) = self.values.iter().find(|(given, _)| *given == field)?;
+                let text = if given.name() == MESSAGE { &line } else { text };
                 Some(text as &dyn Value)
             })
             .collect();
         Event::dispatch(self.metadata, &fields.value_set_all(&texts));
+    }
+
+    /// `MESSAGE=`, all that journalctl(1) shows unless it is asked for more: the message, the fields, the trace's id.
+    fn line(&self) -> String {
+        let is_message = |field: &Field| field.name() == MESSAGE;
+        let (message, fields): (Vec<_>, Vec<_>) =
+            self.values.iter().partition(|(field, _)| is_message(field));
+        let mut line: String = message.into_iter().map(|(_, text)| text.as_str()).collect();
+        for (field, text) in fields {
+            line.push_str(&format!(" {}={text}", field.name()));
+        }
+        if let Some(ids) = self.ids {
+            line.push_str(&format!(" trace_id={}", ids.trace));
+        }
+        escaped(&line)
     }
 }
 
 /// The events that matter have a name, and an id in the journal's catalog.
 fn message_id(event: &str) -> Option<&'static str> {
     match event {
-        "service ready" => Some("3f0f9d3e5c6b4c7fa3b0d5a1c1a52a01"),
-        "query answered" => Some("7c1b7f1f0f6d4b56a0f4b7e9a6f0de02"),
-        "query failed" => Some("b2a9c3d4e5f64718929a0b1c2d3e4f03"),
-        "service stopping" => Some("d4e8f0a1b2c34d5e8f6071829304a504"),
+        "service ready" => Some("0f1ef67be4944cda80f256f9b19f5e97"),
+        "query answered" => Some("639706cf8d6a4a389604c9f92f4f82c9"),
+        "query failed" => Some("109c67144b5d46eb94c996a437699435"),
+        "configuration refused" => Some("e5a1c3f7294b4d1c9b6e8f0a2d4c6b05"),
+        "service stopping" => Some("89ce63bd0d9c4efabd28bf4139b46cbb"),
         _ => None,
     }
 }

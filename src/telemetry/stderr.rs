@@ -13,7 +13,7 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
-use super::ids;
+use super::{escaped, ids};
 
 /// Time, level, message and fields, and the trace id within a query.
 pub(super) fn layer<S>() -> impl Layer<S>
@@ -42,7 +42,9 @@ where
     ) -> fmt::Result {
         SystemTime.format_time(&mut line)?;
         write!(line, " {:>5} ", event.metadata().level())?;
-        context.format_fields(line.by_ref(), event)?;
+        let mut fields = String::new();
+        context.format_fields(Writer::new(&mut fields), event)?;
+        line.write_str(&escaped(&fields))?;
         if let Some(ids) = ids::of(context.lookup_current()) {
             write!(line, " trace_id={}", ids.trace)?;
         }

@@ -1,9 +1,9 @@
-//! Compiles the server's side of the service's own .proto files, without protoc.
+//! Compiles the service's own .proto files, without protoc: the servers' side for stand-ins, the clients' for comparison.
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let files = protox::compile(["cri.proto", "rkt.proto"], ["../../proto"])?;
     tonic_prost_build::configure()
-        .build_client(false)
+        .build_client(true)
         .build_server(true)
         .compile_fds(files)?;
     println!("cargo::rerun-if-changed=../../proto");

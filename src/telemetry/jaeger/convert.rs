@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use opentelemetry::{KeyValue, Value, trace as new};
+use opentelemetry::{Key, KeyValue, Value, trace as new};
 use opentelemetry_0_23::{self as old_api, InstrumentationLibrary, trace as old};
 use opentelemetry_sdk::{Resource, trace::SpanData};
 use opentelemetry_sdk_0_23::{
@@ -20,6 +20,9 @@ const MAX_TEXT: usize = 4096;
 const SPAN_TEXT: usize = 40_000;
 const RESOURCE_TEXT: usize = 12_000;
 
+/// Attributes of the resource that are sent; as many as OpenTelemetry permits a span by default.
+const MAX_RESOURCE_ATTRIBUTES: usize = 128;
+
 /// Ends a text that was cut.
 const CUT: &str = "… [cut]";
 
@@ -27,10 +30,16 @@ pub(super) fn spans(spans: Vec<SpanData>) -> Vec<OldSpanData> {
     spans.into_iter().map(span).collect()
 }
 
+/// The service's name and then the others, up to 128.
 pub(super) fn resource(resource: &Resource) -> OldResource {
-    let limit = share(RESOURCE_TEXT, resource.len());
-    OldResource::new(resource.iter().map(|(key, value)| {
-        old_api::KeyValue::new(key.as_str().to_owned(), old_value(value, limit))
+    const SERVICE_NAME: &str = "service.name";
+    let is_name = |key: &Key| key.as_str() == SERVICE_NAME;
+    let named = resource.iter().filter(|(key, _)| is_name(key));
+    let others = resource.iter().filter(|(key, _)| !is_name(key));
+    let attributes: Vec<_> = named.chain(others).take(MAX_RESOURCE_ATTRIBUTES).collect();
+    let limit = share(RESOURCE_TEXT, 2 * attributes.len());
+    OldResource::new(attributes.into_iter().map(|(key, value)| {
+        old_api::KeyValue::new(cut(key.as_str(), limit), old_value(value, limit))
     }))
 }
 
@@ -148,8 +157,10 @@ fn cut(text: &str, limit: usize) -> String {
     if text.len() <= limit {
         return text.to_owned();
     }
-    let kept = text.floor_char_boundary(limit.saturating_sub(CUT.len()));
-    format!("{}{CUT}", &text[..kept])
+    match limit.checked_sub(CUT.len()) {
+        Some(kept) => format!("{}{CUT}", &text[..text.floor_char_boundary(kept)]),
+        None => text[..text.floor_char_boundary(limit)].to_owned(),
+    }
 }
 
 #[cfg(test)]

@@ -7,17 +7,11 @@ mod manifests;
 use std::io;
 use std::path::PathBuf;
 
-use bytes::{BufMut, Bytes, BytesMut};
-use prost::Message as _;
+use bytes::Bytes;
 
 use self::generated::Generator;
 use super::v1alpha::{Image, ImageFilter, ListImagesRequest};
-
-/// How much of a listing is encoded at a time, in bytes.
-const BLOCK: usize = 128 * 1024;
-
-/// Field 1, length-delimited: `ListImagesResponse.images`.
-const IMAGES_TAG: u8 = 0x0a;
+use crate::stand_in::{BLOCK, Listing, encoded_len};
 
 /// What the store holds.
 #[derive(Clone, Debug)]
@@ -50,12 +44,6 @@ pub struct Totals {
     pub newest: i64,
     /// Length of the ListImagesResponse without detail, without the 5 bytes of gRPC's prefix.
     pub encoded_bytes: u64,
-}
-
-/// An encoded ListImagesResponse, made while it is read.
-pub(super) struct Listing {
-    pub(super) length: u64,
-    pub(super) blocks: Box<dyn Iterator<Item = Bytes> + Send>,
 }
 
 impl Images {
@@ -97,10 +85,10 @@ impl Images {
             return Ok(if filters.is_empty() {
                 generator.listing()
             } else {
-                Listing::of(generator.images(), filters)
+                chosen(generator.images(), filters)
             });
         }
-        Ok(Listing::of(self.list(detail)?.into_iter(), filters))
+        Ok(chosen(self.list(detail)?.into_iter(), filters))
     }
 
     fn list(&self, detail: bool) -> io::Result<Vec<Image>> {
@@ -133,56 +121,12 @@ fn totals(sizes_and_times: impl Iterator<Item = (i64, i64)>, encoded_bytes: u64)
     totals
 }
 
-impl Listing {
-    /// The images that satisfy any of the filters; all of them when there is none.
-    fn of(
-        images: impl Iterator<Item = Image> + Clone + Send + 'static,
-        filters: Vec<ImageFilter>,
-    ) -> Self {
-        let mut chosen = images.filter(move |image| filter::lists(&filters, image));
-        let length = chosen.clone().map(|image| encoded_len(&image)).sum();
-        let blocks = std::iter::from_fn(move || {
-            let mut block = BytesMut::new();
-            for image in chosen.by_ref() {
-                put_image(&image, &mut block);
-                if block.len() >= BLOCK {
-                    break;
-                }
-            }
-            (!block.is_empty()).then(|| block.freeze())
-        });
-        Self {
-            length,
-            blocks: Box::new(blocks),
-        }
-    }
-
-    /// So many times the same bytes.
-    pub(super) fn repeated(bytes: &[u8], times: usize) -> Self {
-        let per_block = (BLOCK / bytes.len()).max(1);
-        let whole = Bytes::from(bytes.repeat(per_block.min(times)));
-        let rest = whole.slice(..bytes.len() * (times % per_block));
-        let blocks = std::iter::repeat_n(whole, times / per_block).chain([rest]);
-        Self {
-            length: (bytes.len() * times) as u64,
-            blocks: Box::new(blocks),
-        }
-    }
-
-    pub(super) fn of_bytes(bytes: impl Into<Bytes>) -> Self {
-        let bytes = bytes.into();
-        Self {
-            length: bytes.len() as u64,
-            blocks: Box::new(std::iter::once(bytes)),
-        }
-    }
-
-    pub(super) fn followed_by(self, bytes: &'static [u8]) -> Self {
-        Self {
-            length: self.length + bytes.len() as u64,
-            blocks: Box::new(self.blocks.chain([Bytes::from_static(bytes)])),
-        }
-    }
+/// The images that satisfy any of the filters; all of them when there is none.
+fn chosen(
+    images: impl Iterator<Item = Image> + Clone + Send + 'static,
+    filters: Vec<ImageFilter>,
+) -> Listing {
+    Listing::of(images.filter(move |image| filter::lists(&filters, image)))
 }
 
 /// A block of images that can be sent again and again.
@@ -192,23 +136,11 @@ pub(super) fn flood_block() -> Bytes {
     listing.blocks.next().expect("there are images")
 }
 
-/// Bytes of an image as an element of the list.
-fn encoded_len(image: &Image) -> u64 {
-    let length = image.encoded_len();
-    (1 + prost::length_delimiter_len(length) + length) as u64
-}
-
-fn put_image(image: &Image, block: &mut BytesMut) {
-    block.put_u8(IMAGES_TAG);
-    image
-        .encode_length_delimited(block)
-        .expect("BytesMut grows");
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::rkt_api_service::v1alpha::ListImagesResponse;
+    use prost::Message as _;
 
     fn encoded(images: &Images, request: &ListImagesRequest) -> Vec<u8> {
         let listing = images.listing(request).unwrap();

@@ -5,6 +5,7 @@ use super::*;
 use bytes::{BufMut, Bytes, BytesMut};
 use http::HeaderMap;
 use prost::Message as _;
+use std::time::Duration;
 use std::time::Instant;
 use tokio::io::{AsyncRead, AsyncWrite};
 

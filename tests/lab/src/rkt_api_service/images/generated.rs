@@ -6,8 +6,8 @@ use std::ops::Range;
 use bytes::{Bytes, BytesMut};
 use prost::Message;
 
-use super::{BLOCK, Listing, put_image};
 use crate::rkt_api_service::v1alpha::{Image, ImageFormat, ImageType, KeyValue};
+use crate::stand_in::{BLOCK, Listing, put_image};
 
 /// Sizes whose varint is 4 bytes long: 2 MiB to 256 MiB.
 const SIZES: Range<u64> = (1 << 21)..(1 << 28);

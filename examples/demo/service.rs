@@ -1,0 +1,104 @@
+//! The service as a child process: signalled, waited for, and never left behind.
+
+use std::env;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+
+use lab::service::Signal;
+use rustix::process::{Pid, kill_process};
+
+use crate::{Break, Step};
+
+const NAME: &str = "exp-rkt-grpc";
+
+/// Killed and reaped when it is dropped.
+#[derive(Debug)]
+pub(super) struct Service(Child);
+
+/// What differs from the service's defaults.
+#[derive(Debug, Default)]
+pub(super) struct Settings {
+    pub(super) arguments: Vec<String>,
+    pub(super) environment: Vec<(&'static str, String)>,
+}
+
+impl Settings {
+    /// What an operator would type, in as many lines as it needs.
+    pub(super) fn command(&self) -> String {
+        let variables = self
+            .environment
+            .iter()
+            .map(|(name, value)| format!("{name}={value} \\\n    "));
+        let arguments = self.arguments.iter().map(|argument| format!(" {argument}"));
+        variables
+            .chain([NAME.to_owned()])
+            .chain(arguments)
+            .collect()
+    }
+}
+
+impl Service {
+    /// Starts the program that was built beside the demo; returns also what it will write.
+    ///
+    /// It gets a process group of its own: a terminal's ctrl-c reaches the demo alone, which passes it on. Two of them
+    /// would abort the service.
+    pub(super) fn start(settings: &Settings) -> Step<(Self, ChildStderr)> {
+        let program = program()?;
+        let mut child = Command::new(&program)
+            .args(&settings.arguments)
+            .env_clear()
+            .envs(
+                settings
+                    .environment
+                    .iter()
+                    .map(|(name, value)| (name, value)),
+            )
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .spawn()
+            .map_err(Break::because("the service does not start"))?;
+        let stderr = child.stderr.take();
+        let service = Self(child);
+        let unheard = || Break::Failed("the service cannot be heard".to_owned());
+        Ok((service, stderr.ok_or_else(unheard)?))
+    }
+
+    pub(super) fn pid(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// The process is not reaped yet, so that its number is nobody else's.
+    pub(super) fn signal(&self, signal: Signal) -> Step {
+        kill_process(Pid::from_child(&self.0), signal)
+            .map_err(Break::because("the service cannot be signalled"))
+    }
+
+    /// How it ended; waits for that.
+    pub(super) fn wait(&mut self) -> Step<ExitStatus> {
+        self.0
+            .wait()
+            .map_err(Break::because("the service's exit status"))
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        // Both fail only if it is gone already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Cargo puts examples in a folder beside the programs.
+fn program() -> Step<PathBuf> {
+    let demo = env::current_exe().map_err(Break::because("the demo does not find itself"))?;
+    let built = demo.ancestors().nth(2).map(|folder| folder.join(NAME));
+    built.filter(|program| program.is_file()).ok_or_else(|| {
+        Break::Failed(format!(
+            "the service is not built: run `make demo`, or `cargo build --bin {NAME}` first"
+        ))
+    })
+}

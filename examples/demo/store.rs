@@ -1,0 +1,57 @@
+//! The store that is asked: a stand-in for rkt's api-service that can go away and come back.
+
+use std::fs;
+use std::net::SocketAddr;
+
+use lab::rkt_api_service::{Images, StandIn};
+
+use crate::places;
+use crate::{Break, Step};
+
+const MANIFESTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/manifests");
+
+/// Ends when it is dropped.
+#[derive(Debug)]
+pub(super) struct Store {
+    images: Images,
+    count: u64,
+    address: SocketAddr,
+    running: Option<StandIn>,
+}
+
+impl Store {
+    /// Serves the sample manifests.
+    pub(super) fn open() -> Step<Self> {
+        fs::read_dir(MANIFESTS).map_err(Break::because("examples/manifests"))?;
+        let images = Images::Manifests(MANIFESTS.into());
+        let stand_in = places::stand_in(&images)?;
+        Ok(Self {
+            count: images.totals().count,
+            images,
+            address: stand_in.address(),
+            running: Some(stand_in),
+        })
+    }
+
+    /// How many images it holds.
+    pub(super) fn count(&self) -> u64 {
+        self.count
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Closes its listener and all connections: the next connect is refused.
+    pub(super) fn stop(&mut self) {
+        self.running = None;
+    }
+
+    /// Listens again where it did.
+    pub(super) fn start(&mut self) -> Step {
+        let stand_in = StandIn::tcp_at(self.address, self.images.clone())
+            .map_err(Break::because("the stand-in does not come back"))?;
+        self.running = Some(stand_in);
+        Ok(())
+    }
+}

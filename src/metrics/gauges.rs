@@ -1,0 +1,90 @@
+//! A family of gauges whose first label is the store.
+
+use prometheus::{GaugeVec, Opts, Registry, Result, core::Collector};
+
+/// The label that all of them have.
+const STORE: &str = "store";
+
+/// A family of gauges whose first label is the store. Copies share their values.
+#[derive(Clone, Debug)]
+pub(super) struct Gauges {
+    family: GaugeVec,
+    name: &'static str,
+    labels: &'static [&'static str],
+}
+
+/// One series: the labels' values in the family's order, the store's name first, and its value.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Series {
+    pub(super) labels: Vec<String>,
+    pub(super) value: f64,
+}
+
+impl Gauges {
+    pub(super) fn register(
+        registry: &Registry,
+        name: &'static str,
+        help: &str,
+        labels: &'static [&'static str],
+    ) -> Result<Self> {
+        debug_assert_eq!(labels.first(), Some(&STORE));
+        let family = GaugeVec::new(Opts::new(name, help), labels)?;
+        registry.register(Box::new(family.clone()))?;
+        Ok(Self {
+            family,
+            name,
+            labels,
+        })
+    }
+
+    pub(super) fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The store's series are these and no others; each row has the values of the labels behind the store's name.
+    pub(super) fn replace<'a>(
+        &self,
+        store: &str,
+        rows: impl IntoIterator<Item = (Vec<&'a str>, f64)>,
+    ) {
+        for series in self.series().iter().filter(|series| series.is_of(store)) {
+            let labels: Vec<&str> = series.labels.iter().map(String::as_str).collect();
+            // What was listed a moment ago is there.
+            let _ = self.family.remove_label_values(&labels);
+        }
+        for (labels, value) in rows {
+            self.set(&[&[store], labels.as_slice()].concat(), value);
+        }
+    }
+
+    /// Sets one series; values that do not fit the family's labels are ignored.
+    pub(super) fn set(&self, labels: &[&str], value: f64) {
+        if let Ok(gauge) = self.family.get_metric_with_label_values(labels) {
+            gauge.set(value);
+        }
+    }
+
+    pub(super) fn series(&self) -> Vec<Series> {
+        let families = self.family.collect();
+        let metrics = families.iter().flat_map(|family| family.get_metric());
+        metrics
+            .map(|metric| Series {
+                labels: self
+                    .labels
+                    .iter()
+                    .map(|name| {
+                        let pair = metric.get_label().iter().find(|pair| pair.name() == *name);
+                        pair.map_or_else(String::new, |pair| pair.value().to_owned())
+                    })
+                    .collect(),
+                value: metric.get_gauge().get_value(),
+            })
+            .collect()
+    }
+}
+
+impl Series {
+    pub(super) fn is_of(&self, store: &str) -> bool {
+        self.labels.first().is_some_and(|name| name == store)
+    }
+}

@@ -1,0 +1,168 @@
+//! systemd's file descriptor store: what outlives the process, but not a stop of the service.
+//!
+//! See `FDSTORE=1` in sd_notify(3) and `FileDescriptorStoreMax=` in systemd.service(5). A record is one message that waits in a
+//! Unix socket whose other end is closed: it takes no file system and no memfd, both of which the sandbox bars, and it cannot be
+//! half written. The next process looks at it without taking it out.
+
+use std::{
+    io,
+    os::fd::{AsFd, OwnedFd},
+};
+
+use rustix::net::{
+    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socketpair,
+};
+use sd_notify::NotifyState;
+
+/// Longest record in bytes; a socket holds three times as much by default.
+const MAX_RECORD: usize = 64 * 1024;
+
+/// Names of the stored descriptors begin so, which is how activation knows them; a number follows that grows with each record.
+const PREFIX: &str = "state-";
+
+/// The records of this service in systemd's store.
+#[derive(Debug, Default)]
+pub struct FdStore {
+    /// Of the latest record.
+    number: u64,
+    /// Whether it has been said that a record is too long.
+    warned: bool,
+}
+
+fn number_of(name: &str) -> Option<u64> {
+    name.strip_prefix(PREFIX)?.parse().ok()
+}
+
+impl FdStore {
+    /// Finds the latest of the `passed` records, and forgets the others.
+    ///
+    /// A record that cannot be read is dropped with a warning.
+    pub fn recover(passed: Vec<(String, OwnedFd)>) -> (Self, Option<Vec<u8>>) {
+        let latest = passed.iter().filter_map(|(name, _)| number_of(name)).max();
+        let mut record = None;
+        for (name, fd) in passed {
+            if number_of(&name) == latest {
+                record = peek(&fd)
+                    .inspect_err(|error| tracing::warn!(%error, "kept numbers dropped"))
+                    .ok();
+            } else {
+                remove(&name);
+            }
+        }
+        let store = Self {
+            number: latest.unwrap_or(0),
+            warned: false,
+        };
+        (store, record)
+    }
+
+    /// Puts a record in the place of the last one.
+    ///
+    /// Outside systemd, or where the unit has no store, nothing happens. A record of more than 64 KiB is not kept, with one
+    /// warning; the one before it stays.
+    pub fn keep(&mut self, record: &[u8]) {
+        if record.len() > MAX_RECORD {
+            if !self.warned {
+                tracing::warn!(bytes = record.len(), limit = MAX_RECORD, "numbers not kept");
+            }
+            self.warned = true;
+            return;
+        }
+        let before = name(self.number);
+        match sealed(record) {
+            Ok(fd) => {
+                self.number += 1;
+                store(&name(self.number), &fd);
+                remove(&before);
+            }
+            Err(error) => tracing::debug!(%error, "numbers not kept"),
+        }
+    }
+}
+
+fn name(number: u64) -> String {
+    format!("{PREFIX}{number}")
+}
+
+fn sealed(record: &[u8]) -> io::Result<OwnedFd> {
+    let (reader, writer) = socketpair(
+        AddressFamily::UNIX,
+        SocketType::SEQPACKET,
+        SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
+        None,
+    )?;
+    send(&writer, record, SendFlags::NOSIGNAL)?;
+    Ok(reader)
+}
+
+fn peek(fd: &OwnedFd) -> io::Result<Vec<u8>> {
+    let mut buffer = vec![0; MAX_RECORD + 1];
+    let (_, length) = recv(
+        fd,
+        buffer.as_mut_slice(),
+        RecvFlags::PEEK | RecvFlags::DONTWAIT,
+    )?;
+    match length {
+        0 => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it is empty")),
+        length if length > MAX_RECORD => Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            "it is longer than 64 KiB",
+        )),
+        length => {
+            buffer.truncate(length);
+            Ok(buffer)
+        }
+    }
+}
+
+/// The other end is closed, which systemd would take for a reason to drop the descriptor: FDPOLL=0 keeps it from looking.
+fn store(name: &str, fd: &OwnedFd) {
+    let state = [
+        NotifyState::FdStore,
+        NotifyState::FdName(name),
+        NotifyState::Custom("FDPOLL=0"),
+    ];
+    if let Err(error) = sd_notify::notify_with_fds(&state, &[fd.as_fd()]) {
+        tracing::debug!(%error, "numbers not kept");
+    }
+}
+
+fn remove(name: &str) {
+    super::send(&[NotifyState::FdStoreRemove, NotifyState::FdName(name)]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FdStore, MAX_RECORD, peek, sealed};
+
+    #[test]
+    fn a_record_can_be_looked_at_again_and_again() {
+        let record = vec![7; MAX_RECORD];
+        let fd = sealed(&record).expect("a socket pair");
+        assert_eq!(peek(&fd).expect("a record"), record);
+        assert_eq!(peek(&fd).expect("a record"), record);
+    }
+
+    #[test]
+    fn a_record_that_is_too_long_is_not_read() {
+        let fd = sealed(&vec![7; MAX_RECORD + 1]).expect("a socket pair");
+        peek(&fd).expect_err("too long");
+    }
+
+    #[test]
+    fn a_descriptor_that_holds_nothing_is_not_a_record() {
+        let fd = sealed(&[]).expect("a socket pair");
+        peek(&fd).expect_err("empty");
+        let file = std::fs::File::open("/dev/null").expect("a device").into();
+        peek(&file).expect_err("no socket");
+    }
+
+    #[test]
+    fn the_latest_of_several_records_is_recovered() {
+        let passed = [("state-9", b"old"), ("state-10", b"new")]
+            .map(|(name, record)| (name.to_owned(), sealed(record).expect("a socket pair")));
+        let (store, record) = FdStore::recover(passed.into());
+        assert_eq!(record.as_deref(), Some(&b"new"[..]));
+        assert_eq!(store.number, 10);
+    }
+}

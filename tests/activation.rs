@@ -1,0 +1,350 @@
+//! Where the metrics socket comes from: systemd passes it, or the service binds it.
+
+use std::fs;
+use std::net::{Ipv4Addr, TcpListener, UdpSocket};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixDatagram;
+use std::process::{Command, Output};
+
+use lab::service::{
+    Activation, Builder, Endpoint, Listen, PATIENCE, ReservedPort, Service, http, run,
+};
+use lab::tempdir;
+use socket2::{Domain, SockAddr, Socket, Type};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_exp-rkt-grpc");
+
+/// EX_CONFIG of sysexits.h.
+const EX_CONFIG: i32 = 78;
+
+/// `O_CLOEXEC` and `O_NONBLOCK` in `/proc/PID/fdinfo`, see open(2).
+const CLOSE_ON_EXEC: u32 = 0o2_000_000;
+const NONBLOCKING: u32 = 0o4_000;
+
+fn service() -> Builder {
+    Service::builder(PROGRAM)
+}
+
+/// Starts the program with `LISTEN_PID` naming it, as systemd does, and with this on standard input as descriptor 3.
+fn run_with_descriptor_3(socket: OwnedFd) -> Output {
+    let script = "exec 3<&0 </dev/null; LISTEN_FDS=1 LISTEN_PID=$$ exec \"$0\"";
+    Command::new("timeout")
+        .arg(PATIENCE.as_secs().to_string())
+        .args(["/bin/sh", "-c", script, PROGRAM])
+        .stdin(socket)
+        .output()
+        .expect("timeout and sh are there")
+}
+
+/// Starts the program with `LISTEN_PID` naming it and this in its environment, but with no further descriptor.
+fn run_announced(environment: &[(&str, &str)]) -> Output {
+    let script = "LISTEN_PID=$$ exec \"$0\"";
+    run("/bin/sh", ["-c", script, PROGRAM], environment)
+}
+
+/// The program refused its configuration in these words.
+#[track_caller]
+fn assert_refused(output: &Output, words: &[&str]) {
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(EX_CONFIG), "{stderr}");
+    assert_says(&stderr, words);
+}
+
+#[track_caller]
+fn assert_says(stderr: &str, words: &[&str]) {
+    for word in words {
+        assert!(stderr.contains(word), "{word:?} is missing in:\n{stderr}");
+    }
+}
+
+/// The running service has logged, or will, all of this.
+#[track_caller]
+fn wait_for_words(service: &Service, words: &[&str]) {
+    let said = |text: &str| words.iter().all(|word| text.contains(word));
+    service.wait_for_stderr(said, PATIENCE);
+}
+
+/// Socket activation with datagram sockets; the program is started by the first datagram.
+fn awaiting_datagram_at(address: &str) -> Service {
+    let service = Service::builder("systemd-socket-activate")
+        .arg("--datagram")
+        .arg("--listen")
+        .arg(address)
+        .arg(PROGRAM)
+        .spawn();
+    service.wait_for_stderr(|text| text.contains("Listening on "), PATIENCE);
+    service
+}
+
+#[track_caller]
+fn assert_refuses_datagrams(service: &Service) {
+    let status = service.wait(PATIENCE);
+    assert_eq!(status.code(), Some(EX_CONFIG), "{}", service.stderr());
+    assert_says(
+        &service.stderr(),
+        &["not a listening stream socket", "ListenStream="],
+    );
+}
+
+fn bound_tcp_socket() -> Socket {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket can be made");
+    let any_port = SockAddr::from(std::net::SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+    socket.bind(&any_port).expect("a loopback port is free");
+    socket
+}
+
+/// The flags of a descriptor of the service's; `None` when it has been closed, as those of connections are.
+fn flags(service: &Service, descriptor: &str) -> Option<u32> {
+    let path = format!("/proc/{}/fdinfo/{descriptor}", service.pid());
+    let info = fs::read_to_string(path).ok()?;
+    let flags = info
+        .lines()
+        .find_map(|line| line.strip_prefix("flags:"))
+        .and_then(|flags| u32::from_str_radix(flags.trim(), 8).ok());
+    Some(flags.expect("the kernel tells the flags in octal"))
+}
+
+/// The service's sockets: descriptor and inode.
+fn sockets(service: &Service) -> Vec<(String, String)> {
+    fs::read_dir(format!("/proc/{}/fd", service.pid()))
+        .expect("the service runs")
+        .map(|entry| entry.expect("the folder can be read").path())
+        .filter_map(|path| {
+            let target = fs::read_link(&path).ok()?.into_os_string();
+            let inode = target
+                .to_str()?
+                .strip_prefix("socket:[")?
+                .strip_suffix(']')?;
+            Some((path.file_name()?.to_str()?.to_owned(), inode.to_owned()))
+        })
+        .collect()
+}
+
+/// The descriptor of the socket that the service is scraped on.
+fn metrics_socket(service: &Service) -> String {
+    const LISTEN: &str = "0A";
+    let port = format!(":{:04X}", service.address().port());
+    let table = fs::read_to_string("/proc/net/tcp").expect("the kernel lists TCP sockets");
+    let inode = table
+        .lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>())
+        .find(|fields| fields[1].ends_with(&port) && fields[3] == LISTEN)
+        .map(|fields| fields[9])
+        .expect("the service listens");
+    sockets(service)
+        .into_iter()
+        .find_map(|(descriptor, of_it)| (of_it == inode).then_some(descriptor))
+        .expect("the socket is one of the service's")
+}
+
+/// All sockets are close-on-exec, and the one that is scraped does not block.
+#[track_caller]
+fn assert_well_kept(service: &Service) {
+    for (descriptor, _) in sockets(service) {
+        if let Some(flags) = flags(service, &descriptor) {
+            assert!(flags & CLOSE_ON_EXEC != 0, "{descriptor}: {flags:o}");
+        }
+    }
+    let flags = flags(service, &metrics_socket(service)).expect("it is served");
+    assert!(flags & NONBLOCKING != 0, "{flags:o}");
+}
+
+#[test]
+fn several_sockets_none_of_them_named_metrics_are_refused_by_name() {
+    let service = service()
+        .activation(Activation::tcp().named("admin").preceded_by("debug"))
+        .spawn();
+    let _first = http::Connection::open(service.endpoint()).expect("the socket listens");
+    assert_eq!(service.wait(PATIENCE).code(), Some(EX_CONFIG));
+    assert_says(
+        &service.stderr(),
+        &[
+            r#"["debug", "admin"]"#,
+            "\"metrics\"",
+            "FileDescriptorName=metrics",
+        ],
+    );
+}
+
+#[test]
+fn a_unix_datagram_socket_is_refused() {
+    let folder = tempdir().expect("a temporary folder can be made");
+    let path = folder.path().join("socket");
+    let service = awaiting_datagram_at(path.to_str().expect("a temporary path is UTF-8"));
+    let sender = UnixDatagram::unbound().expect("a socket can be made");
+    sender.send_to(b"wake up", &path).expect("it is bound");
+    assert_refuses_datagrams(&service);
+}
+
+#[test]
+fn a_udp_socket_is_refused() {
+    // Whoever asks for a port of any number gets another one; few ask for UDP's.
+    let port = ReservedPort::reserve();
+    let service = awaiting_datagram_at(&port.address().to_string());
+    let sender = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a loopback port is free");
+    sender
+        .send_to(b"wake up", port.address())
+        .expect("it is bound");
+    assert_refuses_datagrams(&service);
+}
+
+#[test]
+fn a_socket_that_does_not_listen_is_refused() {
+    let output = run_with_descriptor_3(bound_tcp_socket().into());
+    assert_refused(
+        &output,
+        &[
+            "not a listening stream socket",
+            "listen(2) was never called",
+        ],
+    );
+}
+
+#[test]
+fn a_file_in_the_place_of_a_socket_is_refused() {
+    let file = fs::File::open("/dev/null").expect("there is always /dev/null");
+    let output = run_with_descriptor_3(file.into());
+    assert_refused(&output, &["not a listening stream socket"]);
+}
+
+#[test]
+fn an_unparsable_number_of_sockets_is_refused() {
+    assert_refused(&run_announced(&[("LISTEN_FDS", "many")]), &["LISTEN_FDS"]);
+}
+
+#[test]
+fn an_announced_descriptor_that_is_not_open_is_refused() {
+    let output = run_announced(&[("LISTEN_FDS", "1")]);
+    assert_refused(&output, &["systemd"]);
+}
+
+#[test]
+fn more_names_than_sockets_are_refused() {
+    let names = [("LISTEN_FDS", "0"), ("LISTEN_FDNAMES", "metrics:admin")];
+    assert_refused(&run_announced(&names), &["LISTEN_FDNAMES"]);
+}
+
+#[test]
+fn an_address_that_is_taken_is_a_failure_that_names_it() {
+    let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a loopback port is free");
+    let address = taken.local_addr().expect("it is bound").to_string();
+    let output = run(PROGRAM, ["--listen", &address], &[]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert_says(
+        &String::from_utf8_lossy(&output.stderr),
+        &[
+            &format!("cannot listen on {address}"),
+            "Address already in use",
+        ],
+    );
+}
+
+#[test]
+fn sockets_that_were_passed_to_another_process_are_left_alone() {
+    let service = service()
+        .env("LISTEN_PID", "1")
+        .env("LISTEN_FDS", "1")
+        .start();
+    wait_for_words(&service, &["bound by the service"]);
+    service.scrape();
+}
+
+#[test]
+fn the_first_scrape_of_a_tcp_socket_starts_the_service_and_is_answered() {
+    let service = service().activation(Activation::tcp()).spawn();
+    assert_eq!(service.notifications(), []);
+    service.scrape();
+    wait_for_words(
+        &service,
+        &["passed by systemd", &service.address().to_string()],
+    );
+}
+
+#[test]
+fn the_first_scrape_of_a_unix_socket_starts_the_service_and_is_answered() {
+    let folder = tempdir().expect("a temporary folder can be made");
+    let path = folder.path().join("metrics");
+    let service = service().activation(Activation::unix(&path)).spawn();
+    assert_eq!(service.notifications(), []);
+    service.scrape();
+    wait_for_words(
+        &service,
+        &["passed by systemd", &path.display().to_string()],
+    );
+}
+
+#[test]
+fn of_several_sockets_the_one_named_metrics_is_served() {
+    let activation = Activation::tcp().preceded_by("debug").preceded_by("admin");
+    let service = service().activation(activation).start();
+    service.scrape();
+    wait_for_words(&service, &[&service.address().to_string()]);
+}
+
+#[test]
+fn a_single_socket_is_served_whatever_its_name() {
+    let activation = Activation::tcp().named("exp-rkt-grpc.socket");
+    service().activation(activation).start().scrape();
+}
+
+#[test]
+fn a_passed_socket_goes_before_the_flag() {
+    let port = ReservedPort::reserve();
+    let service = service()
+        .arg(format!("--listen={}", port.address()))
+        .activation(Activation::tcp())
+        .start();
+    service.scrape();
+    assert!(http::Connection::open(port.address()).is_err());
+}
+
+#[test]
+fn passed_sockets_are_closed_on_exec_and_never_block() {
+    let service = service()
+        .activation(Activation::tcp().preceded_by("admin"))
+        .start();
+    assert_well_kept(&service);
+}
+
+#[test]
+fn the_services_own_socket_is_closed_on_exec_and_never_blocks() {
+    let service = service().start();
+    assert_well_kept(&service);
+}
+
+#[test]
+fn outside_systemd_the_service_binds_the_address_of_the_flag() {
+    let service = service().start();
+    service.scrape();
+    wait_for_words(
+        &service,
+        &["bound by the service", &service.address().to_string()],
+    );
+}
+
+#[test]
+fn outside_systemd_the_service_binds_the_address_of_the_variable() {
+    let port = ReservedPort::reserve();
+    let service = service().listen(Listen::Variable(port.address())).start();
+    service.scrape();
+}
+
+#[test]
+fn the_service_can_be_scraped_over_ipv6() {
+    let loopback = "[::1]:0".parse().expect("this is an address");
+    if let Err(error) = TcpListener::bind(loopback) {
+        assert!(std::env::var_os("CI").is_none(), "no IPv6 here: {error}");
+        eprintln!("*** not tested: there is no IPv6 here: {error}");
+        return;
+    }
+    let service = service().listen(Listen::Flag(loopback)).start();
+    let log = service.wait_for_stderr(|text| text.contains("stores="), PATIENCE);
+    let address = log
+        .split_whitespace()
+        .find_map(|word| word.strip_prefix("address="))
+        .expect("the log says where");
+    assert!(address.starts_with("[::1]:"), "{address}");
+    let address: std::net::SocketAddr = address.parse().expect("and the port");
+    let response = http::get(Endpoint::from(address), "/metrics").expect("it is served");
+    assert_eq!(response.status, 200);
+}

@@ -1,0 +1,188 @@
+//! What an operator does to the service, and what they see then.
+
+use lab::poll::eventually;
+use lab::rkt_api_service::{Behaviour, Images};
+use lab::service::PATIENCE;
+use serde_json::Value;
+
+use crate::host::{Host, SERVICE, SOCKET};
+
+fn field<'a>(entry: &'a Value, name: &str) -> &'a str {
+    entry[name]
+        .as_str()
+        .unwrap_or_else(|| panic!("{name} is missing in {entry:#}"))
+}
+
+#[test]
+fn a_store_that_is_down_is_told_in_the_status_and_the_service_stays() {
+    let Some(host) = Host::boot("down") else {
+        return;
+    };
+    host.systemctl("start exp-rkt-grpc");
+    let scrape = host.query();
+    assert_eq!(
+        scrape.value("imagestore_up", &[("store", "rkt")]),
+        Some(0.0)
+    );
+    let status = host.property("StatusText");
+    assert!(
+        status.starts_with("rkt: query failed: cannot connect to http://127.0.0.1:15441"),
+        "{status}"
+    );
+    assert_eq!(host.property("ActiveState"), "active");
+    assert_eq!(host.property("NRestarts"), "0");
+}
+
+#[test]
+fn the_first_scrape_starts_the_service_through_its_socket() {
+    let Some(host) = Host::boot("first") else {
+        return;
+    };
+    host.systemctl("enable --now exp-rkt-grpc.socket");
+    assert_eq!(host.property("ActiveState"), "inactive");
+    host.scrape();
+    assert_eq!(host.property("ActiveState"), "active");
+}
+
+#[test]
+fn a_trigger_moves_the_gauge_and_the_status() {
+    let Some(host) = Host::boot("trigger") else {
+        return;
+    };
+    let store = host.store(Images::generated(3));
+    host.systemctl("start exp-rkt-grpc");
+    assert_eq!(host.property("SubState"), "running");
+    assert_eq!(host.of_rkt("imagestore_images"), None);
+    let images = |count: usize| {
+        let scrape = host.query();
+        assert_eq!(
+            scrape.value("imagestore_images", &[("store", "rkt")]),
+            Some(count as f64),
+            "{}",
+            host.log()
+        );
+        let shown = host.systemctl("status --no-pager exp-rkt-grpc");
+        let expected = format!("Status: \"rkt: {count} images, asked in ");
+        assert!(shown.contains(&expected), "{shown}");
+    };
+    images(3);
+    store.serve_images(Images::generated(5));
+    images(5);
+}
+
+#[test]
+fn the_journal_finds_a_query_by_the_id_of_its_trace() {
+    let Some(host) = Host::boot("journal") else {
+        return;
+    };
+    let _store = host.store(Images::generated(7));
+    let agent = host.jaeger_agent();
+    host.systemctl("start exp-rkt-grpc");
+    host.query();
+    let trace = agent.next_trace(PATIENCE);
+    let trace_id = format!("{:032x}", trace.id());
+
+    let found = eventually("the line", || {
+        let found = host.machine.journal([format!("TRACE_ID={trace_id}")]);
+        (!found.is_empty()).then_some(found)
+    });
+    let [line] = found.as_slice() else {
+        panic!("{found:#?}");
+    };
+    assert_eq!(field(line, "_SYSTEMD_UNIT"), SERVICE);
+    assert_eq!(field(line, "SYSLOG_IDENTIFIER"), "exp-rkt-grpc");
+    assert_eq!(field(line, "IMAGESTORE_STORE"), "rkt");
+    assert_eq!(field(line, "IMAGESTORE_IMAGES"), "7");
+    assert_eq!(field(line, "PRIORITY"), "6");
+    assert_eq!(field(line, "MESSAGE_ID").len(), 32);
+    assert_eq!(field(line, "SPAN_ID").len(), 16);
+    assert!(field(line, "MESSAGE").starts_with("images counted"));
+
+    let of_unit = host.machine.journal(["--unit=exp-rkt-grpc"]);
+    assert!(of_unit.contains(line), "{of_unit:#?}");
+}
+
+#[test]
+fn a_changed_setting_takes_effect_by_a_restart_without_the_loss_of_a_number() {
+    let Some(host) = Host::boot("setting") else {
+        return;
+    };
+    let _store = host.store(Images::generated(4));
+    host.systemctl("start exp-rkt-grpc");
+    let before = host.query();
+    let number = |name: &str| before.value(name, &[("store", "rkt")]);
+    let kept = [
+        "imagestore_images",
+        "imagestore_last_success_timestamp_seconds",
+    ];
+    let kept = kept.map(|name| (name, number(name)));
+    assert_eq!(kept[0].1, Some(4.0));
+
+    host.machine.write(
+        "/etc/default/exp-rkt-grpc",
+        "EXP_RKT_GRPC_STORE=rkt+http://127.0.0.1:15441,second=rkt+http://127.0.0.1:15442\n",
+    );
+    host.systemctl("restart exp-rkt-grpc");
+    let after = host.scrape();
+    for (name, value) in kept {
+        assert_eq!(after.value(name, &[("store", "rkt")]), value, "{name}");
+    }
+    let queries = |store: &str| after.value("imagestore_queries_total", &[("store", store)]);
+    assert_eq!(queries("second"), Some(0.0));
+}
+
+#[test]
+fn a_refused_setting_is_told_with_what_would_be_right() {
+    let Some(host) = Host::boot("refused") else {
+        return;
+    };
+    host.machine.write(
+        "/etc/default/exp-rkt-grpc",
+        "EXP_RKT_GRPC_DEADLINE=tomorrow\n",
+    );
+    let started = host.machine.run(["systemctl", "start", "exp-rkt-grpc"]);
+    assert!(!started.status.success());
+    assert_eq!(host.property("ExecMainStatus"), "78");
+    let log = host.log();
+    assert!(log.contains("EXP_RKT_GRPC_DEADLINE"), "{log}");
+    assert!(log.contains("tomorrow"), "{log}");
+}
+
+#[test]
+fn a_stop_is_a_clean_exit_also_while_a_query_runs() {
+    let Some(host) = Host::boot("stop") else {
+        return;
+    };
+    let store = host.store(Images::generated(1));
+    store.behave(Behaviour::Hang);
+    host.systemctl("start exp-rkt-grpc");
+    host.systemctl("kill --signal=SIGQUIT exp-rkt-grpc");
+    store.wait_for_calls(1, PATIENCE);
+    host.machine.succeed("systemctl stop exp-rkt-grpc");
+    assert_eq!(host.property("ActiveState"), "inactive");
+    assert_eq!(host.property("Result"), "success");
+    assert_eq!(host.property("ExecMainStatus"), "0");
+    assert_eq!(host.machine.property(SOCKET, "ActiveState"), "active");
+    let log = host.log();
+    assert!(log.contains("stopping signal=SIGTERM"), "{log}");
+}
+
+#[test]
+fn signals_in_a_row_neither_end_the_service_nor_are_all_queried() {
+    let Some(host) = Host::boot("row") else {
+        return;
+    };
+    let store = host.store(Images::generated(1));
+    host.systemctl("start exp-rkt-grpc");
+    store.behave(Behaviour::Hang);
+    for _ in 0..20 {
+        host.systemctl("kill --signal=SIGQUIT exp-rkt-grpc");
+    }
+    store.wait_for_calls(1, PATIENCE);
+    store.behave(Behaviour::Answer);
+    store.release();
+    eventually("the second query", || {
+        (host.of_rkt("imagestore_queries_total") == Some(2.0)).then_some(())
+    });
+    assert_eq!(host.property("NRestarts"), "0");
+}

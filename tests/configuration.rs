@@ -1,0 +1,490 @@
+//! Flags and variables as an operator meets them: what they do, and how a wrong one is refused.
+
+use std::ffi::OsStr;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::ffi::OsStrExt;
+use std::process::Output;
+
+use lab::rkt_api_service::{Behaviour, Images, StandIn};
+use lab::service::{Builder, Endpoint, Listen, PATIENCE, ReservedPort, Service, http, run};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_exp-rkt-grpc");
+
+/// `EX_CONFIG` of sysexits.h.
+const EX_CONFIG: i32 = 78;
+
+/// Every flag that takes a value, with its variable.
+const SETTINGS: [(&str, &str); 4] = [
+    ("--store", "EXP_RKT_GRPC_STORE"),
+    ("--deadline", "EXP_RKT_GRPC_DEADLINE"),
+    ("--listen", "EXP_RKT_GRPC_LISTEN"),
+    ("--log-level", "EXP_RKT_GRPC_LOG"),
+];
+
+const OTEL: [&str; 6] = [
+    "OTEL_TRACES_EXPORTER",
+    "OTEL_EXPORTER_JAEGER_AGENT_HOST",
+    "OTEL_EXPORTER_JAEGER_AGENT_PORT",
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "OTEL_SERVICE_NAME",
+    "OTEL_RESOURCE_ATTRIBUTES",
+];
+
+const SWITCH: &str = "EXP_RKT_GRPC_QUERY_AT_START";
+
+/// Without traces: nobody shall be bothered on the agent's usual port.
+fn program() -> Builder {
+    Service::builder(PROGRAM).env("OTEL_TRACES_EXPORTER", "none")
+}
+
+fn store() -> StandIn {
+    StandIn::tcp(Images::generated(7))
+}
+
+/// The line of a refusal; panics unless the program refuses its configuration in exactly one.
+#[track_caller]
+fn refusal(output: &Output) -> String {
+    assert_eq!(output.status.code(), Some(EX_CONFIG), "{output:?}");
+    assert_eq!(output.stdout, b"");
+    let stderr = String::from_utf8(output.stderr.clone()).expect("it is readable");
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    assert!(stderr.starts_with("exp-rkt-grpc: "), "{stderr}");
+    stderr
+}
+
+#[track_caller]
+fn assert_says(line: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(line.contains(part), "no {part:?} in {line}");
+    }
+}
+
+/// A value that is wrong is refused by name, wherever it comes from.
+#[track_caller]
+fn assert_refused(flag: &str, value: &str, right: &str) {
+    let variable = SETTINGS.iter().find(|setting| setting.0 == flag);
+    let (_, variable) = variable.expect("every flag has a variable");
+    let by_flag = run(PROGRAM, [format!("{flag}={value}")], &[]);
+    let said = [flag, variable, &format!("{value:?}"), right];
+    assert_says(&refusal(&by_flag), &said);
+    // An empty variable is none.
+    if !value.is_empty() {
+        let by_variable = run(PROGRAM, [""; 0], &[(variable, value)]);
+        assert_eq!(refusal(&by_variable), refusal(&by_flag));
+    }
+}
+
+#[track_caller]
+fn assert_variable_refused(variable: &str, value: &str, others: &[(&str, &str)], right: &str) {
+    let environment: Vec<_> = others.iter().copied().chain([(variable, value)]).collect();
+    let refused = run(PROGRAM, [""; 0], &environment);
+    assert_says(
+        &refusal(&refused),
+        &[variable, &format!("{value:?}"), right],
+    );
+}
+
+/// The output of a program that has nothing to complain of.
+fn text(argument: &str) -> String {
+    let output = run(PROGRAM, [argument], &[]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert_eq!(output.stderr, b"");
+    String::from_utf8(output.stdout).expect("it is readable")
+}
+
+/// The first line of the log of a service that is ready.
+fn announcement(builder: Builder) -> String {
+    let service = builder.start();
+    assert!(service.stop().success());
+    let stderr = service.stderr();
+    let first = stderr.lines().find(|line| line.contains("serving metrics"));
+    first.expect("it is announced").to_owned()
+}
+
+fn startup_queries(service: &Service) -> Option<f64> {
+    let labels = [("trigger", "startup")];
+    service
+        .scrape()
+        .value("exp_rkt_grpc_triggers_total", &labels)
+}
+
+#[test]
+fn a_store_that_cannot_be_asked_is_refused() {
+    for value in [
+        "docker+http://127.0.0.1",
+        "rkt+https://127.0.0.1",
+        "rkt",
+        "",
+    ] {
+        assert_refused("--store", value, "expected");
+    }
+}
+
+#[test]
+fn a_bad_store_behind_a_good_one_is_the_one_that_is_named() {
+    let value = "a=rkt+http://127.0.0.1:1,b=rkt+ftp://127.0.0.1:1";
+    let refused = run(PROGRAM, [""; 0], &[("EXP_RKT_GRPC_STORE", value)]);
+    assert_says(&refusal(&refused), &["\"b=rkt+ftp://127.0.0.1:1\""]);
+}
+
+#[test]
+fn two_stores_of_one_name_are_refused() {
+    let stores = ["--store=rkt+http://a:1", "--store=rkt+http://b:1"];
+    let refused = refusal(&run(PROGRAM, stores, &[]));
+    assert_says(
+        &refused,
+        &["\"rkt\"", "--store", "EXP_RKT_GRPC_STORE", "NAME="],
+    );
+}
+
+#[test]
+fn a_deadline_out_of_range_is_refused() {
+    for value in ["0s", "999us", "24h 1ms", "2 days", "60", "-1s", "soon", ""] {
+        assert_refused("--deadline", value, "1ms to 24h");
+    }
+}
+
+#[test]
+fn an_address_that_is_not_one_is_refused() {
+    for value in [
+        "33333",
+        ":33333",
+        "localhost:33333",
+        "127.0.0.1",
+        "127.0.0.1:65536",
+    ] {
+        assert_refused("--listen", value, "127.0.0.1:33333");
+    }
+}
+
+#[test]
+fn a_log_level_that_does_not_exist_is_refused() {
+    for value in ["loud", "exp_rkt_grpc=loud", "h2", ""] {
+        assert_refused("--log-level", value, "off, error, warn, info, debug");
+    }
+}
+
+#[test]
+fn a_switch_that_is_neither_on_nor_off_is_refused() {
+    let refused = run(PROGRAM, [""; 0], &[(SWITCH, "maybe")]);
+    let said = ["--query-at-start", SWITCH, "\"maybe\"", "true or false"];
+    assert_says(&refusal(&refused), &said);
+}
+
+#[test]
+fn an_exporter_that_does_not_exist_is_refused() {
+    let right = "jaeger, otlp or none";
+    assert_variable_refused("OTEL_TRACES_EXPORTER", "zipkin", &[], right);
+}
+
+#[test]
+fn a_port_of_the_agent_that_is_none_is_refused() {
+    for value in ["0", "65536", "udp"] {
+        let right = "1 to 65535";
+        assert_variable_refused("OTEL_EXPORTER_JAEGER_AGENT_PORT", value, &[], right);
+    }
+}
+
+#[test]
+fn a_host_of_the_agent_that_is_none_is_refused() {
+    for value in ["jaeger:6831", "::1", "http://jaeger", "two words"] {
+        let right = "without a port";
+        assert_variable_refused("OTEL_EXPORTER_JAEGER_AGENT_HOST", value, &[], right);
+    }
+}
+
+#[test]
+fn an_endpoint_that_cannot_be_spoken_to_is_refused() {
+    for value in ["https://collector:4317", "collector:4317", "/collector"] {
+        let otlp = [("OTEL_TRACES_EXPORTER", "otlp")];
+        let right = "http://HOST:PORT";
+        assert_variable_refused("OTEL_EXPORTER_OTLP_ENDPOINT", value, &otlp, right);
+    }
+}
+
+#[test]
+fn a_flag_without_its_value_is_refused_with_what_would_be_right() {
+    for (flag, right) in [
+        ("--store", "KIND+URL"),
+        ("--deadline", "DURATION"),
+        ("--listen", "IP:PORT"),
+        ("--log-level", "FILTER"),
+    ] {
+        let output = run(PROGRAM, [flag], &[]);
+        assert_eq!(output.status.code(), Some(EX_CONFIG));
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        let sentence = stderr.trim_end();
+        assert!(!sentence.ends_with(':'), "nothing follows: {sentence}");
+        assert_says(sentence, &[flag, right]);
+    }
+}
+
+#[test]
+fn a_variable_that_is_not_utf_8_is_refused_by_name() {
+    let variables = SETTINGS.iter().map(|setting| setting.1).chain(OTEL);
+    // The SDK reads the attributes by itself, and passes over what it cannot read.
+    for variable in variables.filter(|variable| *variable != "OTEL_RESOURCE_ATTRIBUTES") {
+        // The agent is the default exporter; the endpoint of the other is not read then.
+        let exporter = if variable == "OTEL_EXPORTER_OTLP_ENDPOINT" {
+            "otlp"
+        } else {
+            "jaeger"
+        };
+        let mut builder = Service::builder("sh")
+            .arg("-c")
+            .arg("exec \"$0\"")
+            .arg(PROGRAM);
+        if variable != "OTEL_TRACES_EXPORTER" {
+            builder = builder.env("OTEL_TRACES_EXPORTER", exporter);
+        }
+        let service = builder.env(variable, OsStr::from_bytes(b"\xff")).spawn();
+        assert_eq!(service.wait(PATIENCE).code(), Some(EX_CONFIG), "{variable}");
+        assert_says(&service.stderr(), &[variable, "UTF-8"]);
+    }
+}
+
+#[test]
+fn a_flag_that_does_not_exist_is_refused_by_name() {
+    for argument in ["--frobnicate", "positional"] {
+        let output = run(PROGRAM, [argument], &[]);
+        assert_eq!(output.status.code(), Some(EX_CONFIG));
+        assert_says(
+            &String::from_utf8_lossy(&output.stderr),
+            &[argument, "--help"],
+        );
+    }
+}
+
+#[test]
+fn help_names_every_flag_and_every_variable() {
+    let help = text("--help");
+    for (flag, variable) in SETTINGS {
+        assert_says(&help, &[flag, variable]);
+    }
+    assert_says(&help, &["--query-at-start", SWITCH]);
+    assert_says(&help, &OTEL);
+}
+
+#[test]
+fn help_names_every_signal() {
+    let help = text("--help");
+    assert_says(&help, &["SIGQUIT", "SIGTERM", "SIGINT", "SIGHUP"]);
+}
+
+#[test]
+fn help_names_every_exit_status() {
+    let help = text("--help");
+    let (_, statuses) = help.split_once("Exit status:").expect("a section");
+    for status in ["0", "1", "78"] {
+        let mut lines = statuses.lines().map(str::split_whitespace);
+        assert!(
+            lines.any(|mut words| words.next() == Some(status)),
+            "{help}"
+        );
+    }
+}
+
+#[test]
+fn help_names_every_default() {
+    let help = text("--help");
+    for default in [
+        "rkt+http://127.0.0.1:15441",
+        "60s",
+        "127.0.0.1:33333",
+        "info",
+        "127.0.0.1",
+        "6831",
+        "http://localhost:4317",
+        "exp-rkt-grpc",
+    ] {
+        assert_says(&help, &[&format!("[default: {default}]")]);
+    }
+}
+
+#[test]
+fn help_is_at_most_100_columns_wide() {
+    let help = text("--help");
+    assert!(help.lines().all(|line| line.len() <= 100), "{help}");
+}
+
+#[test]
+fn the_version_is_the_packages() {
+    let version = text("--version");
+    let expected = concat!("exp-rkt-grpc ", env!("CARGO_PKG_VERSION"));
+    assert!(version.starts_with(expected), "{version}");
+    assert_eq!(version.lines().count(), 1);
+}
+
+#[test]
+fn without_a_store_the_local_rkt_is_asked() {
+    assert_says(
+        &announcement(program()),
+        &["rkt=rkt+http://127.0.0.1:15441"],
+    );
+}
+
+#[test]
+fn without_an_address_it_is_port_33333_of_this_host() {
+    // In a network of its own if it may have one. It may then be told that the address is not available: that names it too.
+    let script = "unshare --net true 2>&- && exec unshare --net \"$0\"; exec \"$0\"";
+    let service = Service::builder("sh")
+        .arg("-c")
+        .arg(script)
+        .arg(PROGRAM)
+        .spawn();
+    let named = |text: &str| text.contains("127.0.0.1:33333");
+    service.wait_for_stderr(named, PATIENCE);
+}
+
+#[test]
+fn empty_variables_count_as_unset() {
+    let variables = SETTINGS.iter().map(|setting| setting.1);
+    let variables = variables.chain(OTEL).chain([SWITCH]);
+    let empty = variables.fold(Service::builder(PROGRAM), |builder, variable| {
+        builder.env(variable, "")
+    });
+    assert_says(&announcement(empty), &["rkt=rkt+http://127.0.0.1:15441"]);
+}
+
+#[test]
+fn a_variable_names_the_stores() {
+    let stores = "a=rkt+http://127.0.0.1:1,b=rkt+unix:///run/b.sock";
+    let line = announcement(program().env("EXP_RKT_GRPC_STORE", stores));
+    assert_says(&line, &[stores]);
+}
+
+#[test]
+fn the_flag_for_stores_wins() {
+    let line = announcement(
+        program()
+            .env("EXP_RKT_GRPC_STORE", "a=rkt+http://127.0.0.1:1")
+            .store("b=rkt+http://127.0.0.1:2"),
+    );
+    assert!(!line.contains("a=rkt"), "{line}");
+    assert_says(&line, &["b=rkt+http://127.0.0.1:2"]);
+}
+
+#[test]
+fn a_variable_sets_the_deadline() {
+    let store = store();
+    store.behave(Behaviour::Hang);
+    let service = program()
+        .store(store.url())
+        .env("EXP_RKT_GRPC_DEADLINE", "50ms")
+        .start();
+    assert_says(&service.query(), &["query failed"]);
+}
+
+#[test]
+fn the_flag_for_the_deadline_wins() {
+    let store = store();
+    store.behave(Behaviour::Hang);
+    let service = program()
+        .store(store.url())
+        .env("EXP_RKT_GRPC_DEADLINE", "24h")
+        .arg("--deadline=50ms")
+        .start();
+    assert_says(&service.query(), &["query failed"]);
+}
+
+#[test]
+fn a_flag_wins_over_a_variable_that_would_be_refused() {
+    let service = program()
+        .env("EXP_RKT_GRPC_DEADLINE", "never")
+        .arg("--deadline=1s")
+        .start();
+    assert!(service.stop().success());
+}
+
+#[test]
+fn the_shortest_and_the_longest_deadline_are_accepted() {
+    let store = store();
+    for deadline in ["1ms", "24h", "1day", "86400s"] {
+        let service = program()
+            .store(store.url())
+            .arg("--deadline")
+            .arg(deadline)
+            .start();
+        assert!(service.query().starts_with("rkt: "));
+    }
+}
+
+#[test]
+fn a_variable_sets_the_address() {
+    let port = ReservedPort::reserve();
+    let service = program().listen(Listen::Variable(port.address())).start();
+    assert_eq!(service.get("/metrics").status, 200);
+}
+
+#[test]
+fn the_flag_for_the_address_wins() {
+    let not_there = ReservedPort::reserve();
+    let service = program()
+        .env("EXP_RKT_GRPC_LISTEN", not_there.address().to_string())
+        .start();
+    assert_eq!(service.get("/metrics").status, 200);
+    let refused = http::Connection::open(Endpoint::from(not_there.address()));
+    assert!(refused.is_err());
+}
+
+#[test]
+fn port_0_is_any_free_port_and_the_log_says_which() {
+    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let service = program().listen(Listen::Flag(any)).start();
+    let announced = |text: &str| text.contains("serving metrics");
+    let line = service.wait_for_stderr(announced, PATIENCE);
+    let address = line.split("address=").nth(1).expect("the address");
+    let address: SocketAddr = address
+        .split(' ')
+        .next()
+        .and_then(|address| address.parse().ok())
+        .expect("an address");
+    let response = http::get(address, "/metrics").expect("it is served there");
+    assert_eq!(response.status, 200);
+}
+
+#[test]
+fn a_variable_sets_the_log_level_and_the_flag_wins() {
+    let quiet = program().env("EXP_RKT_GRPC_LOG", "off").start();
+    assert!(quiet.stop().success());
+    assert_eq!(quiet.stderr(), "");
+    let line = announcement(
+        program()
+            .env("EXP_RKT_GRPC_LOG", "off")
+            .arg("--log-level=info"),
+    );
+    assert_says(&line, &["INFO"]);
+}
+
+#[test]
+fn nothing_is_asked_at_the_start_unless_told() {
+    for value in [None, Some("false"), Some("no"), Some("off"), Some("0")] {
+        let builder = match value {
+            Some(value) => program().env(SWITCH, value),
+            None => program(),
+        };
+        assert_eq!(startup_queries(&builder.start()), Some(0.0), "{value:?}");
+    }
+}
+
+#[test]
+fn the_variable_of_the_switch_has_a_query_run_at_the_start() {
+    for value in ["true", "yes", "on", "1", "TRUE"] {
+        let store = store();
+        let service = program().store(store.url()).env(SWITCH, value).start();
+        service.wait_for_status(PATIENCE);
+        assert_eq!(startup_queries(&service), Some(1.0), "{value:?}");
+    }
+}
+
+#[test]
+fn the_switch_has_a_query_run_at_the_start_whatever_its_variable_says() {
+    let store = store();
+    let service = program()
+        .store(store.url())
+        .env(SWITCH, "false")
+        .arg("--query-at-start")
+        .start();
+    service.wait_for_status(PATIENCE);
+    assert_eq!(startup_queries(&service), Some(1.0));
+}

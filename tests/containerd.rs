@@ -1,0 +1,365 @@
+//! A real containerd, as Debian has it: what it counts, how it fails, and what is known afterwards. Needs root.
+
+use lab::containerd::{Containerd, OciImage, Setup};
+use lab::exposition::Scrape;
+use lab::identity::{GROUP, MEMBER, NOBODY, POWERLESS_ROOT, PublicProgram};
+use lab::jaeger_agent::{JaegerAgent, Trace};
+use lab::poll::eventually;
+use lab::service::{Builder, PATIENCE, Service, run};
+
+const LIST_IMAGES: &str = "runtime.v1.ImageService/ListImages";
+
+/// The numbers of gRPC codes.
+const RESOURCE_EXHAUSTED: i32 = 8;
+const UNIMPLEMENTED: i32 = 12;
+
+/// A store's registries in the images that are made here.
+const REGISTRIES: [&str; 4] = [
+    "docker.io/library",
+    "registry.k8s.io",
+    "quay.io/example",
+    "localhost:5000",
+];
+
+/// A containerd, a service that asks it, and the agent that receives the traces.
+struct Scene {
+    containerd: Containerd,
+    service: Service,
+    agent: JaegerAgent,
+}
+
+/// What is known of one query.
+struct Event {
+    status: String,
+    scrape: Scrape,
+    trace: Trace,
+}
+
+impl Scene {
+    fn start() -> Self {
+        Self::of(Containerd::start())
+    }
+
+    fn of(containerd: Containerd) -> Self {
+        Self::with(containerd, |builder| builder)
+    }
+
+    fn with(containerd: Containerd, configure: impl FnOnce(Builder) -> Builder) -> Self {
+        let agent = JaegerAgent::bind();
+        let builder = Service::builder(env!("CARGO_BIN_EXE_exp-rkt-grpc"))
+            .env("OTEL_EXPORTER_JAEGER_AGENT_PORT", agent.port().to_string())
+            .store(containerd.url());
+        Self {
+            service: configure(builder).start(),
+            containerd,
+            agent,
+        }
+    }
+
+    #[track_caller]
+    fn ask(&self) -> Event {
+        let status = self.service.query();
+        Event {
+            status,
+            scrape: self.service.scrape(),
+            trace: self.agent.next_trace(PATIENCE),
+        }
+    }
+
+    /// One query, which fails with this code and these words in metrics, trace and log.
+    #[track_caller]
+    fn assert_fails(&self, code: &str, words: &str) {
+        let before = self.service.scrape();
+        let Event {
+            status,
+            scrape,
+            trace,
+        } = self.ask();
+        assert!(status.contains(words), "{status}");
+        assert_eq!(number(&scrape, "imagestore_up"), Some(0.0));
+        assert_eq!(
+            failures(&scrape, code),
+            failures(&before, code) + 1.0,
+            "{status}"
+        );
+        let kept = [
+            "imagestore_images",
+            "imagestore_last_success_timestamp_seconds",
+        ];
+        for name in kept {
+            assert_eq!(number(&scrape, name), number(&before, name), "{name}");
+        }
+        assert!(trace.root().is_error(), "{}", trace.render());
+        let told = trace.spans.iter().any(|span| {
+            span.is_error()
+                && span.text("rpc.response.status_code").as_deref() == Some(code)
+                && span.text("imagestore.store").as_deref() == Some("cri")
+        });
+        assert!(told, "{}", trace.render());
+        let id = format!("trace_id={}", trace.id_hex());
+        let code = format!("code=\"{code}\"");
+        let complete = |text: &str| {
+            let mut lines = text.lines().filter(|line| line.contains(&id));
+            lines.any(|line| {
+                line.contains("query failed") && line.contains(&code) && line.contains(words)
+            })
+        };
+        self.service.wait_for_stderr(complete, PATIENCE);
+    }
+
+    /// One query, whose numbers are those that a plain CRI client and `ctr` count now.
+    #[track_caller]
+    fn assert_counts(&self, count: usize) {
+        let listed = self.containerd.images().expect("it answers");
+        assert_eq!(listed.len(), count);
+        assert_eq!(self.containerd.images_of_ctr(), count);
+        let scrape = self.ask().scrape;
+        let untagged = listed.iter().filter(|image| image.repo_tags.is_empty());
+        let pinned = listed.iter().filter(|image| image.pinned);
+        let right = [
+            ("imagestore_up", 1.0),
+            ("imagestore_images", count as f64),
+            (
+                "imagestore_images_size_bytes",
+                listed.iter().map(|image| image.size as f64).sum(),
+            ),
+            ("imagestore_untagged_images", untagged.count() as f64),
+            ("imagestore_pinned_images", pinned.count() as f64),
+        ];
+        for (name, right) in right {
+            assert_eq!(number(&scrape, name), Some(right), "{name}");
+        }
+    }
+}
+
+fn number(scrape: &Scrape, name: &str) -> Option<f64> {
+    scrape.value(name, &[("store", "cri")])
+}
+
+#[track_caller]
+fn failures(scrape: &Scrape, code: &str) -> f64 {
+    let labels = [("store", "cri"), ("code", code)];
+    let failures = scrape.value("imagestore_query_failures_total", &labels);
+    failures.expect("every code is counted from the start")
+}
+
+fn registry(scrape: &Scrape, host: &str) -> Option<f64> {
+    let labels = [("store", "cri"), ("registry", host)];
+    scrape.value("imagestore_registry_images", &labels)
+}
+
+/// Images with these ordinals, of each registry in turn.
+fn images(ordinals: std::ops::Range<usize>) -> Vec<OciImage> {
+    ordinals
+        .map(|ordinal| {
+            let registry = REGISTRIES[ordinal % REGISTRIES.len()];
+            OciImage::named(format!("{registry}/service-{ordinal}:1.0"))
+        })
+        .collect()
+}
+
+#[test]
+fn a_containerd_without_images_has_none_and_says_who_it_is() {
+    let scene = Scene::start();
+    scene.assert_counts(0);
+    let scrape = scene.ask().scrape;
+    let info = scrape.samples("imagestore_runtime_info").next();
+    let info = info.expect("it says who it is");
+    assert_eq!(info.labels["runtime"], "containerd");
+    assert_eq!(info.labels["api_version"], "v1");
+    assert!(!info.labels["version"].is_empty());
+}
+
+#[test]
+fn a_thousand_images_are_counted_as_ctr_and_a_cri_client_count_them() {
+    let scene = Scene::start();
+    for (from, to) in [(0, 1), (1, 100), (100, 1_000)] {
+        scene.containerd.import(&images(from..to));
+        scene.assert_counts(to);
+    }
+    let scrape = scene.ask().scrape;
+    for host in ["docker.io", "registry.k8s.io", "quay.io", "localhost:5000"] {
+        assert_eq!(registry(&scrape, host), Some(250.0), "{host}");
+    }
+}
+
+#[test]
+fn images_that_come_and_go_between_two_queries_are_counted() {
+    let scene = Scene::start();
+    scene.containerd.import(&images(0..5));
+    scene.assert_counts(5);
+    let [gone, ..] = &images(0..1)[..] else {
+        panic!("one was asked for");
+    };
+    let listed = scene.containerd.images().expect("it answers");
+    let id = listed.iter().find(|image| {
+        let mut tags = image.repo_tags.iter();
+        tags.any(|tag| *tag == gone.name)
+    });
+    let id = id.expect("it was imported").id.clone();
+    scene.containerd.remove_name(&gone.name);
+    scene.containerd.remove_name(&id);
+    scene.containerd.wait_for_images(4);
+    scene.assert_counts(4);
+    scene.containerd.import(&images(5..8));
+    scene.assert_counts(7);
+}
+
+#[test]
+fn an_image_whose_tag_is_removed_stays_and_is_untagged() {
+    let scene = Scene::start();
+    let images = images(0..3);
+    scene.containerd.import(&images);
+    scene.assert_counts(3);
+    scene.containerd.remove_name(&images[1].name);
+    eventually("an untagged image", || {
+        let listed = scene.containerd.images().ok()?;
+        let untagged = listed.iter().filter(|image| image.repo_tags.is_empty());
+        (untagged.count() == 1).then_some(())
+    });
+    scene.assert_counts(3);
+    let untagged = number(&scene.service.scrape(), "imagestore_untagged_images");
+    assert_eq!(untagged, Some(1.0));
+}
+
+#[test]
+fn names_are_more_than_images() {
+    let scene = Scene::start();
+    scene.containerd.import(&images(0..3));
+    scene.assert_counts(3);
+    assert!(scene.containerd.names_of_ctr() > 3);
+}
+
+#[test]
+fn the_file_system_for_images_is_told() {
+    let scene = Scene::start();
+    let scrape = scene.ask().scrape;
+    let mut told = scrape.samples("imagestore_filesystem_used_bytes");
+    let mountpoint = &told.next().expect("it is told").labels["mountpoint"];
+    assert!(mountpoint.contains("snapshotter"), "{mountpoint}");
+}
+
+#[test]
+fn a_containerd_before_2_4_is_asked_for_the_stream_only_once() {
+    let scene = Scene::start();
+    let stream = "runtime.v1.ImageService/StreamImages";
+    let asked = |trace: &Trace, method| trace.spans_named(method).len();
+    let (first, second) = (scene.ask().trace, scene.ask().trace);
+    assert_eq!(
+        [asked(&first, LIST_IMAGES), asked(&second, LIST_IMAGES)],
+        [1, 1]
+    );
+    assert_eq!(asked(&second, stream), 0, "{}", second.render());
+    // Where it is a newer one, the stream is there both times.
+    assert_eq!(asked(&first, stream), 1, "{}", first.render());
+}
+
+#[test]
+fn a_stopped_containerd_is_unavailable_and_counted_again_when_it_is_back() {
+    let mut scene = Scene::start();
+    scene.containerd.import(&images(0..3));
+    scene.assert_counts(3);
+    scene.containerd.stop();
+    assert!(!scene.containerd.socket().exists());
+    scene.assert_fails("UNAVAILABLE", "No such file or directory");
+    scene.containerd.launch(Setup::Plain);
+    scene.containerd.wait_until_ready();
+    scene.assert_counts(3);
+}
+
+#[test]
+fn a_killed_containerd_leaves_a_stale_socket_and_is_unavailable() {
+    let mut scene = Scene::start();
+    scene.assert_counts(0);
+    scene.containerd.kill();
+    assert!(scene.containerd.socket().exists());
+    scene.assert_fails("UNAVAILABLE", "Connection refused");
+}
+
+#[test]
+fn a_containerd_that_hangs_exceeds_the_deadline() {
+    let scene = Scene::with(Containerd::start(), |builder| {
+        builder.arg("--deadline").arg("1s")
+    });
+    scene.ask();
+    scene.containerd.freeze();
+    scene.assert_fails("DEADLINE_EXCEEDED", "no complete answer within 1s");
+    scene.containerd.thaw();
+    scene.containerd.wait_until_ready();
+    eventually("an answer", || {
+        let up = number(&scene.ask().scrape, "imagestore_up");
+        up.filter(|up| *up == 1.0)
+    });
+}
+
+#[test]
+fn a_containerd_without_its_cri_plugin_is_unimplemented_and_told_why() {
+    let mut containerd = Containerd::prepare();
+    containerd.launch(Setup::WithoutCri);
+    containerd.wait_until_it_refuses(UNIMPLEMENTED);
+    let scene = Scene::of(containerd);
+    scene.assert_fails("UNIMPLEMENTED", "its plugin may be disabled");
+}
+
+#[test]
+fn a_list_longer_than_containerd_sends_is_resource_exhausted() {
+    let mut scene = Scene::start();
+    scene.containerd.import(&images(0..100));
+    scene.assert_counts(100);
+    scene.containerd.stop();
+    scene.containerd.launch(Setup::SendsAtMost(4096));
+    scene.containerd.wait_until_it_refuses(RESOURCE_EXHAUSTED);
+    scene.assert_fails("RESOURCE_EXHAUSTED", "larger than max");
+}
+
+#[test]
+fn a_containerd_that_reads_its_store_after_a_start_is_not_ready() {
+    const NOT_READY: &str =
+        "the runtime is starting and not ready yet: server is not initialized yet";
+    // How long it reads is its own affair: a start that was too quick to be met is made again.
+    const STARTS: usize = 5;
+    let mut scene = Scene::start();
+    scene.containerd.import(&images(0..1_000));
+    let mut met = false;
+    for _ in 0..STARTS {
+        scene.containerd.stop();
+        scene.containerd.launch(Setup::Plain);
+        let answer = eventually("an answer", || {
+            let event = scene.ask();
+            met |= event.status.contains(NOT_READY);
+            let up = number(&event.scrape, "imagestore_up");
+            (up == Some(1.0)).then_some(event.scrape)
+        });
+        assert_eq!(number(&answer, "imagestore_images"), Some(1_000.0));
+        assert_eq!(
+            answer.sum("imagestore_query_failures_total"),
+            Some(failures(&answer, "UNAVAILABLE"))
+        );
+        if met {
+            return;
+        }
+    }
+    panic!("it was ready at once {STARTS} times");
+}
+
+#[test]
+fn a_member_of_the_group_that_containerd_gives_its_socket_to_may_ask_it() {
+    let mut containerd = Containerd::prepare();
+    containerd.admit_everybody();
+    containerd.launch(Setup::SocketOfGroup(GROUP));
+    containerd.wait_until_ready();
+    let program = PublicProgram::copy_of(env!("CARGO_BIN_EXE_exp-rkt-grpc"));
+    let url = containerd.url();
+    let query_as = |identity: [&str; 3]| {
+        let program = program.path().to_str().expect("its name is text");
+        let query = [program, "query", "--store", url.as_str()];
+        let environment = [("OTEL_TRACES_EXPORTER", "none")];
+        run("setpriv", identity.iter().chain(&query), &environment)
+    };
+    assert_eq!(query_as(MEMBER).status.code(), Some(0));
+    assert_eq!(query_as(POWERLESS_ROOT).status.code(), Some(0));
+    let refused = query_as(NOBODY);
+    assert_eq!(refused.status.code(), Some(1));
+    let text = String::from_utf8_lossy(&refused.stdout);
+    assert!(text.contains("no permission to connect"), "{text}");
+}

@@ -1,0 +1,108 @@
+//! What arrives at the runtime.
+
+use lab::cri_runtime::{Call, Images, Method, Request, StandIn, v1};
+use lab::jaeger_agent::{JaegerAgent, Span};
+use lab::service::PATIENCE;
+
+use super::{Scene, program};
+
+/// The trace context that names this span as parent.
+fn traceparent(span: &Span) -> String {
+    format!("00-{:032x}-{:016x}-01", span.trace_id, span.span_id)
+}
+
+fn call_of(calls: &[Call], method: Method) -> &Call {
+    let mut calls = calls.iter().filter(|call| call.method() == Some(method));
+    calls.next().expect("it was called")
+}
+
+#[test]
+fn a_query_is_one_connection_with_three_calls() {
+    let scene = Scene::of(Images::generated(3));
+    let methods = scene.methods_asked();
+    assert_eq!(methods.len(), 3);
+    assert_eq!(methods[0], Method::StreamImages);
+    for side_call in [Method::Version, Method::ImageFsInfo] {
+        assert!(methods.contains(&side_call), "{methods:?}");
+    }
+    assert_eq!(scene.runtime.connections(), 1);
+}
+
+#[test]
+fn nothing_is_filtered() {
+    let scene = Scene::of(Images::generated(3));
+    scene.runtime.without(Method::StreamImages);
+    scene.ask();
+    let calls = scene.runtime.calls();
+    let filter = None;
+    assert_eq!(
+        call_of(&calls, Method::StreamImages).request,
+        Request::StreamImages(v1::StreamImagesRequest {
+            filter: filter.clone()
+        })
+    );
+    assert_eq!(
+        call_of(&calls, Method::ListImages).request,
+        Request::ListImages(v1::ListImagesRequest { filter })
+    );
+}
+
+#[test]
+fn the_authority_at_a_unix_socket_is_localhost() {
+    let scene = Scene::of(Images::generated(3));
+    scene.ask();
+    for call in scene.runtime.calls() {
+        assert_eq!(call.authority.as_deref(), Some("localhost"), "{call}");
+    }
+}
+
+#[test]
+fn the_authority_over_tcp_is_the_address() {
+    let runtime = StandIn::tcp(Images::generated(3));
+    let service = program().store(runtime.url()).start();
+    service.query();
+    let address = runtime.address().to_string();
+    for call in runtime.calls() {
+        assert_eq!(call.authority.as_ref(), Some(&address), "{call}");
+    }
+}
+
+#[test]
+fn every_call_carries_its_own_span_as_the_parent_of_the_runtimes() {
+    let agent = JaegerAgent::bind();
+    let scene = Scene::with(Images::generated(3), |builder| {
+        builder
+            .env("OTEL_TRACES_EXPORTER", "jaeger")
+            .env("OTEL_EXPORTER_JAEGER_AGENT_PORT", agent.port().to_string())
+    });
+    scene.runtime.without(Method::StreamImages);
+    scene.ask();
+    let trace = agent.next_trace(PATIENCE);
+    let calls = scene.runtime.calls();
+    assert_eq!(calls.len(), 4);
+    for call in calls {
+        let span = trace.span(call.path.trim_start_matches('/'));
+        let parent = traceparent(span);
+        assert_eq!(call.header("traceparent"), Some(parent.as_str()), "{call}");
+    }
+}
+
+#[test]
+fn the_stream_has_a_client_span_of_its_own() {
+    let agent = JaegerAgent::bind();
+    let scene = Scene::with(Images::generated(3), |builder| {
+        builder
+            .env("OTEL_TRACES_EXPORTER", "jaeger")
+            .env("OTEL_EXPORTER_JAEGER_AGENT_PORT", agent.port().to_string())
+    });
+    scene.ask();
+    let trace = agent.next_trace(PATIENCE);
+    let span = trace.span("runtime.v1.ImageService/StreamImages");
+    assert_eq!(trace.parent_of(span), Some(trace.root()));
+    assert_eq!(span.text("span.kind").as_deref(), Some("client"));
+    let status = span.text("rpc.response.status_code");
+    assert_eq!(status.as_deref(), Some("OK"));
+    let socket = scene.runtime.url().replace("cri+unix://", "");
+    assert_eq!(span.text("server.address"), Some(socket));
+    assert_eq!(span.text("server.port"), None);
+}

@@ -1,0 +1,177 @@
+//! One message or a stream of them.
+
+use lab::cri_runtime::{Behaviour, Images, Method};
+
+use super::{Scene, failures, number};
+
+const UNIMPLEMENTED: i32 = 12;
+
+fn fail_after(messages: usize, code: i32) -> Behaviour {
+    Behaviour::FailAfter {
+        messages,
+        code,
+        message: "no more of it".to_owned(),
+    }
+}
+
+/// 25 images, in batches of 10.
+fn scene() -> Scene {
+    let scene = Scene::of(Images::generated(25));
+    scene.runtime.serve_batches_of(10);
+    scene
+}
+
+#[test]
+fn a_runtime_that_streams_is_asked_for_the_stream_and_nothing_else() {
+    assert_eq!(scene().lists_asked(), [Method::StreamImages]);
+}
+
+#[test]
+fn the_batches_of_a_stream_add_up() {
+    let scene = scene();
+    let totals = Images::generated(25).totals();
+    let scrape = scene.ask();
+    assert_eq!(number(&scrape, "imagestore_images"), Some(25.0));
+    assert_eq!(
+        number(&scrape, "imagestore_images_size_bytes"),
+        Some(totals.size_bytes as f64)
+    );
+    let framing = 3 * 5;
+    assert_eq!(
+        number(&scrape, "imagestore_response_bytes"),
+        Some((totals.encoded_bytes + framing) as f64)
+    );
+}
+
+#[test]
+fn a_stream_without_a_message_is_an_empty_store() {
+    let scrape = Scene::of(Images::generated(0)).ask();
+    assert_eq!(number(&scrape, "imagestore_images"), Some(0.0));
+    assert_eq!(number(&scrape, "imagestore_up"), Some(1.0));
+}
+
+#[test]
+fn a_runtime_without_the_stream_is_asked_for_the_list() {
+    let scene = scene();
+    scene.runtime.without(Method::StreamImages);
+    let asked = scene.lists_asked();
+    assert_eq!(asked, [Method::StreamImages, Method::ListImages]);
+    let scrape = scene.service.scrape();
+    assert_eq!(number(&scrape, "imagestore_images"), Some(25.0));
+    assert_eq!(number(&scrape, "imagestore_up"), Some(1.0));
+    assert_eq!(scrape.sum("imagestore_query_failures_total"), Some(0.0));
+}
+
+#[test]
+fn a_stream_that_is_unimplemented_only_behind_its_headers_is_missing_too() {
+    let scene = scene();
+    let behind_headers = fail_after(0, UNIMPLEMENTED);
+    scene
+        .runtime
+        .behave_for(Method::StreamImages, behind_headers);
+    let asked = scene.lists_asked();
+    assert_eq!(asked, [Method::StreamImages, Method::ListImages]);
+    let images = number(&scene.service.scrape(), "imagestore_images");
+    assert_eq!(images, Some(25.0));
+}
+
+#[test]
+fn a_missing_stream_is_remembered() {
+    let scene = scene();
+    scene.runtime.without(Method::StreamImages);
+    scene.ask();
+    assert_eq!(scene.lists_asked(), [Method::ListImages]);
+    assert_eq!(scene.lists_asked(), [Method::ListImages]);
+}
+
+#[test]
+fn a_missing_stream_is_forgotten_when_the_runtime_is_of_another_version() {
+    let scene = scene();
+    scene.runtime.without(Method::StreamImages);
+    scene.ask();
+    scene.runtime.serve_version("stand-in", "2.0.0");
+    scene
+        .runtime
+        .behave_for(Method::StreamImages, Behaviour::Answer);
+    // The version is told after the list.
+    assert_eq!(scene.lists_asked(), [Method::ListImages]);
+    assert_eq!(scene.lists_asked(), [Method::StreamImages]);
+}
+
+#[test]
+fn a_runtime_that_answers_neither_way_is_asked_both_ways_again() {
+    let scene = scene();
+    let unavailable = Behaviour::Fail {
+        code: 14,
+        message: "starting".to_owned(),
+    };
+    scene.runtime.without(Method::StreamImages);
+    scene.runtime.behave_for(Method::ListImages, unavailable);
+    scene.ask();
+    scene.runtime.behave(Behaviour::Answer);
+    assert_eq!(scene.lists_asked(), [Method::StreamImages]);
+}
+
+#[test]
+fn a_runtime_that_has_neither_is_a_failure_with_its_own_words() {
+    let scene = scene();
+    scene.runtime.without(Method::StreamImages);
+    scene.runtime.without(Method::ListImages);
+    let status = scene.service.query();
+    assert!(status.contains("unknown method ListImages"), "{status}");
+    assert_eq!(failures(&scene.service.scrape(), "UNIMPLEMENTED"), 1.0);
+}
+
+#[test]
+fn a_stream_that_breaks_between_batches_leaves_the_last_numbers_as_they_were() {
+    let scene = scene();
+    scene.ask();
+    scene.runtime.serve_images(Images::generated(70));
+    let broken = fail_after(2, 13);
+    scene.runtime.behave_for(Method::StreamImages, broken);
+    let scrape = scene.ask();
+    assert_eq!(number(&scrape, "imagestore_images"), Some(25.0));
+    assert_eq!(number(&scrape, "imagestore_up"), Some(0.0));
+    assert_eq!(failures(&scrape, "INTERNAL"), 1.0);
+}
+
+#[test]
+fn a_stream_that_breaks_within_a_batch_leaves_the_last_numbers_as_they_were() {
+    let scene = scene();
+    scene.ask();
+    scene.runtime.serve_images(Images::generated(70));
+    scene
+        .runtime
+        .behave_for(Method::StreamImages, Behaviour::CutOff);
+    let scrape = scene.ask();
+    assert_eq!(number(&scrape, "imagestore_images"), Some(25.0));
+    assert_eq!(number(&scrape, "imagestore_up"), Some(0.0));
+    assert_eq!(scrape.sum("imagestore_query_failures_total"), Some(1.0));
+}
+
+#[test]
+fn a_broken_stream_is_not_made_good_by_the_list() {
+    let scene = scene();
+    let broken = fail_after(1, 14);
+    scene.runtime.behave_for(Method::StreamImages, broken);
+    assert_eq!(scene.methods_asked(), [Method::StreamImages]);
+}
+
+#[test]
+fn nothing_is_counted_of_a_first_stream_that_breaks() {
+    let scene = scene();
+    let broken = fail_after(2, 14);
+    scene.runtime.behave_for(Method::StreamImages, broken);
+    let scrape = scene.ask();
+    assert_eq!(number(&scrape, "imagestore_images"), None);
+    assert_eq!(number(&scrape, "imagestore_up"), Some(0.0));
+}
+
+#[test]
+fn what_came_before_a_fallback_is_not_counted_twice() {
+    let scene = scene();
+    let late = fail_after(2, UNIMPLEMENTED);
+    scene.runtime.behave_for(Method::StreamImages, late);
+    let images = number(&scene.ask(), "imagestore_images");
+    assert_eq!(images, Some(25.0));
+}

@@ -1,0 +1,173 @@
+//! Names of images, and the registries in them, however odd they are.
+
+use lab::cri_runtime::{Image, Images};
+
+use super::{Scene, number, registries};
+
+/// The registries of a store with one image.
+#[track_caller]
+fn registry_of(image: Image) -> Vec<String> {
+    let scrape = Scene::of(Images::listed([image])).ask();
+    assert_eq!(number(&scrape, "imagestore_images"), Some(1.0));
+    registries(&scrape)
+        .into_iter()
+        .map(|(registry, _)| registry)
+        .collect()
+}
+
+fn untagged(image: Image) -> Option<f64> {
+    let scrape = Scene::of(Images::listed([image])).ask();
+    number(&scrape, "imagestore_untagged_images")
+}
+
+#[test]
+fn the_registry_is_the_host_of_the_first_tag() {
+    let image = Image {
+        repo_tags: vec![
+            b"registry.k8s.io/pause:3.9".to_vec(),
+            b"quay.io/pause:3.9".to_vec(),
+        ],
+        repo_digests: vec![b"example.org/pause@sha256:00".to_vec()],
+        ..Image::untagged()
+    };
+    assert_eq!(registry_of(image), ["registry.k8s.io"]);
+}
+
+#[test]
+fn without_a_tag_the_registry_is_the_host_of_the_digest() {
+    let image = Image::with_digest("example.org:5000/a/b@sha256:00");
+    assert_eq!(registry_of(image), ["example.org:5000"]);
+}
+
+#[test]
+fn a_name_without_a_host_is_of_docker_hub() {
+    for name in ["busybox:1.36", "library/busybox:1.36"] {
+        assert_eq!(registry_of(Image::tagged(name)), ["docker.io"], "{name}");
+    }
+}
+
+#[test]
+fn an_image_without_a_name_is_counted_and_is_of_no_registry() {
+    assert_eq!(registry_of(Image::untagged()), [""; 0]);
+}
+
+#[test]
+fn an_image_with_nothing_but_a_digest_is_untagged() {
+    let image = Image::with_digest("example.org/a@sha256:00");
+    assert_eq!(untagged(image), Some(1.0));
+}
+
+#[test]
+fn an_image_whose_only_tag_is_empty_is_untagged_and_of_its_digests_registry() {
+    let image = Image {
+        repo_tags: vec![Vec::new()],
+        ..Image::with_digest("example.org/a@sha256:00")
+    };
+    assert_eq!(untagged(image.clone()), Some(1.0));
+    assert_eq!(registry_of(image), ["example.org"]);
+}
+
+#[test]
+fn an_empty_tag_before_a_real_one_is_passed_over() {
+    let image = Image {
+        repo_tags: vec![Vec::new(), b"example.org/a:1".to_vec()],
+        ..Image::untagged()
+    };
+    assert_eq!(untagged(image.clone()), Some(0.0));
+    assert_eq!(registry_of(image), ["example.org"]);
+}
+
+#[test]
+fn a_tag_of_10_kilobytes_is_of_its_hosts_registry() {
+    let image = Image::tagged(format!("example.org/{}:1", "a".repeat(10_000)));
+    assert_eq!(registry_of(image), ["example.org"]);
+}
+
+#[test]
+fn a_host_of_10_kilobytes_is_no_label() {
+    let image = Image::tagged(format!("{}.example.org/a:1", "a".repeat(10_000)));
+    assert_eq!(registry_of(image), ["invalid"]);
+}
+
+#[test]
+fn a_host_that_is_not_text_is_no_label() {
+    assert_eq!(
+        registry_of(Image::tagged(b"\xff\xfe.\xc3/a:1")),
+        ["invalid"]
+    );
+}
+
+#[test]
+fn what_is_not_text_behind_the_host_is_not_looked_at() {
+    assert_eq!(
+        registry_of(Image::tagged(b"example.org/\xff\xfe:1")),
+        ["example.org"]
+    );
+}
+
+#[test]
+fn a_host_with_control_characters_is_no_label() {
+    for name in ["exa\nmple.org/a:1", "\x1b[31m.example.org/a:1", "\0.org/a"] {
+        assert_eq!(registry_of(Image::tagged(name)), ["invalid"], "{name:?}");
+    }
+}
+
+#[test]
+fn a_host_with_quotes_and_backslashes_is_escaped() {
+    let image = Image::tagged(r#"a"\.example.org/a:1"#);
+    assert_eq!(registry_of(image), [r#"a"\.example.org"#]);
+}
+
+#[test]
+fn ten_thousand_tags_are_one_image_of_one_registry() {
+    let tags = (0..10_000).map(|tag| format!("r{tag}.example.org/a:1").into_bytes());
+    let image = Image {
+        repo_tags: tags.collect(),
+        ..Image::untagged()
+    };
+    assert_eq!(registry_of(image), ["r0.example.org"]);
+}
+
+#[test]
+fn names_are_not_carried_over_to_the_next_image() {
+    let images = [
+        Image::tagged("a.example.org/a:1").pinned(),
+        Image::with_digest("b.example.org/a@sha256:00"),
+        Image::default(),
+    ];
+    let scrape = Scene::of(Images::listed(images)).ask();
+    assert_eq!(number(&scrape, "imagestore_untagged_images"), Some(2.0));
+    assert_eq!(number(&scrape, "imagestore_pinned_images"), Some(1.0));
+    assert_eq!(
+        number(&scrape, "imagestore_images_size_bytes"),
+        Some(2_000.0)
+    );
+    let mut told = registries(&scrape);
+    told.sort();
+    let right = [("a.example.org", 1), ("b.example.org", 1)];
+    assert_eq!(told, right.map(|(host, images)| (host.to_owned(), images)));
+}
+
+#[test]
+fn a_hundred_thousand_registries_fill_neither_the_memory_nor_the_scrape() {
+    const MANY: usize = 100_000;
+    /// Many times what the service needs, and a fraction of what the names alone would.
+    const MOST_MEMORY: f64 = 48e6;
+    let image = |ordinal| Image {
+        id: String::new(),
+        spec: None,
+        ..Image::tagged(format!("{ordinal:032}.example.org/a"))
+    };
+    let scene = Scene::of(Images::made(MANY, image));
+    let scrape = scene.ask();
+    assert_eq!(number(&scrape, "imagestore_images"), Some(MANY as f64));
+    let told = registries(&scrape);
+    assert_eq!(told.len(), 11);
+    assert_eq!(
+        told.iter().map(|(_, images)| images).sum::<u64>(),
+        MANY as u64
+    );
+    let memory = scrape.value("process_resident_memory_bytes", &[]);
+    let memory = memory.expect("the process tells its memory");
+    assert!(memory < MOST_MEMORY, "{memory} bytes");
+}

@@ -1,0 +1,209 @@
+//! Who the runtime is and what its file systems hold; and that the images are counted where it does not say.
+
+use std::time::Duration;
+
+use lab::cri_runtime::v1::FilesystemUsage;
+use lab::cri_runtime::{Behaviour, Images, Method, filesystem};
+use lab::exposition::Scrape;
+
+use super::{Scene, number};
+
+/// The runtime's name and version; `None` when it is not known.
+fn runtime(scrape: &Scrape) -> Option<(String, String)> {
+    let mut infos = scrape.samples("imagestore_runtime_info");
+    let info = infos.next()?;
+    assert!(infos.next().is_none(), "one runtime at a time");
+    assert_eq!(info.value, 1.0);
+    Some((
+        info.labels["runtime"].clone(),
+        info.labels["version"].clone(),
+    ))
+}
+
+fn used_bytes(scrape: &Scrape, mountpoint: &str) -> Option<f64> {
+    let labels = [("store", "cri"), ("mountpoint", mountpoint)];
+    scrape.value("imagestore_filesystem_used_bytes", &labels)
+}
+
+fn inodes_used(scrape: &Scrape, mountpoint: &str) -> Option<f64> {
+    let labels = [("store", "cri"), ("mountpoint", mountpoint)];
+    scrape.value("imagestore_filesystem_inodes_used", &labels)
+}
+
+fn scene() -> Scene {
+    Scene::of(Images::generated(7))
+}
+
+/// What is known after one query of a runtime that treats these methods like that.
+#[track_caller]
+fn asked_when(methods: &[Method], behaviour: &Behaviour) -> Scrape {
+    let scene = scene();
+    for method in methods {
+        scene.runtime.behave_for(*method, behaviour.clone());
+    }
+    let scrape = scene.ask();
+    assert_eq!(number(&scrape, "imagestore_images"), Some(7.0));
+    assert_eq!(number(&scrape, "imagestore_up"), Some(1.0));
+    assert_eq!(scrape.sum("imagestore_query_failures_total"), Some(0.0));
+    scrape
+}
+
+fn failing() -> Behaviour {
+    Behaviour::Fail {
+        code: 2,
+        message: "the plugin is broken".to_owned(),
+    }
+}
+
+#[test]
+fn the_runtime_says_who_it_is() {
+    let scene = scene();
+    scene.runtime.serve_version("cri-o", "1.36.0");
+    let scrape = scene.ask();
+    let labels = [
+        ("store", "cri"),
+        ("runtime", "cri-o"),
+        ("version", "1.36.0"),
+        ("api_version", "v1"),
+    ];
+    assert_eq!(scrape.value("imagestore_runtime_info", &labels), Some(1.0));
+}
+
+#[test]
+fn a_replaced_runtime_is_the_only_one_that_is_told_of() {
+    let scene = scene();
+    scene.ask();
+    scene.runtime.serve_version("stand-in", "2.0.0");
+    let told = runtime(&scene.ask());
+    assert_eq!(told, Some(("stand-in".to_owned(), "2.0.0".to_owned())));
+}
+
+#[test]
+fn the_file_systems_for_images_are_told_of_and_no_others() {
+    let scene = scene();
+    let filesystems = vec![filesystem("/a", 1_000, 3), filesystem("/b", 0, 0)];
+    scene.runtime.serve_filesystems(filesystems);
+    let scrape = scene.ask();
+    assert_eq!(used_bytes(&scrape, "/a"), Some(1_000.0));
+    assert_eq!(inodes_used(&scrape, "/a"), Some(3.0));
+    assert_eq!(used_bytes(&scrape, "/b"), Some(0.0));
+    let told = scrape.samples("imagestore_filesystem_used_bytes").count();
+    assert_eq!(told, 2);
+}
+
+#[test]
+fn a_file_system_that_is_gone_has_no_number_any_more() {
+    let scene = scene();
+    scene.ask();
+    scene
+        .runtime
+        .serve_filesystems(vec![filesystem("/new", 1, 1)]);
+    let scrape = scene.ask();
+    assert_eq!(used_bytes(&scrape, "/var/lib/stand-in"), None);
+    assert_eq!(used_bytes(&scrape, "/new"), Some(1.0));
+}
+
+#[test]
+fn what_a_file_system_does_not_tell_is_absent() {
+    let scene = scene();
+    let without_inodes = FilesystemUsage {
+        inodes_used: None,
+        ..filesystem("/a", 5, 0)
+    };
+    scene.runtime.serve_filesystems(vec![without_inodes]);
+    let scrape = scene.ask();
+    assert_eq!(used_bytes(&scrape, "/a"), Some(5.0));
+    assert_eq!(inodes_used(&scrape, "/a"), None);
+}
+
+#[test]
+fn sixteen_file_systems_are_told_of_at_most() {
+    let scene = scene();
+    let filesystems = (0..1_000).map(|number| filesystem(&format!("/{number}"), 1, 1));
+    scene.runtime.serve_filesystems(filesystems.collect());
+    let scrape = scene.ask();
+    let told = scrape.samples("imagestore_filesystem_used_bytes").count();
+    assert_eq!(told, 16);
+}
+
+#[test]
+fn a_version_of_10_kilobytes_is_cut() {
+    let scene = scene();
+    scene.runtime.serve_version("stand-in", &"1".repeat(10_000));
+    let (_, version) = runtime(&scene.ask()).expect("it is told");
+    assert_eq!(version.len(), 256);
+}
+
+#[test]
+fn a_runtime_without_version_has_its_images_counted() {
+    let scene = scene();
+    scene.runtime.without(Method::Version);
+    let scrape = scene.ask();
+    assert_eq!(number(&scrape, "imagestore_images"), Some(7.0));
+    assert_eq!(runtime(&scrape), None);
+    assert_eq!(used_bytes(&scrape, "/var/lib/stand-in"), Some(4096.0));
+}
+
+#[test]
+fn a_runtime_without_image_fs_info_has_its_images_counted() {
+    let scene = scene();
+    scene.runtime.without(Method::ImageFsInfo);
+    let scrape = scene.ask();
+    assert_eq!(number(&scrape, "imagestore_images"), Some(7.0));
+    assert!(runtime(&scrape).is_some());
+    assert_eq!(used_bytes(&scrape, "/var/lib/stand-in"), None);
+}
+
+#[test]
+fn a_version_that_fails_costs_nothing_but_itself() {
+    let scrape = asked_when(&[Method::Version], &failing());
+    assert_eq!(runtime(&scrape), None);
+    assert_eq!(used_bytes(&scrape, "/var/lib/stand-in"), Some(4096.0));
+}
+
+#[test]
+fn an_image_fs_info_that_fails_costs_nothing_but_itself() {
+    let scrape = asked_when(&[Method::ImageFsInfo], &failing());
+    assert!(runtime(&scrape).is_some());
+    assert_eq!(used_bytes(&scrape, "/var/lib/stand-in"), None);
+}
+
+#[test]
+fn side_calls_that_are_garbage_cost_nothing_but_themselves() {
+    for behaviour in [Behaviour::Garbage, Behaviour::Lie, Behaviour::CutOff] {
+        let scrape = asked_when(&[Method::Version, Method::ImageFsInfo], &behaviour);
+        assert_eq!(runtime(&scrape), None, "{behaviour}");
+    }
+}
+
+#[test]
+fn side_calls_that_hang_are_given_up_long_before_the_deadline_and_the_images_counted() {
+    // Nothing is released, and the deadline of a minute is further away than the test's patience.
+    let scrape = asked_when(&[Method::Version, Method::ImageFsInfo], &Behaviour::Hang);
+    assert_eq!(runtime(&scrape), None);
+}
+
+#[test]
+fn side_calls_tell_the_runtime_that_they_take_two_seconds_at_most() {
+    let scene = scene();
+    scene.ask();
+    for call in scene.runtime.calls() {
+        let timeout = call.header("grpc-timeout").expect("every call has one");
+        let timeout = duration(timeout);
+        let side_call = matches!(call.method(), Some(Method::Version | Method::ImageFsInfo));
+        assert_eq!(timeout <= Duration::from_secs(2), side_call, "{call}");
+    }
+}
+
+/// A `grpc-timeout`: digits and a unit.
+fn duration(text: &str) -> Duration {
+    let (number, unit) = text.split_at(text.len() - 1);
+    let number: u64 = number.parse().expect("digits");
+    match unit {
+        "S" => Duration::from_secs(number),
+        "m" => Duration::from_millis(number),
+        "u" => Duration::from_micros(number),
+        "n" => Duration::from_nanos(number),
+        _ => panic!("no unit of a grpc-timeout: {text}"),
+    }
+}

@@ -1,0 +1,141 @@
+//! Wrong answers: each is a failure with a code, and the last good numbers stay.
+
+use std::time::Duration;
+
+use lab::cri_runtime::{Behaviour, Images, Reason};
+use lab::poll::eventually;
+
+use super::{Scene, failures, number};
+
+/// The last good answer had three images; then the runtime does this instead.
+#[track_caller]
+fn assert_fails(behaviour: Behaviour, deadline: &str, code: &str) {
+    let scene = Scene::with(Images::generated(3), |builder| {
+        builder.arg("--deadline").arg(deadline)
+    });
+    // A first answer that misses a short deadline is asked for again.
+    eventually("a first answer", || {
+        let up = number(&scene.ask(), "imagestore_up");
+        up.filter(|up| *up == 1.0)
+    });
+    let before = failures(&scene.service.scrape(), code);
+    scene.runtime.serve_images(Images::generated(5));
+    scene.runtime.behave(behaviour.clone());
+    let scrape = scene.ask();
+    assert_eq!(number(&scrape, "imagestore_up"), Some(0.0), "{behaviour}");
+    assert_eq!(failures(&scrape, code), before + 1.0, "{behaviour}");
+    let images = number(&scrape, "imagestore_images");
+    assert_eq!(images, Some(3.0), "{behaviour}");
+}
+
+#[test]
+fn answers_that_break_the_protocol_are_internal_errors() {
+    for behaviour in [
+        Behaviour::Lie,
+        Behaviour::Garbage,
+        Behaviour::Truncated,
+        Behaviour::Compressed,
+        Behaviour::WithoutTrailers,
+    ] {
+        assert_fails(behaviour, "60s", "INTERNAL");
+    }
+}
+
+#[test]
+fn a_connection_that_is_closed_is_unavailable() {
+    assert_fails(Behaviour::CutOff, "60s", "UNAVAILABLE");
+}
+
+#[test]
+fn a_reset_stream_has_the_code_that_grpc_gives_it() {
+    let refused = Behaviour::Reset(Reason::REFUSED_STREAM);
+    assert_fails(refused, "60s", "UNAVAILABLE");
+    let calm = Behaviour::Reset(Reason::ENHANCE_YOUR_CALM);
+    assert_fails(calm, "60s", "RESOURCE_EXHAUSTED");
+}
+
+#[test]
+fn what_is_not_grpc_is_told_by_its_http_status() {
+    let unavailable = Behaviour::NotGrpc { status: 503 };
+    assert_fails(unavailable, "60s", "UNAVAILABLE");
+    let forbidden = Behaviour::NotGrpc { status: 403 };
+    assert_fails(forbidden, "60s", "PERMISSION_DENIED");
+}
+
+#[test]
+fn answers_that_do_not_end_exceed_the_deadline() {
+    for behaviour in [
+        Behaviour::Silent,
+        Behaviour::Hang,
+        Behaviour::HangInBody,
+        Behaviour::Flood,
+    ] {
+        assert_fails(behaviour, "300ms", "DEADLINE_EXCEEDED");
+    }
+}
+
+#[test]
+fn a_late_failure_has_the_runtimes_code() {
+    let late = Behaviour::FailAfterBody {
+        code: 15,
+        message: "the disk is gone".to_owned(),
+    };
+    assert_fails(late, "60s", "DATA_LOSS");
+}
+
+#[test]
+fn an_answer_in_single_bytes_is_a_good_one() {
+    let scene = Scene::of(Images::generated(20));
+    scene.runtime.behave(Behaviour::Dribble { chunk: 1 });
+    assert_eq!(number(&scene.ask(), "imagestore_images"), Some(20.0));
+}
+
+#[test]
+fn a_slow_answer_is_a_good_one() {
+    let scene = Scene::of(Images::generated(20));
+    scene
+        .runtime
+        .behave(Behaviour::Slow(Duration::from_millis(50)));
+    assert_eq!(number(&scene.ask(), "imagestore_images"), Some(20.0));
+}
+
+#[test]
+fn images_without_any_field_are_images_without_a_tag() {
+    let scene = Scene::of(Images::generated(0));
+    scene
+        .runtime
+        .behave(Behaviour::EmptyImages { count: 100_000 });
+    let scrape = scene.ask();
+    for name in ["imagestore_images", "imagestore_untagged_images"] {
+        assert_eq!(number(&scrape, name), Some(100_000.0), "{name}");
+    }
+}
+
+#[test]
+fn a_runtime_that_reads_its_store_after_a_start_is_not_ready() {
+    let scene = Scene::of(Images::generated(3));
+    // containerd 1.x says it with code UNKNOWN.
+    scene.runtime.behave(Behaviour::Fail {
+        code: 2,
+        message: "server is not initialized yet".to_owned(),
+    });
+    let status = scene.service.query();
+    assert!(
+        status.contains("the runtime is starting and not ready yet: server is not initialized yet"),
+        "{status}"
+    );
+    assert_eq!(failures(&scene.service.scrape(), "UNAVAILABLE"), 1.0);
+}
+
+#[test]
+fn a_runtime_that_serves_no_cri_is_told_what_may_be_wrong() {
+    let scene = Scene::of(Images::generated(3));
+    scene.runtime.behave(Behaviour::Fail {
+        code: 12,
+        message: "unknown service runtime.v1.ImageService".to_owned(),
+    });
+    let status = scene.service.query();
+    let sentence = "the runtime does not serve CRI, its plugin may be disabled";
+    assert!(status.contains(sentence), "{status}");
+    assert_eq!(failures(&scene.service.scrape(), "UNIMPLEMENTED"), 1.0);
+}

@@ -1,0 +1,165 @@
+//! An OCI image layout as a tar archive: what `ctr images import` takes.
+//!
+//! <https://github.com/opencontainers/image-spec/blob/main/image-layout.md>; the archive is of POSIX's ustar.
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+/// Bytes of a tar archive come in blocks of this size.
+const BLOCK: usize = 512;
+
+/// A tar archive's blocks come in records of this size.
+const RECORD: usize = 20 * BLOCK;
+
+const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+
+/// An image without layers; its configuration tells it from every other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OciImage {
+    /// With registry and tag, such as `example.org/a:1`.
+    pub name: String,
+}
+
+impl OciImage {
+    /// An image of this name.
+    pub fn named(name: impl Into<String>) -> Self {
+        Self { name: name.into() }
+    }
+
+    fn config(&self) -> Vec<u8> {
+        let config = json!({
+            "architecture": architecture(),
+            "os": "linux",
+            "config": { "Labels": { "name": self.name } },
+            "rootfs": { "type": "layers", "diff_ids": [] },
+        });
+        config.to_string().into_bytes()
+    }
+}
+
+/// A tar archive of an image layout with these images.
+pub fn layout(images: &[OciImage]) -> Vec<u8> {
+    let mut archive = Archive::default();
+    archive.add("oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#);
+    let manifests: Vec<Value> = images
+        .iter()
+        .map(|image| {
+            let config = archive.add_blob(CONFIG, &image.config());
+            let manifest = json!({
+                "schemaVersion": 2,
+                "mediaType": MANIFEST,
+                "config": config,
+                "layers": [],
+            });
+            let mut manifest = archive.add_blob(MANIFEST, manifest.to_string().as_bytes());
+            manifest["annotations"] = json!({ "io.containerd.image.name": image.name });
+            manifest
+        })
+        .collect();
+    let index = json!({ "schemaVersion": 2, "manifests": manifests });
+    archive.add("index.json", index.to_string().as_bytes());
+    archive.finish()
+}
+
+/// As Go and therefore OCI name it.
+fn architecture() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    }
+}
+
+#[derive(Default)]
+struct Archive {
+    bytes: Vec<u8>,
+}
+
+impl Archive {
+    /// Adds a blob under its digest; returns its descriptor.
+    fn add_blob(&mut self, media_type: &str, content: &[u8]) -> Value {
+        let digest: String = Sha256::digest(content)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        self.add(&format!("blobs/sha256/{digest}"), content);
+        json!({
+            "mediaType": media_type,
+            "digest": format!("sha256:{digest}"),
+            "size": content.len(),
+        })
+    }
+
+    fn add(&mut self, name: &str, content: &[u8]) {
+        let mut header = [0; BLOCK];
+        let mut put = |at: usize, text: &str| {
+            header[at..at + text.len()].copy_from_slice(text.as_bytes());
+        };
+        put(0, name);
+        put(100, "0000644\0");
+        put(108, "0000000\0");
+        put(116, "0000000\0");
+        put(124, &format!("{:011o}\0", content.len()));
+        put(136, "00000000000\0");
+        // The checksum's own place counts as blanks.
+        put(148, "        ");
+        put(156, "0");
+        put(257, "ustar\x0000");
+        let sum: u32 = header.iter().copied().map(u32::from).sum();
+        header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+        self.bytes.extend_from_slice(&header);
+        self.bytes.extend_from_slice(content);
+        self.pad_to(BLOCK);
+    }
+
+    /// Two empty blocks are the end.
+    fn finish(mut self) -> Vec<u8> {
+        self.bytes.extend_from_slice(&[0; 2 * BLOCK]);
+        self.pad_to(RECORD);
+        self.bytes
+    }
+
+    fn pad_to(&mut self, multiple: usize) {
+        let length = self.bytes.len().next_multiple_of(multiple);
+        self.bytes.resize(length, 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn tar_unpacks_the_layout_and_the_digests_are_right() {
+        let folder = tempfile::tempdir().unwrap();
+        let images = [
+            OciImage::named("example.org/a:1"),
+            OciImage::named("example.org/b:1"),
+        ];
+        let tar = folder.path().join("images.tar");
+        std::fs::write(&tar, layout(&images)).unwrap();
+        let unpacked = Command::new("tar")
+            .arg("-xf")
+            .arg(&tar)
+            .arg("-C")
+            .arg(folder.path())
+            .output()
+            .unwrap();
+        assert!(unpacked.status.success(), "{unpacked:?}");
+        assert_eq!(unpacked.stderr, b"");
+        let blobs = folder.path().join("blobs/sha256");
+        let names: Vec<String> = std::fs::read_dir(&blobs)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        assert_eq!(names.len(), 2 * images.len());
+        for name in names {
+            let digest = Sha256::digest(std::fs::read(blobs.join(&name)).unwrap());
+            let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+            assert_eq!(digest, name);
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! A stand-in for a Kubernetes runtime (containerd, CRI-O): the part of CRI that is asked, and misbehaviour on command.
+//!
+//! What it shares with other stand-ins is [`crate::stand_in`]. It serves `runtime.v1.ImageService` (ListImages, StreamImages,
+//! ImageFsInfo) and `runtime.v1.RuntimeService/Version`; [`StandIn::without`] takes methods away.
+//!
+//! | module | what it is |
+//! | --- | --- |
+//! | `images` | what the store holds |
+//! | `client` | a client that decodes whole answers, to compare counts with |
+
+pub mod client;
+mod images;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::io;
+
+use bytes::Bytes;
+use prost::{DecodeError, Message};
+
+use crate::stand_in::{Listing, Protocol};
+
+pub use crate::stand_in::{Behaviour, InvalidBehaviour, InvalidListen, Listen, Reason, Refusal};
+pub use images::{Image, Images, Totals};
+
+use v1::{FilesystemUsage, ImageFsInfoResponse, VersionResponse};
+
+/// What `proto/cri.proto` compiles to.
+pub mod v1 {
+    #![allow(missing_docs, unreachable_pub, clippy::all)]
+    tonic::include_proto!("runtime.v1");
+}
+
+/// Images in a message of StreamImages, as in CRI-O.
+const BATCH: usize = 3_000;
+
+/// The gRPC code of a method that is not there.
+const UNIMPLEMENTED: i32 = 12;
+
+/// A running stand-in for a runtime.
+pub type StandIn = crate::stand_in::StandIn<Cri>;
+
+/// A call as it arrived at one.
+pub type Call = crate::stand_in::Call<Cri>;
+
+/// What the runtime holds and says.
+#[derive(Clone, Debug)]
+pub struct Cri {
+    images: Images,
+    batch: usize,
+    version: VersionResponse,
+    filesystems: Vec<FilesystemUsage>,
+}
+
+/// The methods that are served.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Method {
+    /// `/runtime.v1.ImageService/ListImages`
+    ListImages,
+    /// `/runtime.v1.ImageService/StreamImages`
+    StreamImages,
+    /// `/runtime.v1.ImageService/ImageFsInfo`
+    ImageFsInfo,
+    /// `/runtime.v1.RuntimeService/Version`
+    Version,
+}
+
+/// The request message of a [`Call`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum Request {
+    /// ListImages'.
+    ListImages(v1::ListImagesRequest),
+    /// StreamImages'.
+    StreamImages(v1::StreamImagesRequest),
+    /// ImageFsInfo's, which is empty.
+    ImageFsInfo,
+    /// Version's.
+    Version(v1::VersionRequest),
+    /// What could not be decoded, or a method that is not served: the gRPC code and text of the answer.
+    Refused(i32, String),
+}
+
+impl StandIn {
+    /// Changes what the store holds, from the next call on.
+    pub fn serve_images(&self, images: Images) {
+        self.change_store(|store| store.images = images);
+    }
+
+    /// How many images a message of StreamImages lists, at least 1; from the next call on.
+    pub fn serve_batches_of(&self, images: usize) {
+        self.change_store(|store| store.batch = images);
+    }
+
+    /// Changes the runtime's name and version, from the next call on; at first `stand-in` and `1.0.0`.
+    pub fn serve_version(&self, name: &str, version: &str) {
+        self.change_store(|store| store.version = version_response(name, version));
+    }
+
+    /// Changes the file systems for images, from the next call on; at first there is one.
+    pub fn serve_filesystems(&self, filesystems: Vec<FilesystemUsage>) {
+        self.change_store(|store| store.filesystems = filesystems);
+    }
+
+    /// Answers as a runtime of which nobody has written this method.
+    pub fn without(&self, method: Method) {
+        self.behave_for(method, method.missing());
+    }
+}
+
+impl Method {
+    const ALL: [Self; 4] = [
+        Self::ListImages,
+        Self::StreamImages,
+        Self::ImageFsInfo,
+        Self::Version,
+    ];
+
+    /// Service and name.
+    fn parts(self) -> (&'static str, &'static str) {
+        match self {
+            Self::ListImages => (IMAGE_SERVICE, "ListImages"),
+            Self::StreamImages => (IMAGE_SERVICE, "StreamImages"),
+            Self::ImageFsInfo => (IMAGE_SERVICE, "ImageFsInfo"),
+            Self::Version => (RUNTIME_SERVICE, "Version"),
+        }
+    }
+
+    /// What a server says that has the service, but not the method.
+    fn missing(self) -> Behaviour {
+        let (service, method) = self.parts();
+        Behaviour::Fail {
+            code: UNIMPLEMENTED,
+            message: Cri::unknown_method(service, method),
+        }
+    }
+}
+
+const IMAGE_SERVICE: &str = "runtime.v1.ImageService";
+const RUNTIME_SERVICE: &str = "runtime.v1.RuntimeService";
+
+impl From<Images> for Cri {
+    fn from(images: Images) -> Self {
+        Self {
+            images,
+            batch: BATCH,
+            version: version_response("stand-in", "1.0.0"),
+            filesystems: vec![filesystem("/var/lib/stand-in", 4096, 16)],
+        }
+    }
+}
+
+fn version_response(name: &str, version: &str) -> VersionResponse {
+    VersionResponse {
+        version: "0.1.0".into(),
+        runtime_name: name.into(),
+        runtime_version: version.into(),
+        runtime_api_version: "v1".into(),
+    }
+}
+
+/// A file system as ImageFsInfo tells of it.
+pub fn filesystem(mountpoint: &str, used_bytes: u64, inodes_used: u64) -> FilesystemUsage {
+    FilesystemUsage {
+        timestamp: 1_700_000_000_000_000_000,
+        fs_id: Some(v1::FilesystemIdentifier {
+            mountpoint: mountpoint.into(),
+        }),
+        used_bytes: Some(v1::UInt64Value { value: used_bytes }),
+        inodes_used: Some(v1::UInt64Value { value: inodes_used }),
+    }
+}
+
+impl Protocol for Cri {
+    const KIND: &'static str = "cri";
+    const SERVICES: &'static [&'static str] = &[IMAGE_SERVICE, RUNTIME_SERVICE];
+
+    type Method = Method;
+    type Request = Request;
+
+    fn method(path: &str) -> Option<Method> {
+        let (service, method) = path.strip_prefix('/')?.split_once('/')?;
+        Method::ALL
+            .into_iter()
+            .find(|served| served.parts() == (service, method))
+    }
+
+    fn decode(method: Method, message: &[u8]) -> Result<Request, DecodeError> {
+        Ok(match method {
+            Method::ListImages => Request::ListImages(Message::decode(message)?),
+            Method::StreamImages => Request::StreamImages(Message::decode(message)?),
+            Method::ImageFsInfo => Request::ImageFsInfo,
+            Method::Version => Request::Version(Message::decode(message)?),
+        })
+    }
+
+    /// As grpc-go says it.
+    fn unknown_method(service: &str, method: &str) -> String {
+        format!("unknown method {method} for service {service}")
+    }
+
+    fn answer(&self, request: &Request) -> io::Result<Vec<Listing>> {
+        Ok(match request {
+            Request::ListImages(_) => vec![self.images.listing()],
+            Request::StreamImages(_) => self.images.batches(self.batch),
+            Request::ImageFsInfo => {
+                let response = ImageFsInfoResponse {
+                    image_filesystems: self.filesystems.clone(),
+                    container_filesystems: vec![filesystem("/run/containers", 1, 1)],
+                };
+                vec![Listing::of_bytes(response.encode_to_vec())]
+            }
+            Request::Version(_) | Request::Refused(..) => {
+                vec![Listing::of_bytes(self.version.encode_to_vec())]
+            }
+        })
+    }
+
+    fn flood_block() -> Bytes {
+        images::flood_block()
+    }
+}
+
+impl From<Refusal> for Request {
+    fn from(Refusal { code, message }: Refusal) -> Self {
+        Self::Refused(code, message)
+    }
+}
+
+/// What people want to know of it.
+impl fmt::Display for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(code, message) => write!(f, "refused={code} ({message})"),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! A CRI client of the plain kind: generated code that decodes whole answers, to compare counts with.
+
+use std::path::Path;
+
+use tonic::Status;
+use tonic::transport::{Channel, Endpoint};
+
+use super::v1::image_service_client::ImageServiceClient;
+use super::v1::runtime_service_client::RuntimeServiceClient;
+use super::v1::{
+    FilesystemUsage, Image, ImageFsInfoRequest, ListImagesRequest, StreamImagesRequest,
+    VersionRequest, VersionResponse,
+};
+
+/// All images of the runtime at this socket.
+///
+/// # Errors
+///
+/// The runtime's status; UNKNOWN or UNAVAILABLE when there is no connection.
+pub fn list_images(socket: &Path) -> Result<Vec<Image>, Status> {
+    in_runtime(async {
+        let mut client =
+            ImageServiceClient::new(connect(socket).await?).max_decoding_message_size(usize::MAX);
+        let response = client
+            .list_images(ListImagesRequest { filter: None })
+            .await?;
+        Ok(response.into_inner().images)
+    })
+}
+
+/// The images of the runtime at this socket in the batches in which they come, and how the stream ends.
+pub fn stream_images(socket: &Path) -> (Vec<Vec<Image>>, Result<(), Status>) {
+    let mut batches = Vec::new();
+    let end = in_runtime(async {
+        let mut client = ImageServiceClient::new(connect(socket).await?);
+        let request = StreamImagesRequest { filter: None };
+        let mut stream = client.stream_images(request).await?.into_inner();
+        while let Some(batch) = stream.message().await? {
+            batches.push(batch.images);
+        }
+        Ok(())
+    });
+    (batches, end)
+}
+
+/// The file systems that hold images of the runtime at this socket.
+///
+/// # Errors
+///
+/// As [`list_images`].
+pub fn image_filesystems(socket: &Path) -> Result<Vec<FilesystemUsage>, Status> {
+    in_runtime(async {
+        let mut client = ImageServiceClient::new(connect(socket).await?);
+        let response = client.image_fs_info(ImageFsInfoRequest {}).await?;
+        Ok(response.into_inner().image_filesystems)
+    })
+}
+
+/// What the runtime at this socket says of itself.
+///
+/// # Errors
+///
+/// As [`list_images`].
+pub fn version(socket: &Path) -> Result<VersionResponse, Status> {
+    in_runtime(async {
+        let mut client = RuntimeServiceClient::new(connect(socket).await?);
+        let request = VersionRequest {
+            version: String::new(),
+        };
+        Ok(client.version(request).await?.into_inner())
+    })
+}
+
+async fn connect(socket: &Path) -> Result<Channel, Status> {
+    let endpoint = Endpoint::from_shared(format!("unix://{}", socket.display()));
+    let endpoint = endpoint.expect("every path is an endpoint");
+    endpoint
+        .connect()
+        .await
+        .map_err(|error| Status::from_error(error.into()))
+}
+
+fn in_runtime<T>(client: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime needs a few file descriptors");
+    runtime.block_on(client)
+}

@@ -1,0 +1,193 @@
+//! What the store holds, as ListImages and StreamImages list it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+
+use super::v1::{ImageSpec, Int64Value};
+use crate::stand_in::{BLOCK, Listing, encoded_len, put_image};
+
+/// CRI's `Image` on the wire; its names are bytes here, because a broken runtime's need not be text.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Image {
+    /// What the runtime calls it.
+    #[prost(string, tag = "1")]
+    pub id: String,
+    /// Names with a tag.
+    #[prost(bytes = "vec", repeated, tag = "2")]
+    pub repo_tags: Vec<Vec<u8>>,
+    /// Names with a digest.
+    #[prost(bytes = "vec", repeated, tag = "3")]
+    pub repo_digests: Vec<Vec<u8>>,
+    /// Bytes.
+    #[prost(uint64, tag = "4")]
+    pub size: u64,
+    /// Who runs its command.
+    #[prost(message, optional, tag = "5")]
+    pub uid: Option<Int64Value>,
+    /// Who runs its command, by name.
+    #[prost(string, tag = "6")]
+    pub username: String,
+    /// What was asked for.
+    #[prost(message, optional, tag = "7")]
+    pub spec: Option<ImageSpec>,
+    /// Whether the image is kept from garbage collection.
+    #[prost(bool, tag = "8")]
+    pub pinned: bool,
+}
+
+impl Image {
+    /// An image of 1,000 bytes with this tag.
+    pub fn tagged(tag: impl AsRef<[u8]>) -> Self {
+        Self {
+            repo_tags: vec![tag.as_ref().to_vec()],
+            ..Self::untagged()
+        }
+    }
+
+    /// An image of 1,000 bytes with this digest and no tag.
+    pub fn with_digest(digest: impl AsRef<[u8]>) -> Self {
+        Self {
+            repo_digests: vec![digest.as_ref().to_vec()],
+            ..Self::untagged()
+        }
+    }
+
+    /// An image of 1,000 bytes with no name at all.
+    pub fn untagged() -> Self {
+        Self {
+            id: format!("sha256:{:064x}", 0),
+            size: 1_000,
+            spec: Some(ImageSpec::default()),
+            ..Self::default()
+        }
+    }
+
+    /// The same, kept from garbage collection.
+    pub fn pinned(self) -> Self {
+        Self {
+            pinned: true,
+            ..self
+        }
+    }
+}
+
+/// What the store holds: images that are made while they are sent.
+#[derive(Clone)]
+pub struct Images {
+    count: usize,
+    image: Arc<dyn Fn(usize) -> Image + Send + Sync>,
+}
+
+/// What a client should find out about the images.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Totals {
+    /// Images.
+    pub count: u64,
+    /// Sum of all sizes in bytes.
+    pub size_bytes: u64,
+    /// Images without a tag.
+    pub untagged: u64,
+    /// Images kept from garbage collection.
+    pub pinned: u64,
+    /// Length of the ListImagesResponse, without the 5 bytes of gRPC's prefix.
+    pub encoded_bytes: u64,
+}
+
+impl Images {
+    /// So many made-up images, about 200 bytes each as encoded: of `r0.example.org` to `r6.example.org` in turn, every tenth
+    /// without a tag, every twentieth pinned.
+    pub fn generated(count: usize) -> Self {
+        Self::made(count, generated)
+    }
+
+    /// So many images, each made from its ordinal.
+    pub fn made(count: usize, image: impl Fn(usize) -> Image + Send + Sync + 'static) -> Self {
+        let image = Arc::new(image);
+        Self { count, image }
+    }
+
+    /// These.
+    pub fn listed(images: impl Into<Vec<Image>>) -> Self {
+        let images = images.into();
+        Self::made(images.len(), move |ordinal| images[ordinal].clone())
+    }
+
+    /// What a client should find out.
+    pub fn totals(&self) -> Totals {
+        let mut totals = Totals::default();
+        for image in self.slice(0, self.count) {
+            totals.count += 1;
+            totals.size_bytes += image.size;
+            totals.untagged += u64::from(image.repo_tags.is_empty());
+            totals.pinned += u64::from(image.pinned);
+            totals.encoded_bytes += encoded_len(&image);
+        }
+        totals
+    }
+
+    /// Images by the part of their first name that stands before its first slash; those without a name are left out.
+    pub fn hosts(&self) -> BTreeMap<String, u64> {
+        let mut hosts = BTreeMap::new();
+        for image in self.slice(0, self.count) {
+            if let Some(name) = image.repo_tags.iter().chain(&image.repo_digests).next() {
+                let name = String::from_utf8_lossy(name);
+                let host = name.split('/').next().unwrap_or_default();
+                *hosts.entry(host.to_owned()).or_default() += 1;
+            }
+        }
+        hosts
+    }
+
+    /// One message with all of them.
+    pub(super) fn listing(&self) -> Listing {
+        Listing::of(self.slice(0, self.count))
+    }
+
+    /// Messages with at most so many of them each; none when there is no image.
+    pub(super) fn batches(&self, of: usize) -> Vec<Listing> {
+        let batch = |start| Listing::of(self.slice(start, (start + of).min(self.count)));
+        (0..self.count).step_by(of).map(batch).collect()
+    }
+
+    fn slice(&self, from: usize, to: usize) -> impl Iterator<Item = Image> + Clone + Send + use<> {
+        let image = Arc::clone(&self.image);
+        (from..to).map(move |ordinal| image(ordinal))
+    }
+}
+
+impl fmt::Debug for Images {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} images", self.count)
+    }
+}
+
+fn generated(ordinal: usize) -> Image {
+    let name = format!("r{}.example.org/service-{ordinal:06}", ordinal % 7);
+    let tag = format!("{name}:1.{ordinal}");
+    Image {
+        id: format!("sha256:{ordinal:064x}"),
+        repo_tags: (ordinal % 10 != 9)
+            .then(|| tag.into_bytes())
+            .into_iter()
+            .collect(),
+        repo_digests: vec![format!("{name}@sha256:{ordinal:064x}").into_bytes()],
+        size: 1_000_000 + ordinal as u64,
+        uid: Some(Int64Value { value: 1000 }),
+        username: String::new(),
+        spec: Some(ImageSpec::default()),
+        pinned: ordinal.is_multiple_of(20),
+    }
+}
+
+/// A block of images that can be sent again and again.
+pub(super) fn flood_block() -> Bytes {
+    let mut block = BytesMut::new();
+    let mut ordinals = 0..;
+    while let (true, Some(ordinal)) = (block.len() < BLOCK, ordinals.next()) {
+        put_image(&generated(ordinal), &mut block);
+    }
+    block.freeze()
+}

@@ -1,0 +1,83 @@
+//! Every way to answer a call.
+
+mod text;
+
+use std::time::Duration;
+
+use h2::Reason;
+
+pub use text::InvalidBehaviour;
+
+/// How a call, or for some kinds a connection, is answered.
+///
+/// As text, `KIND` or `KIND=VALUE`: see [`Behaviour::help`].
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Behaviour {
+    /// The right answer.
+    Answer,
+    /// Closes every new connection as soon as it is accepted, and an open one at its next call.
+    Refuse,
+    /// Accepts every new connection and never says a byte of HTTP/2, not even when released. A call on a
+    /// connection that was open already hangs.
+    Silent,
+    /// Accepts the call and sends nothing, until released.
+    Hang,
+    /// Sends the headers and the first half of the message, then nothing, until released.
+    HangInBody,
+    /// Fails at once, in a trailers-only response.
+    Fail {
+        /// The gRPC code, 1 to 16.
+        code: i32,
+        /// `grpc-message`, before percent-encoding.
+        message: String,
+    },
+    /// Sends the whole message, then fails in the trailers.
+    FailAfterBody {
+        /// The gRPC code, 1 to 16.
+        code: i32,
+        /// `grpc-message`, before percent-encoding.
+        message: String,
+    },
+    /// Sends the headers and so many messages of the right answer, then fails in the trailers.
+    FailAfter {
+        /// Messages; those of a method that streams are batches.
+        messages: usize,
+        /// The gRPC code, 1 to 16.
+        code: i32,
+        /// `grpc-message`, before percent-encoding.
+        message: String,
+    },
+    /// Sends about half of the message, then closes the connection, with no GOAWAY.
+    CutOff,
+    /// Sends about half of the message, then RST_STREAM.
+    Reset(Reason),
+    /// Sends images without end, as fast as the client takes them.
+    Flood,
+    /// Claims a message of 4 GiB - 1, sends a few bytes of it and ends with status OK.
+    Lie,
+    /// A well-framed message that is not protobuf, with status OK.
+    Garbage,
+    /// The right answer and one more image that claims to be longer than the message, with status OK.
+    Truncated,
+    /// Marks the message as compressed (gzip) in its prefix and in `grpc-encoding`; its bytes are not.
+    Compressed,
+    /// The right message, then the end of the stream without trailers.
+    WithoutTrailers,
+    /// An HTML page with this HTTP status, 200 to 599: what a proxy or a web server would say.
+    NotGrpc {
+        /// The HTTP status.
+        status: u16,
+    },
+    /// The right answer, after this long.
+    Slow(Duration),
+    /// The right answer in DATA frames of so many bytes, at most 32 of them per millisecond.
+    Dribble {
+        /// Bytes, at least 1.
+        chunk: usize,
+    },
+    /// So many images without any field: two bytes each.
+    EmptyImages {
+        /// Images, at most 2,000,000,000.
+        count: usize,
+    },
+}

@@ -1,0 +1,85 @@
+//! gRPC framing: messages that are made while they are sent, and never held whole.
+
+use std::io;
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use super::listing::Listing;
+
+/// Whether a message's prefix says that it is compressed.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Compressed {
+    No = 0,
+    Yes = 1,
+}
+
+/// Length-prefixed messages, as far as they have not been taken yet.
+pub(super) struct Messages {
+    remaining: u64,
+    ready: Bytes,
+    blocks: Box<dyn Iterator<Item = Bytes> + Send>,
+}
+
+impl Messages {
+    /// One after another.
+    ///
+    /// # Errors
+    ///
+    /// When one is longer than a gRPC message can be: 4 GiB - 1.
+    pub(super) fn frame(compressed: Compressed, listings: Vec<Listing>) -> io::Result<Self> {
+        let mut messages = Self::raw(b"");
+        for listing in listings {
+            messages = messages.followed_by(compressed, listing)?;
+        }
+        Ok(messages)
+    }
+
+    /// These bytes as they are, prefix or not.
+    pub(super) fn raw(bytes: &'static [u8]) -> Self {
+        Self {
+            remaining: bytes.len() as u64,
+            ready: Bytes::from_static(bytes),
+            blocks: Box::new(std::iter::empty()),
+        }
+    }
+
+    /// The prefix shares a block with what comes first behind it.
+    fn followed_by(self, compressed: Compressed, mut listing: Listing) -> io::Result<Self> {
+        let length = u32::try_from(listing.length).map_err(|_| {
+            io::Error::other(format!(
+                "{} bytes do not fit into a gRPC message",
+                listing.length
+            ))
+        })?;
+        let begin = std::iter::once_with(move || {
+            let first = listing.blocks.next().unwrap_or_default();
+            let mut begin = BytesMut::with_capacity(5 + first.len());
+            begin.put_u8(compressed as u8);
+            begin.put_u32(length);
+            begin.put(first);
+            (begin.freeze(), listing.blocks)
+        });
+        let message = begin.flat_map(|(begin, rest)| std::iter::once(begin).chain(rest));
+        Ok(Self {
+            remaining: self.remaining + 5 + listing.length,
+            ready: self.ready,
+            blocks: Box::new(self.blocks.chain(message)),
+        })
+    }
+
+    /// Bytes that have not been taken yet, prefixes included.
+    pub(super) fn remaining(&self) -> u64 {
+        self.remaining
+    }
+
+    /// The next bytes, at most `limit`; `None` at the end.
+    pub(super) fn take(&mut self, limit: u64) -> Option<Bytes> {
+        while self.ready.is_empty() {
+            self.ready = self.blocks.next()?;
+        }
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let taken = self.ready.split_to(limit.min(self.ready.len()));
+        self.remaining -= taken.len() as u64;
+        Some(taken)
+    }
+}

@@ -1,0 +1,269 @@
+//! Entries with fields, where standard error is the journal's.
+
+use lab::rkt_api_service::Behaviour;
+use lab::service::PATIENCE;
+
+use super::Scene;
+use super::journald::{Entry, Journald};
+
+const OURS: &str = "SYSLOG_IDENTIFIER=exp-rkt-grpc";
+
+/// What distinguishes the service's entries from what is written to standard error.
+const NATIVE: &str = "_TRANSPORT=journal";
+
+/// More than the journal's socket and its buffer hold (`net.unix.max_dgram_qlen` is 10 by default).
+const MANY: usize = 40;
+
+fn scene(journald: &Journald) -> Scene {
+    Scene::set(journald.logged(env!("CARGO_BIN_EXE_exp-rkt-grpc")))
+}
+
+/// All entries of a service that was queried once and stopped, with the id of its trace.
+fn entries(behaviour: Behaviour) -> Option<(Vec<Entry>, String)> {
+    let journald = Journald::start()?;
+    let scene = scene(&journald);
+    scene.store.behave(behaviour);
+    scene.service.query();
+    let id = scene.agent.next_trace(PATIENCE).id_hex();
+    scene.stop();
+    Some((journald.entries(&[OURS]), id))
+}
+
+#[track_caller]
+fn find<'a>(entries: &'a [Entry], message: &str) -> &'a Entry {
+    let mut found = entries.iter().filter(|entry| message_of(entry) == message);
+    match (found.next(), found.next()) {
+        (Some(entry), None) => entry,
+        _ => panic!("not one entry {message:?}: {entries:#?}"),
+    }
+}
+
+fn messages(entries: &[Entry]) -> Vec<String> {
+    entries.iter().map(message_of).collect()
+}
+
+/// What stands before the fields in `MESSAGE`.
+fn message_of(entry: &Entry) -> String {
+    let words = entry.value("MESSAGE").split(' ');
+    let message: Vec<&str> = words.take_while(|word| !word.contains('=')).collect();
+    message.join(" ")
+}
+
+fn failure() -> Behaviour {
+    Behaviour::Fail {
+        code: 14,
+        message: "later\nperhaps".to_owned(),
+    }
+}
+
+#[test]
+fn a_journal_that_stands_still_stops_neither_queries_nor_scrapes_and_misses_nothing() {
+    let Some(journald) = Journald::start() else {
+        return;
+    };
+    let scene = scene(&journald);
+    journald.stand_still();
+    for done in 1..=MANY {
+        scene.service.query();
+        let queries = scene.service.scrape().sum("imagestore_queries_total");
+        assert_eq!(queries, Some(done as f64));
+    }
+    journald.go_on();
+    scene.stop();
+    let counted = journald.entries(&[OURS, "IMAGESTORE_IMAGES=7"]);
+    assert_eq!(counted.len(), MANY);
+}
+
+#[test]
+fn a_journal_that_stands_still_for_good_does_not_hold_up_the_end() {
+    let Some(journald) = Journald::start() else {
+        return;
+    };
+    let scene = scene(&journald);
+    journald.stand_still();
+    for _ in 0..MANY {
+        scene.service.query();
+    }
+    scene.stop();
+}
+
+#[test]
+fn a_failed_query_has_priority_3_and_says_why() {
+    let Some((entries, _)) = entries(failure()) else {
+        return;
+    };
+    let failed = find(&entries, "query failed");
+    assert_eq!(failed.value("PRIORITY"), "3");
+    assert_eq!(failed.value("IMAGESTORE_STORE"), "rkt");
+    assert_eq!(failed.value("CODE"), "UNAVAILABLE");
+    assert!(failed.value("ERROR").contains("later\nperhaps"));
+    assert!(failed.values("IMAGESTORE_IMAGES").is_empty());
+}
+
+#[test]
+fn an_answered_query_has_priority_6_the_store_and_the_count() {
+    let Some((entries, _)) = entries(Behaviour::Answer) else {
+        return;
+    };
+    let counted = find(&entries, "images counted");
+    assert_eq!(counted.value("PRIORITY"), "6");
+    assert_eq!(counted.value("IMAGESTORE_STORE"), "rkt");
+    assert_eq!(counted.value("IMAGESTORE_IMAGES"), "7");
+    assert!(counted.value("TARGET").starts_with("exp_rkt_grpc::"));
+}
+
+#[test]
+fn a_message_says_what_there_is_to_know_in_one_line() {
+    let Some((entries, _)) = entries(failure()) else {
+        return;
+    };
+    let failed = find(&entries, "query failed");
+    let message = failed.value("MESSAGE");
+    for part in [
+        "imagestore.store=rkt",
+        "code=UNAVAILABLE",
+        "later\\nperhaps",
+    ] {
+        assert!(message.contains(part), "no {part:?} in {message:?}");
+    }
+    let id = format!(" trace_id={}", failed.value("TRACE_ID"));
+    assert!(message.ends_with(&id), "{message:?}");
+}
+
+#[test]
+fn every_field_has_one_value_and_a_name_without_a_prefix() {
+    for behaviour in [Behaviour::Answer, failure()] {
+        let Some((entries, _)) = entries(behaviour) else {
+            return;
+        };
+        for entry in &entries {
+            for name in entry.names() {
+                assert_eq!(entry.values(name).len(), 1, "{name} of {entry:#?}");
+                assert!(!name.starts_with("F_"), "{entry:#?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_entries_of_a_trace_are_found_by_its_id() {
+    let Some(journald) = Journald::start() else {
+        return;
+    };
+    let scene = scene(&journald);
+    scene.service.query();
+    scene.store.behave(failure());
+    scene.service.query();
+    let answered = scene.agent.next_trace(PATIENCE);
+    let failed = scene.agent.next_trace(PATIENCE);
+    scene.stop();
+    for (trace, message) in [(answered, "images counted"), (failed, "query failed")] {
+        let id = format!("TRACE_ID={}", trace.id_hex());
+        let found = journald.entries(&[&id]);
+        assert_eq!(messages(&found), [message]);
+        let span = found[0].value("SPAN_ID");
+        assert_eq!(span, format!("{:016x}", trace.root().span_id));
+    }
+}
+
+#[test]
+fn the_events_that_matter_have_message_ids_of_their_own() {
+    let (Some((answered, _)), Some((failed, _))) = (entries(Behaviour::Answer), entries(failure()))
+    else {
+        return;
+    };
+    let mut ids = vec![
+        find(&answered, "serving metrics").value("MESSAGE_ID"),
+        find(&answered, "images counted").value("MESSAGE_ID"),
+        find(&answered, "stopping").value("MESSAGE_ID"),
+        find(&failed, "query failed").value("MESSAGE_ID"),
+    ];
+    let is_id = |id: &&str| id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    assert!(ids.iter().all(is_id), "{ids:?}");
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), 4);
+    let again = find(&failed, "serving metrics").value("MESSAGE_ID");
+    assert_eq!(
+        again,
+        find(&answered, "serving metrics").value("MESSAGE_ID")
+    );
+}
+
+#[test]
+fn a_query_is_one_entry_and_the_last_one_is_written_before_the_end() {
+    let Some((entries, _)) = entries(Behaviour::Answer) else {
+        return;
+    };
+    assert_eq!(
+        messages(&entries),
+        ["serving metrics", "images counted", "stopping"]
+    );
+}
+
+#[test]
+fn an_entry_outside_a_query_has_no_trace() {
+    let Some((entries, _)) = entries(Behaviour::Answer) else {
+        return;
+    };
+    for message in ["serving metrics", "stopping"] {
+        let entry = find(&entries, message);
+        assert!(entry.values("TRACE_ID").is_empty(), "{entry:#?}");
+        assert!(entry.values("SPAN_ID").is_empty(), "{entry:#?}");
+    }
+}
+
+#[test]
+fn nothing_is_written_to_standard_error_then() {
+    let Some(journald) = Journald::start() else {
+        return;
+    };
+    let scene = scene(&journald);
+    let pid = format!("_PID={}", scene.service.pid());
+    scene.service.query();
+    scene.stop();
+    assert_eq!(journald.entries(&[&pid, NATIVE]).len(), 3);
+    let by_stderr = journald.entries(&[&pid, "_TRANSPORT=stdout"]);
+    assert!(by_stderr.is_empty(), "{by_stderr:#?}");
+    assert_eq!(scene.service.stderr(), "");
+}
+
+#[test]
+fn the_level_holds_for_the_journal_too() {
+    let Some(journald) = Journald::start() else {
+        return;
+    };
+    let builder = journald.logged(env!("CARGO_BIN_EXE_exp-rkt-grpc"));
+    let scene = Scene::set(builder.env("EXP_RKT_GRPC_LOG", "error"));
+    scene.service.query();
+    scene.store.behave(failure());
+    scene.service.query();
+    scene.stop();
+    assert_eq!(messages(&journald.entries(&[OURS])), ["query failed"]);
+}
+
+#[test]
+fn at_level_debug_entries_have_priority_7() {
+    let Some(journald) = Journald::start() else {
+        return;
+    };
+    let builder = journald.logged(env!("CARGO_BIN_EXE_exp-rkt-grpc"));
+    let scene = Scene::set(builder.env("EXP_RKT_GRPC_LOG", "debug"));
+    let method = lab::rkt_api_service::Method::GetInfo;
+    scene.store.behave_for(method, failure());
+    scene.service.query();
+    scene.stop();
+    let entries = journald.entries(&[OURS]);
+    let entry = find(&entries, "side call failed");
+    assert_eq!(entry.value("PRIORITY"), "7");
+}
+
+#[test]
+fn the_journal_has_one_thread_beside_that_of_the_service() {
+    let Some(journald) = Journald::start() else {
+        return;
+    };
+    let scene = scene(&journald);
+    scene.service.query();
+    assert_eq!(scene.service.threads(), 2);
+}

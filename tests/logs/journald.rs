@@ -1,0 +1,183 @@
+//! A real systemd-journald that nobody else sees: in a mount namespace of its own, with an empty /run.
+
+use std::io::{Write, stderr};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use lab::service::{Builder, PATIENCE, Service, Signal};
+
+/// Becomes journald. It tells when it is ready, as every service of systemd's does.
+const BECOME_JOURNALD: &str = "mount -t tmpfs tmpfs /run
+    mkdir -p /run/systemd/journald.conf.d /run/log
+    printf '[Journal]\nStorage=volatile\nReadKMsg=no\nAudit=no\nRateLimitIntervalSec=0\n' \
+        > /run/systemd/journald.conf.d/test.conf
+    for folder in /usr/lib/systemd /lib/systemd; do
+        [ -x $folder/systemd-journald ] && exec $folder/systemd-journald
+    done";
+
+/// Becomes a program whose standard error is the journal's and that is told so, as systemd does it. The pipe that was
+/// standard error before stays open, so that what reads it sees when the program ends.
+const BECOME_LOGGED: &str = "exec 9>&2
+    exec systemd-cat sh -c 'JOURNAL_STREAM=$(stat -Lc %d:%i /proc/self/fd/2) exec \"$@\"' sh \"$@\"";
+
+/// A running journald.
+pub(crate) struct Journald {
+    service: Service,
+}
+
+/// The fields of an entry, in the order of the journal; a field can be there several times.
+#[derive(Debug, Default)]
+pub(crate) struct Entry(Vec<(String, String)>);
+
+/// Whether this machine can run a journald of our own. If not, it says so, and the whole run fails when it is CI's.
+pub(crate) fn can_be_run() -> bool {
+    let missing = missing();
+    if let Some(missing) = &missing {
+        assert!(std::env::var_os("CI").is_none(), "no journald: {missing}");
+        // Not by a macro: those are captured.
+        let _ = writeln!(
+            stderr(),
+            "\n*** SKIPPED, the journal is not tested: {missing}\n"
+        );
+    }
+    missing.is_none()
+}
+
+fn missing() -> Option<String> {
+    if !rustix::process::geteuid().is_root() {
+        return Some("only root can give it a mount namespace".to_owned());
+    }
+    let journald = ["/usr/lib/systemd", "/lib/systemd"];
+    if !journald
+        .iter()
+        .any(|folder| Path::new(folder).join("systemd-journald").exists())
+    {
+        return Some("systemd-journald is not installed (Debian: systemd)".to_owned());
+    }
+    let private_run = ["--mount", "mount", "-t", "tmpfs", "tmpfs", "/run"];
+    let mounted = Command::new("unshare").args(private_run).output();
+    match mounted {
+        Ok(output) if output.status.success() => None,
+        Ok(output) => Some(String::from_utf8_lossy(&output.stderr).into_owned()),
+        Err(error) => Some(format!("unshare: {error}")),
+    }
+}
+
+impl Journald {
+    /// Starts one, unless this machine cannot.
+    pub(crate) fn start() -> Option<Self> {
+        can_be_run().then(|| Self {
+            service: Service::builder("unshare")
+                .arg("--mount")
+                .arg("sh")
+                .arg("-c")
+                .arg(BECOME_JOURNALD)
+                .start(),
+        })
+    }
+
+    /// A program that runs where this journald is, with standard error connected to it.
+    pub(crate) fn logged(&self, program: &str) -> Builder {
+        Service::builder("nsenter")
+            .arg(self.namespace())
+            .arg("sh")
+            .arg("-c")
+            .arg(BECOME_LOGGED)
+            .arg("sh")
+            .arg(program)
+    }
+
+    /// It reads nothing until it is told to go on.
+    pub(crate) fn stand_still(&self) {
+        self.service.signal(Signal::STOP);
+    }
+
+    pub(crate) fn go_on(&self) {
+        self.service.signal(Signal::CONT);
+    }
+
+    /// The entries that match, oldest first, once it has written all that it was sent.
+    pub(crate) fn entries(&self, matches: &[&str]) -> Vec<Entry> {
+        self.journalctl(&["--sync"]);
+        let mut arguments = vec!["--directory=/run/log/journal", "--output=export"];
+        arguments.extend(matches);
+        parse(&self.journalctl(&arguments))
+    }
+
+    fn namespace(&self) -> String {
+        format!("--mount=/proc/{}/ns/mnt", self.service.pid())
+    }
+
+    fn journalctl(&self, arguments: &[&str]) -> Vec<u8> {
+        let output = Command::new("timeout")
+            .arg(PATIENCE.as_secs().to_string())
+            .arg("nsenter")
+            .arg(self.namespace())
+            .arg("journalctl")
+            .args(arguments)
+            .stdin(Stdio::null())
+            .output()
+            .expect("nsenter and journalctl are installed");
+        assert!(output.status.success(), "{output:?}");
+        output.stdout
+    }
+}
+
+impl Entry {
+    /// The value; panics unless there is exactly one.
+    #[track_caller]
+    pub(crate) fn value(&self, name: &str) -> &str {
+        match self.values(name)[..] {
+            [value] => value,
+            _ => panic!("not one {name} in {self:#?}"),
+        }
+    }
+
+    pub(crate) fn values(&self, name: &str) -> Vec<&str> {
+        let named = self.0.iter().filter(|(field, _)| field == name);
+        named.map(|(_, value)| value.as_str()).collect()
+    }
+
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(name, _)| name.as_str())
+    }
+}
+
+/// The journal export format (<https://systemd.io/JOURNAL_EXPORT_FORMATS/>): `NAME=value` lines, or `NAME`, a line break, the
+/// length in 8 bytes and the value; an empty line ends an entry.
+fn parse(mut export: &[u8]) -> Vec<Entry> {
+    let mut entries = Vec::new();
+    let mut entry = Entry::default();
+    while !export.is_empty() {
+        let line = until_line_break(&mut export);
+        if line.is_empty() {
+            entries.push(std::mem::take(&mut entry));
+        } else if let Some((name, value)) = line.split_once('=') {
+            entry.0.push((name.to_owned(), value.to_owned()));
+        } else {
+            let value = until_length(&mut export);
+            entry.0.push((line, value));
+        }
+    }
+    entries
+}
+
+fn until_line_break(export: &mut &[u8]) -> String {
+    let end = export.iter().position(|byte| *byte == b'\n');
+    let end = end.expect("every line ends");
+    let line = text(&export[..end]);
+    *export = &export[end + 1..];
+    line
+}
+
+fn until_length(export: &mut &[u8]) -> String {
+    let (length, rest) = export.split_first_chunk().expect("a length of 8 bytes");
+    let length = usize::try_from(u64::from_le_bytes(*length)).expect("it fits the memory");
+    let value = text(&rest[..length]);
+    *export = &rest[length + 1..];
+    value
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}

@@ -1,0 +1,244 @@
+//! Lines for people, where standard error is not the journal's.
+
+use lab::jaeger_agent::Value;
+use lab::rkt_api_service::Behaviour;
+use lab::service::{Builder, PATIENCE};
+
+use super::{Scene, program};
+
+/// Becomes a program with `$JOURNAL_STREAM` naming its standard error, where no journald is to be found.
+const CLAIM_THE_JOURNAL: &str = "mount -t tmpfs tmpfs /run &&
+    JOURNAL_STREAM=$(stat -Lc %d:%i /proc/self/fd/2) exec \"$@\"";
+
+const ALL_LEVELS: [&str; 5] = [" ERROR ", "  WARN ", "  INFO ", " DEBUG ", " TRACE "];
+
+/// Level and message of every line of a service that was queried once and stopped.
+fn lines(builder: Builder, behaviour: Behaviour) -> Vec<String> {
+    let scene = Scene::set(builder);
+    scene.store.behave(behaviour);
+    scene.service.query();
+    text(&scene).lines().map(essence).collect()
+}
+
+/// Stops the service; all that it has written until then.
+fn text(scene: &Scene) -> String {
+    scene.stop();
+    scene.service.stderr()
+}
+
+/// A line without its time and its fields, as in `INFO images counted`.
+fn essence(line: &str) -> String {
+    let (time, rest) = line.split_once(' ').expect("a time comes first");
+    assert!(time.starts_with("20") && time.ends_with('Z'), "{line}");
+    let words = rest.split_whitespace();
+    let message: Vec<_> = words.take_while(|word| !word.contains('=')).collect();
+    message.join(" ")
+}
+
+fn failure() -> Behaviour {
+    Behaviour::Fail {
+        code: 14,
+        message: "come back later".to_owned(),
+    }
+}
+
+#[test]
+fn a_failed_query_is_one_line_at_error() {
+    let lines = lines(program(), failure());
+    assert_eq!(
+        lines,
+        [
+            "INFO serving metrics",
+            "ERROR query failed",
+            "INFO stopping"
+        ]
+    );
+}
+
+#[test]
+fn an_answered_query_is_one_line_at_info() {
+    let lines = lines(program(), Behaviour::Answer);
+    assert_eq!(
+        lines,
+        [
+            "INFO serving metrics",
+            "INFO images counted",
+            "INFO stopping"
+        ]
+    );
+}
+
+#[test]
+fn a_failed_query_says_which_store_which_code_and_why() {
+    let scene = Scene::set(program());
+    scene.store.behave(failure());
+    scene.service.query();
+    let text = text(&scene);
+    let line = text
+        .lines()
+        .find(|line| line.contains("query failed"))
+        .expect("it is told");
+    for part in ["imagestore.store=\"rkt\"", "code=\"UNAVAILABLE\"", "later"] {
+        assert!(line.contains(part), "{line}");
+    }
+}
+
+#[test]
+fn what_a_store_says_cannot_break_a_line_or_colour_the_terminal() {
+    let scene = Scene::set(program());
+    scene.store.behave(Behaviour::Fail {
+        code: 14,
+        message: "\u{1b}[31mlater\n2026-01-01T00:00:00Z  INFO all is well\r".to_owned(),
+    });
+    scene.service.query();
+    let text = text(&scene);
+    let controls = text.matches(|c: char| c.is_control() && c != '\n');
+    assert_eq!(controls.count(), 0, "{text:?}");
+    assert_eq!(text.lines().count(), 3, "{text}");
+}
+
+#[test]
+fn a_line_says_the_store_the_count_and_the_trace() {
+    let scene = Scene::set(program());
+    scene.service.query();
+    let trace = scene.agent.next_trace(PATIENCE);
+    let text = text(&scene);
+    let line = text
+        .lines()
+        .find(|line| line.contains("images counted"))
+        .expect("it is told");
+    let id = format!("trace_id={}", trace.id_hex());
+    for part in ["imagestore.store=\"rkt\"", "imagestore.images=7", &id] {
+        assert!(line.contains(part), "{line}");
+    }
+}
+
+#[test]
+fn the_line_of_a_failed_query_has_its_trace_too() {
+    let scene = Scene::set(program());
+    scene.store.behave(failure());
+    scene.service.query();
+    let id = scene.agent.next_trace(PATIENCE).id_hex();
+    let text = text(&scene);
+    let mut lines = text.lines().filter(|line| line.contains("query failed"));
+    assert!(lines.all(|line| line.ends_with(&format!("trace_id={id}"))));
+}
+
+#[test]
+fn the_first_line_says_where_metrics_are_served_and_which_stores_are_asked() {
+    let scene = Scene::set(program());
+    let text = text(&scene);
+    for part in [
+        format!("address={}", scene.service.address()),
+        "bound by the service".to_owned(),
+        scene.store.url(),
+    ] {
+        assert!(text.contains(&part), "no {part} in {text}");
+    }
+}
+
+#[test]
+fn nothing_is_said_at_level_off() {
+    let lines = lines(program().arg("--log-level").arg("off"), failure());
+    assert!(lines.is_empty(), "{lines:?}");
+}
+
+#[test]
+fn at_level_error_an_answered_query_is_silent() {
+    let lines = lines(program().arg("--log-level").arg("error"), Behaviour::Answer);
+    assert!(lines.is_empty(), "{lines:?}");
+}
+
+#[test]
+fn at_level_debug_there_is_more() {
+    let scene = Scene::set(program().arg("--log-level").arg("debug"));
+    let unknown = Behaviour::Fail {
+        code: 12,
+        message: "what is info?".to_owned(),
+    };
+    scene
+        .store
+        .behave_for(lab::rkt_api_service::Method::GetInfo, unknown);
+    scene.service.query();
+    let text = text(&scene);
+    assert!(text.contains(" DEBUG side call failed"), "{text}");
+}
+
+#[test]
+fn the_variable_sets_the_level() {
+    let lines = lines(program().env("EXP_RKT_GRPC_LOG", "error"), failure());
+    assert_eq!(lines, ["ERROR query failed"]);
+}
+
+#[test]
+fn libraries_are_heard_when_they_are_asked_for() {
+    let filter = "exp_rkt_grpc=info,h2=trace";
+    let scene = Scene::set(program().arg("--log-level").arg(filter));
+    scene.service.query();
+    let text = text(&scene);
+    assert!(text.contains(" TRACE "), "{text}");
+}
+
+#[test]
+fn what_the_log_leaves_out_is_in_the_trace_all_the_same() {
+    let scene = Scene::set(program().env("EXP_RKT_GRPC_LOG", "off"));
+    scene.service.query();
+    let trace = scene.agent.next_trace(PATIENCE);
+    let counted = &trace.root().logs[0];
+    assert_eq!(
+        counted.fields.get("imagestore.images"),
+        Some(&Value::Long(7))
+    );
+    assert_eq!(text(&scene), "");
+}
+
+#[test]
+fn a_journal_stream_that_is_not_standard_error_leaves_the_lines_there() {
+    for stream in ["1:1", "", "nonsense"] {
+        let lines = lines(program().env("JOURNAL_STREAM", stream), Behaviour::Answer);
+        assert_eq!(lines.len(), 3, "{stream}: {lines:?}");
+    }
+}
+
+#[test]
+fn lines_go_to_standard_error_when_the_journal_cannot_be_reached() {
+    if !super::journald::can_be_run() {
+        return;
+    }
+    let builder = super::Service::builder("unshare")
+        .arg("--mount")
+        .arg("sh")
+        .arg("-c")
+        .arg(CLAIM_THE_JOURNAL)
+        .arg("sh")
+        .arg(env!("CARGO_BIN_EXE_exp-rkt-grpc"));
+    let lines = lines(builder, Behaviour::Answer);
+    assert_eq!(
+        lines,
+        [
+            "INFO serving metrics",
+            "INFO images counted",
+            "INFO stopping"
+        ]
+    );
+}
+
+#[test]
+fn every_line_begins_with_a_time_and_a_level() {
+    let scene = Scene::set(program().arg("--log-level").arg("trace"));
+    scene.service.query();
+    for line in text(&scene).lines() {
+        essence(line);
+        assert!(
+            ALL_LEVELS.iter().any(|level| line.contains(level)),
+            "{line}"
+        );
+    }
+}
+
+#[test]
+fn outside_the_journal_the_service_is_one_thread() {
+    let scene = Scene::set(program());
+    scene.service.query();
+    assert_eq!(scene.service.threads(), 1);
+}

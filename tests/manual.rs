@@ -1,0 +1,90 @@
+//! What an operator reads, the man page and /etc/default, tells all there is and nothing that is not.
+
+use std::{collections::BTreeMap, fs};
+
+use clap::CommandFactory;
+use exp_rkt_grpc::config::Options;
+
+const DEFAULTS: &str = include_str!("../packaging/exp-rkt-grpc.default");
+const SECTIONS: &str = include_str!("../packaging/manual/sections.roff");
+/// Where the names of the metrics are.
+const FAMILIES: &str = concat!(
+    include_str!("../src/metrics.rs"),
+    include_str!("../src/metrics/families.rs"),
+);
+
+/// OpenTelemetry's, which clap does not know; `src/config/traces.rs` and opentelemetry_sdk read them.
+const TRACES: [(&str, &str); 6] = [
+    ("OTEL_EXPORTER_JAEGER_AGENT_HOST", "127.0.0.1"),
+    ("OTEL_EXPORTER_JAEGER_AGENT_PORT", "6831"),
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4317"),
+    ("OTEL_RESOURCE_ATTRIBUTES", ""),
+    ("OTEL_SERVICE_NAME", "exp-rkt-grpc"),
+    ("OTEL_TRACES_EXPORTER", "jaeger"),
+];
+
+#[test]
+fn etc_default_has_every_variable_commented_out_with_its_default() {
+    let shown: BTreeMap<String, String> = DEFAULTS
+        .lines()
+        .filter(|line| !line.starts_with("# ") && !line.is_empty())
+        .map(|line| {
+            let (name, value) = line.split_once('=').unwrap();
+            let name = name.strip_prefix('#').expect("a variable that is set");
+            (name.to_owned(), value.to_owned())
+        })
+        .collect();
+    assert_eq!(shown, variables());
+}
+
+#[test]
+fn the_man_page_names_every_variable_metric_and_unit() {
+    let units = fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/systemd")).unwrap();
+    let units = units.map(|unit| unit.unwrap().file_name().into_string().unwrap());
+    let metrics = FAMILIES.split('"').filter(|text| is_metric(text));
+    let names = variables().into_keys();
+    let names = names.chain(metrics.map(str::to_owned)).chain(units);
+    let words: Vec<&str> = words().collect();
+    for name in names {
+        assert!(
+            words.contains(&name.as_str()),
+            "{name} is not in the man page"
+        );
+    }
+}
+
+#[test]
+fn the_man_page_names_no_metric_that_is_not() {
+    for name in words().filter(|word| is_metric(word)) {
+        assert!(
+            FAMILIES.contains(&format!("\"{name}\"")),
+            "{name} is no metric"
+        );
+    }
+}
+
+fn words() -> impl Iterator<Item = &'static str> {
+    SECTIONS.split([' ', '\n', '"', ',', '/'])
+}
+
+fn is_metric(text: &str) -> bool {
+    let name = text
+        .strip_prefix("imagestore_")
+        .or_else(|| text.strip_prefix("exp_rkt_grpc_"));
+    name.is_some_and(|name| name.chars().all(|c| c.is_ascii_lowercase() || c == '_'))
+}
+
+/// Every variable, and its default.
+fn variables() -> BTreeMap<String, String> {
+    let command = Options::command();
+    let of_clap = command.get_arguments().filter_map(|arg| {
+        let name = arg.get_env()?.to_str()?.to_owned();
+        let default = match arg.get_default_values() {
+            [] => "false",
+            [default, ..] => default.to_str()?,
+        };
+        Some((name, default.to_owned()))
+    });
+    let of_traces = TRACES.map(|(name, default)| (name.to_owned(), default.to_owned()));
+    of_clap.chain(of_traces).collect()
+}

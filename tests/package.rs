@@ -1,0 +1,272 @@
+//! The packages that `make packages` builds, without installing them.
+
+use std::{
+    collections::BTreeMap,
+    env, fs,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+    sync::OnceLock,
+};
+
+/// What the Debian package puts on a machine.
+const FILES: [&str; 19] = [
+    "/etc/default/exp-rkt-grpc",
+    "/usr/bin/exp-rkt-grpc",
+    "/usr/lib/systemd/catalog/exp-rkt-grpc.catalog",
+    "/usr/lib/systemd/system/exp-rkt-grpc-query.service",
+    "/usr/lib/systemd/system/exp-rkt-grpc-query.timer",
+    "/usr/lib/systemd/system/exp-rkt-grpc-trace.socket",
+    "/usr/lib/systemd/system/exp-rkt-grpc.service",
+    "/usr/lib/systemd/system/exp-rkt-grpc.socket",
+    "/usr/lib/tmpfiles.d/exp-rkt-grpc.conf",
+    "/usr/share/bash-completion/completions/exp-rkt-grpc",
+    "/usr/share/doc/exp-rkt-grpc/changelog.Debian.gz",
+    "/usr/share/doc/exp-rkt-grpc/changelog.gz",
+    "/usr/share/doc/exp-rkt-grpc/copyright",
+    "/usr/share/doc/exp-rkt-grpc/examples/cri.conf",
+    "/usr/share/doc/exp-rkt-grpc/examples/exp-rkt-grpc-query.path",
+    "/usr/share/fish/vendor_completions.d/exp-rkt-grpc.fish",
+    "/usr/share/lintian/overrides/exp-rkt-grpc",
+    "/usr/share/man/man8/exp-rkt-grpc.8.gz",
+    "/usr/share/zsh/vendor-completions/_exp-rkt-grpc",
+];
+
+/// What only Debian asks for.
+const OF_DEBIAN: [&str; 2] = [
+    "/usr/share/doc/exp-rkt-grpc/changelog.Debian.gz",
+    "/usr/share/lintian/overrides/exp-rkt-grpc",
+];
+
+/// What Debian has elsewhere.
+const OF_RPM: [&str; 1] = ["/usr/share/licenses/exp-rkt-grpc/LICENSE"];
+
+/// A file's permissions and the SHA-256 digest of its contents, by its path.
+type Tree = BTreeMap<String, (String, String)>;
+
+#[test]
+fn lintian_finds_nothing() {
+    let mut lintian = Command::new("lintian");
+    lintian.args(["--allow-root", "--fail-on", "error,warning"]);
+    let said = text(&run(lintian.arg(&packages().deb)));
+    assert_eq!(said, "");
+}
+
+#[test]
+fn the_debian_package_holds_what_belongs_to_the_service() {
+    let paths: Vec<String> = packages().of_deb().into_keys().collect();
+    assert_eq!(paths, FILES);
+}
+
+#[test]
+fn the_settings_are_the_only_file_that_an_upgrade_leaves_alone() {
+    let of_deb = text(&run(dpkg_deb("--info").arg("conffiles")));
+    assert_eq!(of_deb, "/etc/default/exp-rkt-grpc\n");
+    let of_rpm = text(&run(rpm("--configfiles")));
+    assert_eq!(of_rpm, of_deb);
+}
+
+#[test]
+fn the_rpm_holds_the_same_tree() {
+    let mut expected = packages().of_deb();
+    for path in OF_DEBIAN {
+        assert!(expected.remove(path).is_some(), "{path}");
+    }
+    let mut found = packages().of_rpm();
+    for path in OF_RPM {
+        assert!(found.remove(path).is_some(), "{path}");
+    }
+    // zsh looks for completions in another folder outside Debian.
+    let zsh = expected
+        .remove("/usr/share/zsh/vendor-completions/_exp-rkt-grpc")
+        .unwrap();
+    expected.insert(
+        "/usr/share/zsh/site-functions/_exp-rkt-grpc".to_owned(),
+        zsh,
+    );
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn the_program_needs_no_other_file() {
+    let headers = text(&run(Command::new("readelf")
+        .args(["-lW"])
+        .arg(packages().program())));
+    assert!(headers.contains("LOAD"), "{headers}");
+    assert!(!headers.contains("INTERP"), "{headers}");
+}
+
+#[test]
+fn the_program_does_not_name_the_folders_it_was_built_in() {
+    let program = fs::read(packages().program()).unwrap();
+    let names = |text: &str| {
+        program
+            .windows(text.len())
+            .any(|bytes| bytes == text.as_bytes())
+    };
+    assert!(
+        names("/cargo/tokio-"),
+        "nothing tells where a panic came from"
+    );
+    let home = env::var("HOME").unwrap();
+    for folder in [
+        env!("CARGO_MANIFEST_DIR"),
+        &format!("{home}/"),
+        "registry/src",
+    ] {
+        assert!(!names(folder), "{folder}");
+    }
+}
+
+#[test]
+fn the_man_page_renders_without_a_warning() {
+    let page = packages().tree.join("usr/share/man/man8/exp-rkt-grpc.8.gz");
+    let mut man = Command::new("man");
+    let output = run(man
+        .env("MANWIDTH", "80")
+        .env("LC_ALL", "C.UTF-8")
+        .args(["--warnings", "--local-file"])
+        .arg(page));
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    for section in [
+        "NAME",
+        "SYNOPSIS",
+        "OPTIONS",
+        "SIGNALS",
+        "FILES",
+        "EXIT STATUS",
+        "EXAMPLES",
+    ] {
+        let heading = format!("\n{section}\n");
+        assert!(text(&output).contains(&heading), "{section} is missing");
+    }
+}
+
+#[test]
+fn each_shell_can_read_its_completions() {
+    for (shell, file) in [
+        ("bash", "bash-completion/completions/exp-rkt-grpc"),
+        ("fish", "fish/vendor_completions.d/exp-rkt-grpc.fish"),
+        ("zsh", "zsh/vendor-completions/_exp-rkt-grpc"),
+    ] {
+        let file = packages().tree.join("usr/share").join(file);
+        let script = fs::read_to_string(&file).unwrap();
+        assert!(script.contains("query-at-start"), "{shell}: {script}");
+        run(Command::new(shell).arg("-n").arg(file));
+    }
+}
+
+#[test]
+fn bash_completes_flags_and_commands() {
+    let file = packages()
+        .tree
+        .join("usr/share/bash-completion/completions/exp-rkt-grpc");
+    let script = format!(
+        "source {}; COMP_WORDS=(exp-rkt-grpc --d); COMP_CWORD=1; _exp-rkt-grpc exp-rkt-grpc --d exp-rkt-grpc; echo ${{COMPREPLY[@]}}
+         COMP_WORDS=(exp-rkt-grpc q); _exp-rkt-grpc exp-rkt-grpc q exp-rkt-grpc; echo ${{COMPREPLY[@]}}",
+        file.display()
+    );
+    let said = text(&run(Command::new("bash").args(["-c", &script])));
+    assert_eq!(said, "--deadline\nquery\n");
+}
+
+struct Packages {
+    deb: PathBuf,
+    rpm: PathBuf,
+    /// The Debian package, unpacked.
+    tree: PathBuf,
+}
+
+impl Packages {
+    fn program(&self) -> PathBuf {
+        self.tree.join("usr/bin/exp-rkt-grpc")
+    }
+
+    fn of_deb(&self) -> Tree {
+        let listed = run(Command::new("find")
+            .arg(&self.tree)
+            .args(["-type", "f", "-printf", "%M %P\\n"]));
+        let listed = text(&listed);
+        listed
+            .lines()
+            .map(|line| {
+                let (permissions, path) = line.split_once(' ').unwrap();
+                let digest = run(Command::new("sha256sum").arg(self.tree.join(path)));
+                let digest = text(&digest).split(' ').next().unwrap().to_owned();
+                (format!("/{path}"), (permissions.to_owned(), digest))
+            })
+            .collect()
+    }
+
+    fn of_rpm(&self) -> Tree {
+        let format = "[%{FILENAMES} %{FILEMODES:perms} %{FILEDIGESTS}\\n]";
+        let listed = text(&run(rpm("--queryformat").arg(format)));
+        listed
+            .lines()
+            .map(|line| {
+                let [path, permissions, digest] = line.split(' ').collect::<Vec<_>>()[..] else {
+                    panic!("{line}");
+                };
+                (path.to_owned(), (permissions.to_owned(), digest.to_owned()))
+            })
+            .collect()
+    }
+}
+
+/// Built once, which is a matter of seconds after `make packages`.
+fn packages() -> &'static Packages {
+    static PACKAGES: OnceLock<Packages> = OnceLock::new();
+    PACKAGES.get_or_init(|| {
+        let mut make = Command::new("make");
+        let built = text(&run(make
+            .env_remove("MAKEFLAGS")
+            .args(["--silent", "--no-print-directory", "packages"])
+            .current_dir(env!("CARGO_MANIFEST_DIR"))));
+        let ending = |end: &str| {
+            let line = built.lines().find(|line| line.ends_with(end));
+            PathBuf::from(line.unwrap_or_else(|| panic!("no {end} in {built}")))
+        };
+        let deb = ending(".deb");
+        let tree = Path::new(env!("CARGO_TARGET_TMPDIR")).join("deb");
+        let _ = fs::remove_dir_all(&tree);
+        run(Command::new("dpkg-deb")
+            .arg("--extract")
+            .arg(&deb)
+            .arg(&tree));
+        Packages {
+            deb,
+            rpm: ending(".rpm"),
+            tree,
+        }
+    })
+}
+
+fn dpkg_deb(act: &str) -> Command {
+    let mut command = Command::new("dpkg-deb");
+    command.arg(act).arg(&packages().deb);
+    command
+}
+
+fn rpm(query: &str) -> Command {
+    let mut command = Command::new("rpm");
+    command
+        .arg("--query")
+        .arg("--package")
+        .arg(&packages().rpm)
+        .arg(query);
+    command
+}
+
+fn run(command: &mut Command) -> Output {
+    let output = command.output().unwrap();
+    assert!(
+        output.status.success(),
+        "{command:?}: {}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    output
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}

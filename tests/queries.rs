@@ -1,0 +1,76 @@
+//! What a query of rkt's api-service leaves behind, whatever the store does.
+
+use std::path::Path;
+
+use lab::exposition::Scrape;
+use lab::rkt_api_service::{Images, StandIn};
+use lab::service::{Builder, Service};
+
+#[path = "queries/answers.rs"]
+mod answers;
+#[path = "queries/failures.rs"]
+mod failures;
+#[path = "queries/several.rs"]
+mod several;
+#[path = "queries/wire.rs"]
+mod wire;
+
+/// How many images the stand-ins hold.
+const IMAGES: usize = 7;
+
+/// The label that the only store has when nothing else is configured.
+const RKT: &[(&str, &str)] = &[("store", "rkt")];
+
+/// A store and the service that asks it.
+struct Scene {
+    store: StandIn,
+    service: Service,
+}
+
+impl Scene {
+    fn set() -> Self {
+        Self::of(StandIn::tcp(Images::generated(IMAGES)), |builder| builder)
+    }
+
+    fn over_unix(path: &Path) -> Self {
+        let store = StandIn::unix(path, Images::generated(IMAGES)).expect("the path is free");
+        Self::of(store, |builder| builder)
+    }
+
+    fn with_deadline(deadline: &str) -> Self {
+        Self::of(StandIn::tcp(Images::generated(IMAGES)), |builder| {
+            builder.arg("--deadline").arg(deadline)
+        })
+    }
+
+    fn of(store: StandIn, configure: impl FnOnce(Builder) -> Builder) -> Self {
+        let builder = program().store(store.url());
+        Self {
+            service: configure(builder).start(),
+            store,
+        }
+    }
+
+    /// One query, and what can be scraped after it.
+    fn query(&self) -> Scrape {
+        self.service.query();
+        self.service.scrape()
+    }
+}
+
+fn program() -> Builder {
+    Service::builder(env!("CARGO_BIN_EXE_exp-rkt-grpc")).env("OTEL_TRACES_EXPORTER", "none")
+}
+
+fn value(scrape: &Scrape, name: &str) -> Option<f64> {
+    scrape.value(name, RKT)
+}
+
+fn images(scrape: &Scrape) -> Option<f64> {
+    value(scrape, "imagestore_images")
+}
+
+fn failures_of(scrape: &Scrape, code: &str) -> Option<f64> {
+    let labels = [("store", "rkt"), ("code", code)];
+    scrape.value("imagestore_query_failures_total", &labels)
+}

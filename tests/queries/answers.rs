@@ -1,0 +1,225 @@
+//! Good answers.
+
+use lab::rkt_api_service::{Behaviour, Images, Method, StandIn, v1alpha};
+use lab::service::PATIENCE;
+use lab::tempdir;
+
+use super::{IMAGES, Scene, images, program, value};
+
+/// gRPC puts five bytes before each message.
+const FRAME: u64 = 5;
+
+#[track_caller]
+fn assert_counted(scene: &Scene, stored: &Images) {
+    let scrape = scene.query();
+    let totals = stored.totals();
+    for (name, expected) in [
+        ("imagestore_up", 1),
+        ("imagestore_images", totals.count),
+        ("imagestore_images_size_bytes", totals.size_bytes),
+        ("imagestore_response_bytes", totals.encoded_bytes + FRAME),
+    ] {
+        assert_eq!(value(&scrape, name), Some(expected as f64), "{name}");
+    }
+}
+
+#[test]
+fn before_the_first_query_nothing_is_known_and_nothing_is_0() {
+    let scene = Scene::set();
+    let scrape = scene.service.scrape();
+    let known: Vec<&str> = scrape
+        .names()
+        .into_iter()
+        .filter(|name| name.starts_with("imagestore_"))
+        .collect();
+    let counters = [
+        "imagestore_queries_total",
+        "imagestore_query_failures_total",
+    ];
+    assert_eq!(known, counters);
+    assert_eq!(scrape.sum("imagestore_queries_total"), Some(0.0));
+    assert_eq!(scrape.sum("imagestore_query_failures_total"), Some(0.0));
+}
+
+#[test]
+fn a_query_over_tcp_counts_the_images_and_adds_up_their_sizes() {
+    assert_counted(&Scene::set(), &Images::generated(IMAGES));
+}
+
+#[test]
+fn a_query_over_a_unix_socket_counts_the_same() {
+    let folder = tempdir().expect("a temporary folder can be made");
+    let scene = Scene::over_unix(&folder.path().join("api.sock"));
+    assert_counted(&scene, &Images::generated(IMAGES));
+}
+
+#[test]
+fn the_oldest_and_the_newest_import_are_told() {
+    let scrape = Scene::set().query();
+    let totals = Images::generated(IMAGES).totals();
+    let oldest = value(&scrape, "imagestore_oldest_image_timestamp_seconds");
+    let newest = value(&scrape, "imagestore_newest_image_timestamp_seconds");
+    assert_eq!(oldest, Some(totals.oldest as f64));
+    assert_eq!(newest, Some(totals.newest as f64));
+}
+
+#[test]
+fn an_empty_store_has_0_images_and_no_oldest_one() {
+    let scene = Scene::set();
+    scene.query();
+    scene.store.serve_images(Images::generated(0));
+    assert_counted(&scene, &Images::generated(0));
+    let scrape = scene.service.scrape();
+    assert_eq!(
+        value(&scrape, "imagestore_oldest_image_timestamp_seconds"),
+        None
+    );
+    assert_eq!(
+        value(&scrape, "imagestore_newest_image_timestamp_seconds"),
+        None
+    );
+}
+
+#[test]
+fn fifty_thousand_images_are_far_more_than_a_decoder_s_4_mib_and_are_counted() {
+    let scene = Scene::set();
+    let many = Images::generated(50_000);
+    assert!(many.totals().encoded_bytes > 12_000_000);
+    scene.store.serve_images(Images::generated(50_000));
+    assert_counted(&scene, &many);
+}
+
+#[test]
+fn an_answer_in_tiny_pieces_counts_the_same() {
+    let scene = Scene::set();
+    scene.store.behave(Behaviour::Dribble { chunk: 3 });
+    assert_counted(&scene, &Images::generated(IMAGES));
+}
+
+#[test]
+fn images_without_any_field_are_images() {
+    let scene = Scene::set();
+    scene.store.behave(Behaviour::EmptyImages { count: 1000 });
+    let scrape = scene.query();
+    assert_eq!(images(&scrape), Some(1000.0));
+    assert_eq!(value(&scrape, "imagestore_images_size_bytes"), Some(0.0));
+}
+
+#[test]
+fn a_negative_size_counts_as_none() {
+    let image = |size| v1alpha::Image {
+        size,
+        ..v1alpha::Image::default()
+    };
+    let stored = Images::Listed(vec![image(-5), image(12)]);
+    let scene = Scene::of(StandIn::tcp(stored), |builder| builder);
+    let scrape = scene.query();
+    assert_eq!(images(&scrape), Some(2.0));
+    assert_eq!(value(&scrape, "imagestore_images_size_bytes"), Some(12.0));
+}
+
+#[test]
+fn each_query_sees_the_store_as_it_is_then() {
+    let scene = Scene::set();
+    for count in [3, 9, 0, 4] {
+        scene.store.serve_images(Images::generated(count));
+        assert_eq!(images(&scene.query()), Some(count as f64));
+    }
+    let queries = scene.service.scrape().sum("imagestore_queries_total");
+    assert_eq!(queries, Some(4.0));
+}
+
+#[test]
+fn both_timestamps_are_those_of_the_last_query_and_its_duration_is_counted() {
+    let scene = Scene::set();
+    let scrape = scene.query();
+    let query = value(&scrape, "imagestore_last_query_timestamp_seconds");
+    assert!(query.is_some());
+    let success = value(&scrape, "imagestore_last_success_timestamp_seconds");
+    assert_eq!(query, success);
+    let counted = value(&scrape, "imagestore_query_duration_seconds_count");
+    assert_eq!(counted, Some(1.0));
+}
+
+#[test]
+fn the_runtime_says_who_it_is_and_an_earlier_one_is_forgotten() {
+    let scene = Scene::set();
+    let info = |rkt_version: &str| v1alpha::Info {
+        rkt_version: rkt_version.to_owned(),
+        appc_version: "0.8.11".to_owned(),
+        api_version: "1.0.0-alpha".to_owned(),
+    };
+    for version in ["1.29.0", "", "1.30.0"] {
+        scene.store.serve_info(info(version));
+        let scrape = scene.query();
+        let known: Vec<_> = scrape.samples("imagestore_runtime_info").collect();
+        assert_eq!(known.len(), 1, "{known:?}");
+        let labels = [
+            ("store", "rkt"),
+            ("runtime", "rkt"),
+            ("version", version),
+            ("api_version", "1.0.0-alpha"),
+        ];
+        assert!(known[0].has_exactly(&labels), "{known:?}");
+    }
+}
+
+#[test]
+fn a_runtime_that_does_not_say_who_it_is_still_has_its_images_counted() {
+    let fail = Behaviour::Fail {
+        code: 12,
+        message: "unknown method".to_owned(),
+    };
+    for behaviour in [fail, Behaviour::Hang, Behaviour::CutOff, Behaviour::Garbage] {
+        let scene = Scene::set();
+        scene.store.behave_for(Method::GetInfo, behaviour);
+        let scrape = scene.query();
+        assert_eq!(images(&scrape), Some(IMAGES as f64));
+        assert_eq!(value(&scrape, "imagestore_up"), Some(1.0));
+        assert_eq!(scrape.sum("imagestore_runtime_info"), None);
+        assert_eq!(scrape.sum("imagestore_query_failures_total"), Some(0.0));
+    }
+}
+
+#[test]
+fn ninety_images_added_while_the_service_runs_are_found_by_files() {
+    let folder = tempdir().expect("a temporary folder can be made");
+    let scene = Scene::of(
+        StandIn::tcp(Images::Manifests(folder.path().to_owned())),
+        |builder| builder,
+    );
+    assert_eq!(images(&scene.query()), Some(0.0));
+    for number in 0..90 {
+        let manifest = format!(
+            r#"{{"acKind": "ImageManifest", "acVersion": "0.8.11", "name": "example.org/{number}"}}"#
+        );
+        let path = folder.path().join(format!("{number}.json"));
+        std::fs::write(path, manifest).expect("the folder can be written");
+    }
+    assert_eq!(images(&scene.query()), Some(90.0));
+}
+
+#[test]
+fn a_slow_store_is_waited_for() {
+    let scene = Scene::set();
+    scene.store.behave(Behaviour::Hang);
+    scene.service.trigger();
+    scene.store.wait_for_calls(1, PATIENCE);
+    assert_eq!(images(&scene.service.scrape()), None);
+    scene.store.release();
+    scene.service.wait_for_status(PATIENCE);
+    assert_eq!(images(&scene.service.scrape()), Some(IMAGES as f64));
+}
+
+#[test]
+fn the_first_query_can_be_the_service_s_own() {
+    let store = StandIn::tcp(Images::generated(IMAGES));
+    let service = program().store(store.url()).arg("--query-at-start").start();
+    service.wait_for_status(PATIENCE);
+    let scrape = service.scrape();
+    assert_eq!(images(&scrape), Some(IMAGES as f64));
+    let triggers = |trigger| scrape.value("exp_rkt_grpc_triggers_total", &[("trigger", trigger)]);
+    assert_eq!(triggers("startup"), Some(1.0));
+    assert_eq!(triggers("signal"), Some(0.0));
+    assert_eq!(store.calls().len(), 2);
+}

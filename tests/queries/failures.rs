@@ -1,0 +1,265 @@
+//! Bad answers, and none.
+
+use lab::rkt_api_service::{Behaviour, Images, Reason, StandIn};
+use lab::service::{PATIENCE, ReservedPort};
+use lab::tempdir;
+
+use super::{IMAGES, Scene, failures_of, images, program, value};
+
+/// The names of the gRPC status codes from 1 on.
+const CODES: [&str; 16] = [
+    "CANCELLED",
+    "UNKNOWN",
+    "INVALID_ARGUMENT",
+    "DEADLINE_EXCEEDED",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "FAILED_PRECONDITION",
+    "ABORTED",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+    "UNAUTHENTICATED",
+];
+
+/// A query that fails between two good ones: counted under `code`, explained by `why`, and nothing else is changed or lost.
+#[track_caller]
+fn assert_fails_and_recovers(scene: &Scene, behaviour: Behaviour, code: &str, why: &str) {
+    let told = behaviour.to_string();
+    let before = scene.query();
+    let failed_before = failures_of(&before, code).unwrap_or_default();
+    scene.store.behave(behaviour);
+    let status = scene.service.query();
+    let after = scene.service.scrape();
+
+    assert!(status.contains(why), "{told}: no {why:?} in {status:?}");
+    assert_eq!(
+        failures_of(&after, code),
+        Some(failed_before + 1.0),
+        "{told}: {status}"
+    );
+    assert_eq!(value(&after, "imagestore_up"), Some(0.0), "{told}");
+    for kept in [
+        "imagestore_images",
+        "imagestore_images_size_bytes",
+        "imagestore_response_bytes",
+        "imagestore_oldest_image_timestamp_seconds",
+        "imagestore_last_success_timestamp_seconds",
+    ] {
+        assert_eq!(value(&after, kept), value(&before, kept), "{told}: {kept}");
+    }
+    let moved = "imagestore_last_query_timestamp_seconds";
+    assert!(
+        value(&after, moved) > value(&before, moved),
+        "{told}: {moved}"
+    );
+
+    scene.store.behave(Behaviour::Answer);
+    let recovered = scene.query();
+    assert_eq!(value(&recovered, "imagestore_up"), Some(1.0), "{told}");
+    assert_eq!(images(&recovered), Some(IMAGES as f64), "{told}");
+}
+
+#[test]
+fn each_grpc_code_is_counted_under_its_name_and_the_store_s_words_are_told() {
+    let scene = Scene::set();
+    for (number, code) in (1..).zip(CODES) {
+        let behaviour = Behaviour::Fail {
+            code: number,
+            message: format!("reason {number}"),
+        };
+        let why = format!("{code}: reason {number}");
+        assert_fails_and_recovers(&scene, behaviour, code, &why);
+    }
+    let failures = scene
+        .service
+        .scrape()
+        .sum("imagestore_query_failures_total");
+    assert_eq!(failures, Some(16.0));
+}
+
+#[test]
+fn a_status_behind_a_whole_list_makes_it_worthless() {
+    let behaviour = Behaviour::FailAfterBody {
+        code: 15,
+        message: "on second thoughts".to_owned(),
+    };
+    assert_fails_and_recovers(&Scene::set(), behaviour, "DATA_LOSS", "on second thoughts");
+}
+
+#[test]
+fn an_answer_that_breaks_the_protocol_is_internal_and_says_where() {
+    let scene = Scene::set();
+    for (behaviour, why) in [
+        (Behaviour::Garbage, "malformed at byte"),
+        (Behaviour::Truncated, "malformed at byte"),
+        (Behaviour::Compressed, "the message is compressed"),
+        (Behaviour::Lie, "ends in the middle of a message"),
+        (Behaviour::WithoutTrailers, "status"),
+    ] {
+        assert_fails_and_recovers(&scene, behaviour, "INTERNAL", why);
+    }
+}
+
+#[test]
+fn a_connection_that_is_cut_off_half_way_is_unavailable_over_tcp_and_unix() {
+    let folder = tempdir().expect("a temporary folder can be made");
+    for scene in [
+        Scene::set(),
+        Scene::over_unix(&folder.path().join("api.sock")),
+    ] {
+        assert_fails_and_recovers(&scene, Behaviour::CutOff, "UNAVAILABLE", "connection");
+    }
+}
+
+#[test]
+fn a_connection_that_is_closed_on_accept_is_unavailable_every_time() {
+    let scene = Scene::set();
+    for _ in 0..10 {
+        assert_fails_and_recovers(&scene, Behaviour::Refuse, "UNAVAILABLE", "connect");
+    }
+}
+
+#[test]
+fn a_reset_has_the_code_that_grpc_assigns_to_it() {
+    let scene = Scene::set();
+    for (reason, code) in [
+        (Reason::REFUSED_STREAM, "UNAVAILABLE"),
+        (Reason::CANCEL, "CANCELLED"),
+        (Reason::ENHANCE_YOUR_CALM, "RESOURCE_EXHAUSTED"),
+        (Reason::INTERNAL_ERROR, "INTERNAL"),
+    ] {
+        assert_fails_and_recovers(&scene, Behaviour::Reset(reason), code, code);
+    }
+}
+
+#[test]
+fn an_answer_that_is_not_grpc_has_the_code_that_grpc_assigns_to_its_http_status() {
+    let scene = Scene::set();
+    for (status, code) in [
+        (401, "UNAUTHENTICATED"),
+        (403, "PERMISSION_DENIED"),
+        (404, "UNIMPLEMENTED"),
+        (503, "UNAVAILABLE"),
+        (500, "UNKNOWN"),
+        (200, "UNKNOWN"),
+    ] {
+        let behaviour = Behaviour::NotGrpc { status };
+        assert_fails_and_recovers(&scene, behaviour, code, "not gRPC");
+    }
+}
+
+#[test]
+fn a_store_that_hangs_is_given_up_at_the_deadline_and_its_connection_is_closed() {
+    let scene = Scene::with_deadline("300ms");
+    for behaviour in [Behaviour::Hang, Behaviour::HangInBody, Behaviour::Silent] {
+        let why = "no complete answer within 300ms";
+        assert_fails_and_recovers(&scene, behaviour, "DEADLINE_EXCEEDED", why);
+    }
+    scene.store.wait_for_open_connections(0, PATIENCE);
+}
+
+#[test]
+fn a_list_without_an_end_is_given_up_at_the_deadline_and_never_held() {
+    let scene = Scene::with_deadline("1s");
+    let resident = || {
+        let scrape = scene.service.scrape();
+        scrape
+            .sum("process_resident_memory_bytes")
+            .expect("it is told")
+    };
+    scene.query();
+    let before = resident();
+    let why = "no complete answer within 1s";
+    assert_fails_and_recovers(&scene, Behaviour::Flood, "DEADLINE_EXCEEDED", why);
+    let grown = resident() - before;
+    assert!(grown < 8.0 * 1024.0 * 1024.0, "{grown} bytes more");
+}
+
+#[test]
+fn a_port_that_nobody_listens_at_is_unavailable_and_is_tried_again() {
+    let nobody = ReservedPort::reserve();
+    let address = nobody.address();
+    let service = program().store(format!("rkt+http://{address}")).start();
+    for failures in 1..=2 {
+        let status = service.query();
+        assert!(status.contains("Connection refused"), "{status}");
+        assert!(status.contains(&address.to_string()), "{status}");
+        let scrape = service.scrape();
+        assert_eq!(
+            failures_of(&scrape, "UNAVAILABLE"),
+            Some(f64::from(failures))
+        );
+        assert_eq!(value(&scrape, "imagestore_up"), Some(0.0));
+        assert_eq!(images(&scrape), None);
+    }
+    let _somebody = StandIn::tcp_at(address, Images::generated(IMAGES)).expect("it was reserved");
+    service.query();
+    assert_eq!(images(&service.scrape()), Some(IMAGES as f64));
+}
+
+#[test]
+fn a_socket_that_is_missing_or_stale_is_unavailable_until_somebody_listens() {
+    let folder = tempdir().expect("a temporary folder can be made");
+    let path = folder.path().join("api.sock");
+    let service = program()
+        .store(format!("rkt+unix://{}", path.display()))
+        .start();
+    let status = service.query();
+    assert!(status.contains("No such file"), "{status}");
+
+    let store = StandIn::unix(&path, Images::generated(IMAGES)).expect("the path is free");
+    service.query();
+    assert_eq!(images(&service.scrape()), Some(IMAGES as f64));
+
+    store.kill();
+    let status = service.query();
+    assert!(status.contains("Connection refused"), "{status}");
+    let scrape = service.scrape();
+    assert_eq!(failures_of(&scrape, "UNAVAILABLE"), Some(2.0));
+    assert_eq!(images(&scrape), Some(IMAGES as f64));
+}
+
+#[test]
+fn a_failed_query_is_one_error_line_with_its_code() {
+    let scene = Scene::set();
+    scene.store.behave(Behaviour::Fail {
+        code: 5,
+        message: "gone".to_owned(),
+    });
+    scene.service.query();
+    scene.service.stop();
+    let log = scene.service.stderr();
+    let errors: Vec<&str> = log.lines().filter(|line| line.contains("ERROR")).collect();
+    let [line] = &errors[..] else {
+        panic!("not one line: {log}");
+    };
+    for part in [
+        "query failed",
+        "store=\"rkt\"",
+        "code=\"NOT_FOUND\"",
+        "gone",
+    ] {
+        assert!(line.contains(part), "no {part:?} in {line:?}");
+    }
+}
+
+#[test]
+fn a_store_s_hostile_words_break_neither_log_nor_status_nor_metrics() {
+    let scene = Scene::set();
+    scene.store.behave(Behaviour::Fail {
+        code: 2,
+        message: format!("x\nREADY=1\n\u{1b}[31m{}", "ä".repeat(1500)),
+    });
+    let status = scene.service.query();
+    assert!(!status.contains(char::is_control), "{status:?}");
+    assert_eq!(failures_of(&scene.service.scrape(), "UNKNOWN"), Some(1.0));
+    scene.service.stop();
+    let log = scene.service.stderr();
+    assert_eq!(log.lines().count(), 3, "{log}");
+    assert!(!log.replace('\n', "").contains(char::is_control), "{log:?}");
+}

@@ -1,0 +1,107 @@
+//! What arrives at the store.
+
+use lab::rkt_api_service::{Call, Images, Method, Request, StandIn};
+use lab::service::{PATIENCE, Service};
+use lab::tempdir;
+
+use super::{IMAGES, Scene};
+
+fn list_call(scene: &Scene) -> Call {
+    scene.query();
+    let calls = scene.store.calls();
+    let mut lists = calls
+        .into_iter()
+        .filter(|call| call.method() == Some(Method::ListImages));
+    let call = lists.next().expect("the images were asked for");
+    assert!(lists.next().is_none(), "asked twice");
+    call
+}
+
+#[test]
+fn manifests_and_filters_are_not_asked_for() {
+    let call = list_call(&Scene::set());
+    assert_eq!(call.path, "/v1alpha.PublicAPI/ListImages");
+    let Request::ListImages(request) = &call.request else {
+        panic!("{call}");
+    };
+    assert!(!request.detail);
+    assert_eq!(request.filters, []);
+}
+
+#[test]
+fn the_headers_are_those_of_grpc() {
+    let call = list_call(&Scene::set());
+    assert_eq!(call.header("te"), Some("trailers"));
+    assert_eq!(call.header("content-type"), Some("application/grpc"));
+    assert_eq!(call.header("grpc-encoding"), None);
+    let agent = call.header("user-agent").expect("it says who asks");
+    assert!(agent.starts_with("exp-rkt-grpc/"), "{agent}");
+}
+
+#[test]
+fn the_store_learns_the_deadline() {
+    let call = list_call(&Scene::with_deadline("30s"));
+    let timeout = call.header("grpc-timeout").expect("it is sent");
+    let millis: u64 = timeout
+        .strip_suffix('m')
+        .and_then(|digits| digits.parse().ok())
+        .expect("it is in milliseconds");
+    assert!((1..=30_000).contains(&millis), "{timeout}");
+}
+
+#[test]
+fn over_a_unix_socket_the_authority_is_localhost() {
+    let folder = tempdir().expect("a temporary folder can be made");
+    let scene = Scene::over_unix(&folder.path().join("api.sock"));
+    assert_eq!(list_call(&scene).authority.as_deref(), Some("localhost"));
+}
+
+#[test]
+fn over_tcp_the_authority_is_the_address() {
+    let scene = Scene::set();
+    let address = scene.store.address().to_string();
+    assert_eq!(list_call(&scene).authority, Some(address));
+}
+
+#[test]
+fn without_tracing_no_trace_is_told() {
+    let scene = Scene::set();
+    assert_eq!(list_call(&scene).header("traceparent"), None);
+    assert!(!scene.service.stderr().contains("trace_id"));
+}
+
+#[test]
+fn the_trace_that_the_store_is_told_is_that_of_the_log_line() {
+    let store = StandIn::tcp(Images::generated(IMAGES));
+    let service = Service::builder(env!("CARGO_BIN_EXE_exp-rkt-grpc"))
+        .store(store.url())
+        .start();
+    service.query();
+    let parent = store.calls()[0]
+        .header("traceparent")
+        .expect("it is sent")
+        .to_owned();
+    let parts: Vec<&str> = parent.split('-').collect();
+    let [version, trace, span, flags] = parts[..] else {
+        panic!("{parent}");
+    };
+    assert_eq!(
+        (version, trace.len(), span.len(), flags),
+        ("00", 32, 16, "01")
+    );
+    let log = service.wait_for_stderr(|log| log.contains("images counted"), PATIENCE);
+    assert!(
+        log.contains(&format!("trace_id={trace}")),
+        "{parent} and {log}"
+    );
+}
+
+#[test]
+fn each_query_has_a_connection_of_its_own_and_leaves_none_behind() {
+    let scene = Scene::set();
+    for _ in 0..3 {
+        scene.query();
+    }
+    assert_eq!(scene.store.connections(), 3);
+    scene.store.wait_for_open_connections(0, PATIENCE);
+}

@@ -1,0 +1,411 @@
+//! `exp-rkt-grpc query`: one query from the command line, for people and for programs.
+
+use std::process::Output;
+
+use lab::containerd::{Containerd, OciImage};
+use lab::jaeger_agent::JaegerAgent;
+use lab::rkt_api_service as rkt;
+use lab::service::{PATIENCE, ReservedPort, run};
+use lab::{TempDir, cri_runtime as cri, tempdir};
+use serde_json::Value;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_exp-rkt-grpc");
+
+/// Exit status of a configuration that is refused, see sysexits.h.
+const EX_CONFIG: i32 = 78;
+
+const RKT_IMAGES: usize = 4;
+const CRI_IMAGES: usize = 30;
+
+/// rkt and a Kubernetes runtime, and who receives the trace.
+struct Scene {
+    rkt: rkt::StandIn,
+    cri: cri::StandIn,
+    agent: JaegerAgent,
+    _folder: TempDir,
+}
+
+impl Scene {
+    fn set() -> Self {
+        let folder = tempdir().expect("a temporary folder can be made");
+        let socket = folder.path().join("cri.sock");
+        let runtime = cri::StandIn::unix(&socket, cri::Images::generated(CRI_IMAGES));
+        Self {
+            rkt: rkt::StandIn::tcp(rkt::Images::generated(RKT_IMAGES)),
+            cri: runtime.expect("a socket can be bound there"),
+            agent: JaegerAgent::bind(),
+            _folder: folder,
+        }
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        self.run_with(arguments, &[])
+    }
+
+    fn run_with(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+        let port = self.agent.port().to_string();
+        let mut all = vec![("OTEL_EXPORTER_JAEGER_AGENT_PORT", port.as_str())];
+        all.extend(environment);
+        run(PROGRAM, arguments, &all)
+    }
+
+    /// Both stores, as a table.
+    fn table(&self) -> Output {
+        let (rkt, cri) = (self.rkt.url(), self.cri.url());
+        self.run(&["query", "--store", &rkt, "--store", &cri])
+    }
+
+    /// Both stores, as JSON.
+    fn json(&self) -> Output {
+        let (rkt, cri) = (self.rkt.url(), self.cri.url());
+        self.run(&[
+            "query", "--output", "json", "--store", &rkt, "--store", &cri,
+        ])
+    }
+}
+
+fn failing() -> cri::Behaviour {
+    cri::Behaviour::Fail {
+        code: 14,
+        message: "come back later".to_owned(),
+    }
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).expect("it prints text")
+}
+
+#[track_caller]
+fn parsed(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|why| panic!("{why}: {output:?}"))
+}
+
+/// The cells of a line; columns are at least two blanks apart.
+fn cells(line: &str) -> Vec<&str> {
+    line.split("  ")
+        .map(str::trim)
+        .filter(|cell| !cell.is_empty())
+        .collect()
+}
+
+/// Names of an object's members.
+fn names(object: &Value) -> Vec<&str> {
+    let object = object.as_object().expect("an object");
+    let mut names: Vec<_> = object.keys().map(String::as_str).collect();
+    names.sort_unstable();
+    names
+}
+
+/// The names of the stores that a table tells of.
+fn stores_of(output: &Output) -> Vec<String> {
+    let lines = text(&output.stdout).lines().skip(1);
+    lines
+        .take_while(|line| !line.starts_with("trace "))
+        .map(|line| cells(line)[0].to_owned())
+        .collect()
+}
+
+#[test]
+fn a_table_has_a_line_for_each_store_and_one_for_the_trace() {
+    let scene = Scene::set();
+    let output = scene.table();
+    let lines: Vec<_> = text(&output.stdout).lines().collect();
+    assert_eq!(lines.len(), 4, "{lines:#?}");
+    assert_eq!(
+        cells(lines[0]),
+        [
+            "STORE", "RUNTIME", "IMAGES", "SIZE", "UNTAGGED", "PINNED", "DURATION"
+        ]
+    );
+    assert_eq!(cells(lines[1])[..3], ["rkt", "rkt 1.30.0", "4"]);
+    assert_eq!(
+        cells(lines[2])[..6],
+        ["cri", "stand-in 1.0.0", "30", "30.0 MB", "3", "2"]
+    );
+    assert!(lines[3].starts_with("trace "), "{lines:#?}");
+}
+
+#[test]
+fn what_a_kind_of_store_does_not_know_is_a_dash() {
+    let output = Scene::set().table();
+    let rkt = text(&output.stdout).lines().nth(1).expect("rkt's line");
+    assert_eq!(cells(rkt)[4..6], ["-", "-"], "{rkt}");
+}
+
+#[test]
+fn the_columns_of_a_table_are_aligned() {
+    let output = Scene::set().table();
+    let lines: Vec<_> = text(&output.stdout).lines().take(3).collect();
+    let column = |line: &str, cell: &str| line.find(cell).expect("the cell is there");
+    let images = column(lines[0], "IMAGES");
+    assert_eq!(column(lines[1], "4 "), images, "{lines:#?}");
+    assert_eq!(column(lines[2], "30 "), images, "{lines:#?}");
+}
+
+#[test]
+fn it_exits_with_0_when_every_store_answered_and_says_nothing_else() {
+    let output = Scene::set().table();
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(text(&output.stderr), "");
+}
+
+#[test]
+fn it_exits_with_1_when_one_store_failed_and_says_so_in_the_table_only() {
+    let scene = Scene::set();
+    scene.cri.behave(failing());
+    let output = scene.table();
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(text(&output.stderr), "");
+    let lines: Vec<_> = text(&output.stdout).lines().collect();
+    assert_eq!(cells(lines[1])[..3], ["rkt", "rkt 1.30.0", "4"]);
+    assert_eq!(
+        cells(lines[2]),
+        ["cri", "query failed: UNAVAILABLE: come back later"]
+    );
+}
+
+#[test]
+fn a_store_that_cannot_be_reached_is_a_line_of_the_table() {
+    let nobody = ReservedPort::reserve();
+    let url = format!("rkt+http://{}", nobody.address());
+    let output = Scene::set().run(&["query", "--store", &url]);
+    assert_eq!(output.status.code(), Some(1));
+    let told = text(&output.stdout);
+    assert!(told.contains("Connection refused"), "{told}");
+}
+
+#[test]
+fn a_store_that_hangs_is_given_up_at_the_deadline() {
+    let scene = Scene::set();
+    scene.cri.behave(cri::Behaviour::Hang);
+    let url = scene.cri.url();
+    let output = scene.run(&["query", "--store", &url, "--deadline", "300ms"]);
+    assert_eq!(output.status.code(), Some(1));
+    let told = text(&output.stdout);
+    assert!(told.contains("no complete answer within 300ms"), "{told}");
+}
+
+#[test]
+fn json_tells_everything_of_a_store() {
+    let output = Scene::set().json();
+    assert_eq!(output.status.code(), Some(0));
+    let json = parsed(&output);
+    assert_eq!(names(&json), ["stores", "trace_id"]);
+    let cri = &json["stores"][1];
+    assert_eq!(
+        names(cri),
+        [
+            "duration_seconds",
+            "error",
+            "filesystems",
+            "images",
+            "newest_image_timestamp_seconds",
+            "oldest_image_timestamp_seconds",
+            "pinned_images",
+            "registry_images",
+            "response_bytes",
+            "runtime",
+            "size_bytes",
+            "store",
+            "untagged_images",
+        ]
+    );
+    let totals = cri::Images::generated(CRI_IMAGES).totals();
+    assert_eq!(cri["store"], "cri");
+    assert_eq!(cri["images"], totals.count);
+    assert_eq!(cri["size_bytes"], totals.size_bytes);
+    assert_eq!(cri["untagged_images"], totals.untagged);
+    assert_eq!(cri["pinned_images"], totals.pinned);
+    assert_eq!(cri["response_bytes"], totals.encoded_bytes + 5);
+    assert_eq!(cri["registry_images"]["r0.example.org"], 5);
+    assert_eq!(cri["runtime"]["name"], "stand-in");
+    assert_eq!(cri["filesystems"][0]["mountpoint"], "/var/lib/stand-in");
+    assert!(cri["duration_seconds"].as_f64().is_some(), "{cri}");
+}
+
+#[test]
+fn what_a_kind_of_store_does_not_know_is_null_in_json() {
+    let json = parsed(&Scene::set().json());
+    let (rkt, cri) = (&json["stores"][0], &json["stores"][1]);
+    for name in ["untagged_images", "pinned_images", "filesystems", "error"] {
+        assert_eq!(rkt[name], Value::Null, "{name}");
+    }
+    assert_eq!(cri["newest_image_timestamp_seconds"], Value::Null);
+    assert_eq!(names(rkt), names(cri));
+}
+
+#[test]
+fn a_failure_in_json_has_a_code_and_a_message() {
+    let scene = Scene::set();
+    scene.cri.behave(failing());
+    let output = scene.json();
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(text(&output.stderr), "");
+    let json = parsed(&output);
+    let failed = &json["stores"][1];
+    assert_eq!(names(failed), ["duration_seconds", "error", "store"]);
+    assert_eq!(failed["error"]["code"], "UNAVAILABLE");
+    assert_eq!(failed["error"]["message"], "UNAVAILABLE: come back later");
+    assert_eq!(json["stores"][0]["error"], Value::Null);
+}
+
+#[test]
+fn what_a_runtime_says_cannot_command_the_terminal_nor_forge_a_line() {
+    let scene = Scene::set();
+    scene
+        .cri
+        .serve_version("\x1b[2J", "1\nforged  forged 1.0  1");
+    let output = scene.table();
+    let told = text(&output.stdout);
+    assert_eq!(told.lines().count(), 4, "{told:?}");
+    assert!(!told.contains('\x1b'), "{told:?}");
+    scene.cri.behave(cri::Behaviour::Fail {
+        code: 14,
+        message: "\x1b[31mred\nforged".to_owned(),
+    });
+    let output = scene.table();
+    let told = text(&output.stdout);
+    assert_eq!(told.lines().count(), 4, "{told:?}");
+    assert!(!told.contains('\x1b'), "{told:?}");
+}
+
+#[test]
+fn the_trace_has_arrived_when_it_exits_and_its_id_is_the_one_printed() {
+    let scene = Scene::set();
+    let output = scene.table();
+    let trace = scene.agent.next_trace(PATIENCE);
+    let last = text(&output.stdout).lines().last();
+    assert_eq!(last, Some(format!("trace {}", trace.id_hex()).as_str()));
+    let trigger = trace.root().text("trigger");
+    assert_eq!(trigger.as_deref(), Some("command"));
+}
+
+#[test]
+fn the_trace_of_a_failure_has_arrived_too() {
+    let scene = Scene::set();
+    scene.cri.behave(failing());
+    let json = parsed(&scene.json());
+    let trace = scene.agent.next_trace(PATIENCE);
+    assert_eq!(json["trace_id"], trace.id_hex());
+    assert!(trace.root().is_error());
+}
+
+#[test]
+fn without_tracing_there_is_no_trace_id() {
+    let scene = Scene::set();
+    let url = scene.cri.url();
+    let off = [("OTEL_TRACES_EXPORTER", "none")];
+    let table = scene.run_with(&["query", "--store", &url], &off);
+    assert_eq!(text(&table.stdout).lines().count(), 2);
+    let json = scene.run_with(&["query", "--store", &url, "--output=json"], &off);
+    assert_eq!(parsed(&json)["trace_id"], Value::Null);
+}
+
+#[test]
+fn a_result_that_cannot_be_printed_does_not_cost_the_trace() {
+    let scene = Scene::set();
+    let command = format!("{PROGRAM} query --store {} >/dev/full", scene.cri.url());
+    let port = scene.agent.port().to_string();
+    let environment = [("OTEL_EXPORTER_JAEGER_AGENT_PORT", port.as_str())];
+    let output = run("sh", ["-c", command.as_str()], &environment);
+    assert_eq!(output.status.code(), Some(1));
+    let told = text(&output.stderr);
+    assert!(told.contains("No space left on device"), "{told}");
+    scene.agent.next_trace(PATIENCE);
+}
+
+#[test]
+fn the_store_can_come_from_the_environment() {
+    let scene = Scene::set();
+    let url = format!("here={}", scene.cri.url());
+    let output = scene.run_with(&["query"], &[("EXP_RKT_GRPC_STORE", &url)]);
+    assert_eq!(stores_of(&output), ["here"]);
+}
+
+#[test]
+fn several_stores_can_come_from_the_environment() {
+    let scene = Scene::set();
+    let urls = format!("{},{}", scene.rkt.url(), scene.cri.url());
+    let output = scene.run_with(&["query"], &[("EXP_RKT_GRPC_STORE", &urls)]);
+    assert_eq!(stores_of(&output), ["rkt", "cri"]);
+}
+
+#[test]
+fn a_store_can_be_given_before_or_behind_the_subcommand() {
+    let scene = Scene::set();
+    let url = format!("here={}", scene.cri.url());
+    let behind = scene.run(&["query", "--store", &url]);
+    let before = scene.run(&["--store", &url, "query"]);
+    assert_eq!(stores_of(&behind), ["here"]);
+    assert_eq!(stores_of(&before), ["here"]);
+}
+
+#[test]
+fn a_store_on_the_command_line_wins_over_the_environment_on_either_side() {
+    let scene = Scene::set();
+    let (given, environment) = (
+        format!("given={}", scene.cri.url()),
+        format!("environment={}", scene.cri.url()),
+    );
+    let environment = [("EXP_RKT_GRPC_STORE", environment.as_str())];
+    let behind = scene.run_with(&["query", "--store", &given], &environment);
+    let before = scene.run_with(&["--store", &given, "query"], &environment);
+    assert_eq!(stores_of(&behind), ["given"]);
+    assert_eq!(stores_of(&before), ["given"]);
+}
+
+#[test]
+fn nothing_is_logged_unless_it_is_asked_for() {
+    let scene = Scene::set();
+    let url = scene.cri.url();
+    let quiet = scene.run(&["query", "--store", &url]);
+    assert_eq!(text(&quiet.stderr), "");
+    let loud = scene.run(&["query", "--store", &url, "--log-level", "info"]);
+    let told = text(&loud.stderr);
+    assert!(told.contains("images counted"), "{told}");
+    assert!(!text(&loud.stdout).contains("images counted"));
+}
+
+#[test]
+fn help_is_for_standard_output_and_says_what_it_does() {
+    let output = run(PROGRAM, ["query", "--help"], &[]);
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(text(&output.stderr), "");
+    let told = text(&output.stdout);
+    for words in ["--output", "--store", "--deadline", "with 1 otherwise"] {
+        assert!(told.contains(words), "{words}: {told}");
+    }
+}
+
+#[test]
+fn flags_that_are_not_right_are_refused_with_what_would_be() {
+    for (arguments, words) in [
+        (["--output", "yaml"], "expected table or json"),
+        (["--store", "cri+https://localhost"], "expected"),
+        (["--deadline", "soon"], "expected a duration"),
+        (["--stores", "x"], "--stores"),
+    ] {
+        let output = run(PROGRAM, ["query"].iter().chain(&arguments), &[]);
+        assert_eq!(output.status.code(), Some(EX_CONFIG), "{arguments:?}");
+        assert_eq!(text(&output.stdout), "", "{arguments:?}");
+        let told = text(&output.stderr);
+        assert!(told.contains(words), "{arguments:?}: {told}");
+        assert!(!told.contains("()"), "{arguments:?}: {told}");
+    }
+}
+
+#[test]
+fn a_real_containerd_is_asked_without_a_service() {
+    let containerd = Containerd::start();
+    let images = ["docker.io/library/a:1", "registry.k8s.io/b:1"].map(OciImage::named);
+    containerd.import(&images);
+    let scene = Scene::set();
+    let output = scene.run(&["query", "--output=json", "--store", &containerd.url()]);
+    assert_eq!(output.status.code(), Some(0));
+    let json = parsed(&output);
+    let store = &json["stores"][0];
+    assert_eq!(store["images"], 2);
+    assert_eq!(store["runtime"]["name"], "containerd");
+    assert_eq!(store["registry_images"]["registry.k8s.io"], 1);
+    assert_eq!(json["trace_id"], scene.agent.next_trace(PATIENCE).id_hex());
+}

@@ -1,0 +1,819 @@
+//! The metrics socket as scrapers meet it, friendly and otherwise.
+//!
+//! The whole exposition is compared with `tests/golden/metrics.txt`. After a wanted change of a name, a HELP text, a type or a
+//! label write that file anew with `UPDATE_GOLDEN=1 cargo test --test scrapes golden`, and review the difference.
+
+use std::collections::BTreeSet;
+use std::env;
+use std::fs;
+use std::io::Write;
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use lab::exposition::Scrape;
+use lab::poll::eventually;
+use lab::rkt_api_service::v1alpha::Image;
+use lab::rkt_api_service::{Behaviour, Images, StandIn};
+use lab::service::http::{Connection, Response};
+use lab::service::{Builder, PATIENCE, Service, Signal};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_exp-rkt-grpc");
+
+/// As many connections as the service serves at the same time.
+const MAX_CONNECTIONS: usize = 128;
+
+/// The beginning of a request, and what is missing of it.
+const HALF_A_REQUEST: &[u8] = b"GET /-/ready HTTP/1.1\r\nHost: loc";
+const THE_OTHER_HALF: &[u8] = b"alhost\r\n\r\n";
+
+fn service() -> Builder {
+    quiet(Service::builder(PROGRAM))
+}
+
+/// Traces go nowhere, so that their counters stand still.
+fn quiet(builder: Builder) -> Builder {
+    builder.env("OTEL_TRACES_EXPORTER", "none")
+}
+
+/// Runs a shell script that ends in `exec "$0" "$@"`, with the service as what it executes.
+fn service_in(script: &str) -> Builder {
+    quiet(
+        Service::builder("/bin/sh")
+            .arg("-c")
+            .arg(script)
+            .arg(PROGRAM),
+    )
+}
+
+fn connect(service: &Service) -> Connection {
+    Connection::open(service.endpoint()).expect("the service listens")
+}
+
+fn connect_many(service: &Service, count: usize) -> Vec<Connection> {
+    (0..count).map(|_| connect(service)).collect()
+}
+
+fn ask(service: &Service, method: &str, path: &str) -> Response {
+    let mut connection = connect(service);
+    connection
+        .request(method, path, &[])
+        .expect("there is an answer")
+}
+
+fn requests(scrape: &Scrape, path: &str, code: &str) -> Option<f64> {
+    let labels = [("path", path), ("code", code)];
+    scrape.value("exp_rkt_grpc_http_requests_total", &labels)
+}
+
+fn of_rkt(scrape: &Scrape, name: &str) -> Option<f64> {
+    scrape.value(name, &[("store", "rkt")])
+}
+
+/// The headers, without what differs from one answer to the next.
+fn lasting_headers(response: &Response) -> Vec<(&str, &str)> {
+    let headers = response.headers.iter();
+    headers
+        .map(|(name, value)| match name.as_str() {
+            "date" | "content-length" => (name.as_str(), "_"),
+            name => (name, value.as_str()),
+        })
+        .collect()
+}
+
+mod methods_and_paths {
+    use super::*;
+
+    #[test]
+    fn an_unknown_path_is_not_found() {
+        let service = service().start();
+        assert_eq!(service.get("/nothing").status, 404);
+        assert_eq!(service.get("/metrics/").status, 404);
+    }
+
+    #[test]
+    fn every_method_but_get_and_head_is_refused_and_those_two_are_named() {
+        let service = service().start();
+        for path in ["/metrics", "/", "/-/healthy", "/-/ready"] {
+            for method in ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"] {
+                let response = ask(&service, method, path);
+                assert_eq!(response.status, 405, "{method} {path}");
+                assert_eq!(
+                    response.header("allow"),
+                    Some("GET, HEAD"),
+                    "{method} {path}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_body_that_was_not_asked_for_does_not_become_the_next_request() {
+        let service = service().start();
+        let body = "GET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        let mut connection = connect(&service);
+        let request = format!(
+            "POST /metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        connection.send(request.as_bytes()).expect("it is open");
+        assert_eq!(connection.receive().expect("it is answered").status, 405);
+        assert_eq!(requests(&service.scrape(), "other", "404"), None);
+    }
+
+    #[test]
+    fn head_answers_with_the_headers_of_get_and_no_body() {
+        let service = service().start();
+        for path in ["/metrics", "/", "/-/healthy", "/-/ready", "/nothing"] {
+            let mut connection = connect(&service);
+            let get = connection.get(path).expect("it is answered");
+            let head = connection
+                .request("HEAD", path, &[])
+                .expect("no body came before it");
+            let again = connection.get(path).expect("no body came before it");
+            assert_eq!(head.status, get.status, "{path}");
+            assert_eq!(lasting_headers(&head), lasting_headers(&get), "{path}");
+            let length = head.header("content-length").expect("the length is told");
+            let length: usize = length.parse().expect("in digits");
+            // The exposition grows by a digit here and there, and by a line when an answer is the first of its kind.
+            let possible = get.body.len().saturating_sub(16)..=again.body.len() + 16;
+            assert!(possible.contains(&length), "{path}: {length}, {possible:?}");
+        }
+    }
+
+    #[test]
+    fn metrics_come_as_the_text_format_in_utf_8() {
+        let response = service().start().get("/metrics");
+        let content_type = response.header("content-type");
+        assert_eq!(
+            content_type,
+            Some("text/plain; version=0.0.4; charset=utf-8")
+        );
+        assert_eq!(response.status, 200);
+    }
+
+    #[test]
+    fn a_query_string_is_ignored() {
+        let service = service().start();
+        let response = service.get("/metrics?name%5B%5D=process_open_fds");
+        Scrape::parse(response.text()).expect("it is an exposition");
+        assert_eq!(requests(&service.scrape(), "/metrics", "200"), Some(1.0));
+    }
+
+    #[test]
+    fn the_landing_page_links_to_pages_that_are_there() {
+        let service = service().start();
+        let page = service.get("/");
+        assert_eq!(
+            page.header("content-type"),
+            Some("text/html; charset=utf-8")
+        );
+        let links: BTreeSet<_> = page
+            .text()
+            .split("href=\"")
+            .skip(1)
+            .filter_map(|rest| rest.split('"').next())
+            .collect();
+        assert_eq!(
+            links,
+            BTreeSet::from(["/-/healthy", "/-/ready", "/metrics"])
+        );
+        for link in links {
+            assert_eq!(service.get(link).status, 200, "{link}");
+        }
+    }
+
+    #[test]
+    fn a_running_service_is_healthy_and_ready() {
+        let service = service().start();
+        assert_eq!(service.get("/-/healthy").text(), "healthy\n");
+        assert_eq!(service.get("/-/ready").text(), "ready\n");
+    }
+
+    #[test]
+    fn a_stopping_service_is_healthy_and_not_ready() {
+        let service = service().start();
+        let mut asks_readiness = connect(&service);
+        asks_readiness.send(HALF_A_REQUEST).expect("it is open");
+        let mut asks_health = connect(&service);
+        asks_health
+            .send(b"GET /-/healthy HTTP/1.1\r\nHost: loc")
+            .expect("it is open");
+        // Connections are taken in order: with this one answered, the others are the service's.
+        service.scrape();
+        service.signal(Signal::TERM);
+        service.wait_for_notification(|told| told.says("STOPPING", "1"), PATIENCE);
+
+        asks_readiness.send(THE_OTHER_HALF).expect("it is open");
+        let response = asks_readiness.receive().expect("it is still answered");
+        assert_eq!((response.status, response.text()), (503, "stopping\n"));
+        assert_eq!(response.header("connection"), Some("close"));
+        asks_health.send(THE_OTHER_HALF).expect("it is open");
+        let response = asks_health.receive().expect("it is still answered");
+        assert_eq!((response.status, response.text()), (200, "healthy\n"));
+        assert_eq!(service.wait(PATIENCE).code(), Some(0));
+    }
+
+    #[test]
+    fn requests_are_counted_by_path_and_code() {
+        let service = service().start();
+        for path in ["/", "/-/healthy", "/-/ready", "/nothing", "/else?/metrics"] {
+            service.get(path);
+        }
+        ask(&service, "POST", "/metrics");
+        ask(&service, "POST", "/nothing");
+        service.scrape();
+        let scrape = service.scrape();
+        assert_eq!(requests(&scrape, "/", "200"), Some(1.0));
+        assert_eq!(requests(&scrape, "/-/healthy", "200"), Some(1.0));
+        assert_eq!(requests(&scrape, "/-/ready", "200"), Some(1.0));
+        assert_eq!(requests(&scrape, "/metrics", "405"), Some(1.0));
+        assert_eq!(requests(&scrape, "/metrics", "200"), Some(1.0));
+        assert_eq!(requests(&scrape, "other", "404"), Some(3.0));
+        assert_eq!(scrape.sum("exp_rkt_grpc_http_requests_total"), Some(8.0));
+    }
+}
+
+mod protocol {
+    use super::*;
+
+    #[test]
+    fn what_is_not_http_is_answered_with_400_and_closed() {
+        let service = service().start();
+        for garbage in [
+            &b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n"[..],
+            b"GET /metrics\r\n\r\n",
+            b"hello\r\n\r\n",
+            b"GET /metrics HTTP/1.1\r\nno colon\r\n\r\n",
+        ] {
+            let answer = service.request(garbage);
+            let answer = String::from_utf8_lossy(&answer);
+            let sent = String::from_utf8_lossy(garbage);
+            assert!(answer.starts_with("HTTP/1.1 400 "), "{sent:?}: {answer:?}");
+        }
+        service.scrape();
+    }
+
+    #[test]
+    fn http_2_without_an_upgrade_is_closed() {
+        let service = service().start();
+        service.request(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+        service.scrape();
+    }
+
+    #[test]
+    fn a_head_of_too_many_fields_is_answered_with_431_and_closed() {
+        let service = service().start();
+        let fields = "X-Field: value\r\n".repeat(101);
+        let request = format!("GET /metrics HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n");
+        let answer = service.request(request.as_bytes());
+        assert!(answer.starts_with(b"HTTP/1.1 431 "), "{answer:?}");
+        service.scrape();
+    }
+
+    #[test]
+    fn a_head_without_end_is_cut_off() {
+        let service = service().start();
+        let mut connection = connect(&service);
+        connection
+            .send(b"GET /metrics HTTP/1.1\r\nX-Endless: ")
+            .expect("it is open");
+        let refused = (0..1024).any(|_| connection.send(&[b'x'; 16 * 1024]).is_err());
+        assert!(refused, "16 MiB were taken");
+        service.scrape();
+    }
+
+    #[test]
+    fn a_connection_can_be_used_again() {
+        let service = service().start();
+        let mut connection = connect(&service);
+        for _ in 0..3 {
+            assert_eq!(connection.get("/metrics").expect("it is open").status, 200);
+        }
+        assert_eq!(connection.get("/nothing").expect("it is open").status, 404);
+        assert_eq!(connection.get("/-/ready").expect("it is open").status, 200);
+    }
+
+    #[test]
+    fn requests_sent_at_once_are_answered_in_order() {
+        let service = service().start();
+        let mut connection = connect(&service);
+        let request = |path| format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        let all = ["/-/healthy", "/nothing", "/-/ready"].map(request).concat();
+        connection.send(all.as_bytes()).expect("it is open");
+        for expected in ["healthy\n", "not found; see /\n", "ready\n"] {
+            let response = connection.receive().expect("each is answered");
+            assert_eq!(response.text(), expected);
+        }
+    }
+
+    #[test]
+    fn a_request_that_comes_byte_by_byte_is_answered() {
+        let service = service().start();
+        let mut connection = connect(&service);
+        for byte in [HALF_A_REQUEST, THE_OTHER_HALF].concat() {
+            connection.send(&[byte]).expect("it is open");
+        }
+        assert_eq!(connection.receive().expect("it is answered").status, 200);
+    }
+
+    #[test]
+    fn http_1_0_is_answered_and_closed() {
+        let service = service().start();
+        let answer = service.request(b"GET /metrics HTTP/1.0\r\n\r\n");
+        let answer = String::from_utf8(answer).expect("it is text");
+        assert!(answer.starts_with("HTTP/1.0 200 "), "{answer}");
+        let (_, body) = answer.split_once("\r\n\r\n").expect("there is a body");
+        Scrape::parse(body).expect("it is an exposition");
+    }
+
+    #[test]
+    fn a_client_that_asks_to_close_is_obeyed() {
+        let service = service().start();
+        let request = b"GET /-/ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+        assert!(service.request(request).ends_with(b"ready\n"));
+    }
+
+    #[test]
+    fn a_client_that_sends_no_more_is_still_answered() {
+        let service = service().start();
+        let mut connection = connect(&service);
+        connection
+            .send(b"GET /-/ready HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            .expect("it is open");
+        connection.finish().expect("it is open");
+        assert_eq!(connection.receive().expect("it is answered").status, 200);
+    }
+}
+
+mod limits {
+    use super::*;
+
+    /// Not enough for twenty connections, and enough to start.
+    const FEW_DESCRIPTORS: &str = "ulimit -n 20; exec \"$0\" \"$@\"";
+
+    /// Ten seconds, which the service gives them.
+    #[test]
+    fn clients_that_do_not_ask_are_closed_and_others_served_meanwhile() {
+        let service = service().start();
+        let silent = connect(&service);
+        let mut half = connect(&service);
+        half.send(HALF_A_REQUEST).expect("it is open");
+        let mut idle = connect(&service);
+        idle.get("/-/ready").expect("it is answered");
+        let mut dribbling = TcpStream::connect(service.address()).expect("the service listens");
+
+        thread::scope(|threads| {
+            threads.spawn(move || {
+                dribbling
+                    .write_all(b"GET /metrics HTTP/1.1\r\nX-Slow: ")
+                    .expect("it is open");
+                eventually("the end of the dribbling one", || {
+                    dribbling.write_all(b"x").err()
+                });
+            });
+            for mut connection in [silent, half, idle] {
+                threads.spawn(move || connection.read_to_close().expect("it is closed"));
+            }
+            service.scrape();
+        });
+        service.scrape();
+    }
+
+    #[test]
+    fn silent_clients_hold_so_many_connections_and_no_more() {
+        let service = service().start();
+        service.scrape();
+        let before = eventually("the scrape's end", || settled(&service));
+        let silent = connect_many(&service, MAX_CONNECTIONS + 12);
+        eventually("all connections that are served", || {
+            (service.fds() == before + MAX_CONNECTIONS).then_some(())
+        });
+        let mut waiting = connect(&service);
+        waiting.send(HALF_A_REQUEST).expect("the kernel took it");
+        waiting.send(THE_OTHER_HALF).expect("the kernel took it");
+        assert_eq!(service.fds(), before + MAX_CONNECTIONS);
+        drop(silent);
+        assert_eq!(waiting.receive().expect("now it is answered").status, 200);
+        service.scrape();
+        drop(waiting);
+        eventually("the descriptors of before", || {
+            (service.fds() == before).then_some(())
+        });
+    }
+
+    /// The number of descriptors when no connection is open.
+    fn settled(service: &Service) -> Option<usize> {
+        let mut connection = connect(service);
+        connection.get("/-/ready").expect("it is answered");
+        let with_one = service.fds();
+        drop(connection);
+        eventually("the end of a connection", || {
+            (service.fds() < with_one).then_some(())
+        });
+        (service.fds() == with_one - 1).then_some(with_one - 1)
+    }
+
+    #[test]
+    fn without_descriptors_the_service_waits_quietly_and_recovers() {
+        let service = service_in(FEW_DESCRIPTORS).start();
+        let greedy = connect_many(&service, 20);
+        wait_for_warnings(&service, 1);
+        let (cpu, began) = (cpu_time(&service), Instant::now());
+        while began.elapsed() < Duration::from_secs(1) {
+            wait_for_warnings(&service, warnings(&service.stderr()) + 1);
+        }
+        let spent = cpu_time(&service) - cpu;
+        assert!(spent < began.elapsed() / 5, "{spent:?} of CPU time");
+        drop(greedy);
+        service.scrape();
+    }
+
+    #[test]
+    fn a_query_without_descriptors_fails_and_the_next_one_does_not() {
+        let stand_in = StandIn::tcp(Images::generated(3));
+        let service = service_in(FEW_DESCRIPTORS).store(stand_in.url()).start();
+        let greedy = connect_many(&service, 20);
+        wait_for_warnings(&service, 1);
+        service.trigger();
+        service.wait_for_stderr(|log| log.contains("ERROR query failed"), PATIENCE);
+        drop(greedy);
+        let failures = [("store", "rkt"), ("code", "UNAVAILABLE")];
+        let failures = service
+            .scrape()
+            .value("imagestore_query_failures_total", &failures);
+        assert_eq!(failures, Some(1.0));
+        let status = service.query();
+        assert!(status.contains("3 images"), "{status}");
+    }
+
+    fn warnings(log: &str) -> usize {
+        log.matches("no connection accepted").count()
+    }
+
+    #[track_caller]
+    fn wait_for_warnings(service: &Service, count: usize) {
+        service.wait_for_stderr(|log| warnings(log) >= count, PATIENCE);
+    }
+}
+
+mod content {
+    use super::*;
+
+    #[test]
+    fn what_was_never_measured_is_absent() {
+        let scrape = service().start().scrape();
+        for family in [
+            "imagestore_up",
+            "imagestore_images",
+            "imagestore_images_size_bytes",
+            "imagestore_oldest_image_timestamp_seconds",
+            "imagestore_newest_image_timestamp_seconds",
+            "imagestore_response_bytes",
+            "imagestore_runtime_info",
+            "imagestore_last_query_timestamp_seconds",
+            "imagestore_last_success_timestamp_seconds",
+        ] {
+            assert_eq!(scrape.samples(family).count(), 0, "{family}");
+        }
+    }
+
+    #[test]
+    fn what_was_never_counted_is_zero() {
+        let scrape = service().start().scrape();
+        assert_eq!(of_rkt(&scrape, "imagestore_queries_total"), Some(0.0));
+        assert_eq!(scrape.sum("imagestore_query_failures_total"), Some(0.0));
+        assert_eq!(
+            scrape.samples("imagestore_query_failures_total").count(),
+            16
+        );
+        assert_eq!(scrape.sum("exp_rkt_grpc_triggers_total"), Some(0.0));
+        assert_eq!(scrape.sum("exp_rkt_grpc_traces_total"), Some(0.0));
+    }
+
+    #[test]
+    fn a_scrape_asks_no_store() {
+        let stand_in = StandIn::tcp(Images::generated(3));
+        let service = service().store(stand_in.url()).start();
+        let mut connection = connect(&service);
+        for _ in 0..100 {
+            connection.get("/metrics").expect("it is answered");
+        }
+        assert_eq!((stand_in.connections(), stand_in.calls().len()), (0, 0));
+        service.query();
+        // One call counts the images, one asks who it was.
+        let asked = (stand_in.connections(), stand_in.calls().len());
+        assert_eq!(asked, (1, 2));
+        for _ in 0..100 {
+            connection.get("/metrics").expect("it is answered");
+        }
+        assert_eq!((stand_in.connections(), stand_in.calls().len()), asked);
+    }
+
+    #[test]
+    fn a_scrape_is_answered_while_a_store_hangs() {
+        let stand_in = StandIn::tcp(Images::generated(3));
+        stand_in.behave(Behaviour::Hang);
+        let service = service().store(stand_in.url()).start();
+        service.trigger();
+        stand_in.wait_for_calls(1, PATIENCE);
+        let scrape = service.scrape();
+        assert_eq!(of_rkt(&scrape, "imagestore_queries_total"), Some(0.0));
+    }
+
+    #[test]
+    fn the_exposition_is_the_golden_one_but_for_numbers_that_vary() {
+        let stand_in = StandIn::tcp(fixed_images());
+        let service = service().store(stand_in.url()).start();
+        service.get("/-/ready");
+        assert!(service.query().contains("3 images"));
+        let masked = mask(service.get("/metrics").text());
+        let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/metrics.txt");
+        if env::var_os("UPDATE_GOLDEN").is_some() {
+            fs::write(&golden, &masked).expect("the golden file can be written");
+        }
+        let golden = fs::read_to_string(&golden).expect("there is a golden file");
+        let lines = |text: &str| text.lines().map(str::to_owned).collect::<BTreeSet<_>>();
+        let (expected, found) = (lines(&golden), lines(&masked));
+        assert!(
+            masked == golden,
+            "missing: {:#?}\nunexpected: {:#?}\nsee the head of tests/scrapes.rs for how to accept this",
+            expected.difference(&found),
+            found.difference(&expected)
+        );
+    }
+
+    fn fixed_images() -> Images {
+        let image = |name: &str, size, import_timestamp| Image {
+            id: format!("sha512-{:0>64}", import_timestamp),
+            name: name.to_owned(),
+            version: "1.0.0".to_owned(),
+            import_timestamp,
+            size,
+            ..Image::default()
+        };
+        Images::Listed(vec![
+            image("example.com/first", 1_000_000, 1_500_000_000),
+            image("example.com/second", 20_000, 1_600_000_000),
+            image("quay.io/third", 300, 1_400_000_000),
+        ])
+    }
+
+    /// Puts `_` in the place of what differs from run to run and from build to build.
+    fn mask(exposition: &str) -> String {
+        exposition
+            .lines()
+            .map(|line| mask_line(line) + "\n")
+            .collect()
+    }
+
+    fn mask_line(line: &str) -> String {
+        const VARYING: [&str; 5] = [
+            "process_",
+            "imagestore_query_duration_seconds_bucket",
+            "imagestore_query_duration_seconds_sum",
+            "imagestore_last_query_timestamp_seconds",
+            "imagestore_last_success_timestamp_seconds",
+        ];
+        let (series, value) = line.rsplit_once(' ').expect("a line has two words");
+        if series.starts_with("exp_rkt_grpc_build_info{") {
+            let masked = series.split('"').enumerate();
+            let masked: Vec<_> = masked
+                .map(|(index, part)| if index % 2 == 1 { "_" } else { part })
+                .collect();
+            return format!("{} {value}", masked.join("\""));
+        }
+        // The whole query is counted in the last bucket, however long it took.
+        if VARYING.iter().any(|name| series.starts_with(name)) && !series.contains("+Inf") {
+            return format!("{series} _");
+        }
+        line.to_owned()
+    }
+}
+
+/// `promtool check metrics`, the linter of Debian's package `prometheus`.
+mod linter {
+    use super::*;
+
+    #[test]
+    fn promtool_is_silent_before_any_query() {
+        assert_nothing_to_say(&service().start());
+    }
+
+    #[test]
+    fn promtool_is_silent_after_a_failed_query() {
+        let stand_in = StandIn::tcp(Images::generated(3));
+        stand_in.behave(Behaviour::Refuse);
+        let service = service().store(stand_in.url()).start();
+        assert!(service.query().contains("failed"));
+        assert_nothing_to_say(&service);
+    }
+
+    #[test]
+    fn promtool_is_silent_after_an_answered_query() {
+        let stand_in = StandIn::tcp(Images::generated(3));
+        let service = service().store(stand_in.url()).start();
+        assert!(service.query().contains("3 images"));
+        assert_nothing_to_say(&service);
+    }
+
+    #[test]
+    fn promtool_speaks_up_when_a_family_has_no_help() {
+        let output = check("# TYPE images gauge\nimages 1\n");
+        assert!(!output.status.success() && !output.stderr.is_empty());
+    }
+
+    #[track_caller]
+    fn assert_nothing_to_say(service: &Service) {
+        let output = check(service.get("/metrics").text());
+        let said = [output.stdout, output.stderr].concat();
+        assert_eq!(String::from_utf8_lossy(&said), "");
+        assert!(output.status.success(), "{}", output.status);
+    }
+
+    fn check(exposition: &str) -> Output {
+        let mut promtool = Command::new("promtool")
+            .args(["check", "metrics"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("promtool is missing: run tests/setup, or install Debian's package prometheus");
+        let mut stdin = promtool.stdin.take().expect("it was asked for");
+        stdin
+            .write_all(exposition.as_bytes())
+            .expect("promtool reads it all");
+        drop(stdin);
+        promtool.wait_with_output().expect("it is our child")
+    }
+}
+
+/// The `process_*` families against what the kernel says of the process from outside.
+mod process {
+    use super::*;
+
+    #[test]
+    fn descriptors_are_those_of_the_process() {
+        let service = service().start();
+        let mut connection = connect(&service);
+        let told = scraped(&mut connection, "process_open_fds");
+        assert_eq!(told, service.fds() as f64);
+    }
+
+    #[test]
+    fn the_most_descriptors_are_those_of_the_soft_limit() {
+        let service = service_in("ulimit -S -n 77; exec \"$0\" \"$@\"").start();
+        assert_eq!(service.scrape().value("process_max_fds", &[]), Some(77.0));
+    }
+
+    #[test]
+    fn the_most_memory_is_that_of_the_soft_limit() {
+        // In units of 1024 bytes.
+        let service = service_in("ulimit -S -v 4194304; exec \"$0\" \"$@\"").start();
+        let told = service.scrape();
+        let told = told.value("process_virtual_memory_max_bytes", &[]);
+        assert_eq!(told, Some(4_294_967_296.0));
+    }
+
+    #[test]
+    fn threads_are_those_of_the_process() {
+        let service = service().start();
+        let told = service.scrape().value("process_threads", &[]);
+        assert_eq!(told, Some(service.threads() as f64));
+    }
+
+    #[test]
+    fn memory_is_that_of_the_process() {
+        let service = service().start();
+        let mut connection = connect(&service);
+        for (family, field) in [
+            ("process_resident_memory_bytes", "VmRSS:"),
+            ("process_virtual_memory_bytes", "VmSize:"),
+        ] {
+            let told = scraped(&mut connection, family);
+            let seen = status_kib(&service, field) * 1024.0;
+            assert!(
+                (0.5..2.0).contains(&(told / seen)),
+                "{family}: {told}, {seen}"
+            );
+        }
+    }
+
+    #[test]
+    fn cpu_time_is_that_of_the_process_and_grows_with_its_work() {
+        let service = service().start();
+        let mut connection = connect(&service);
+        let before = scraped(&mut connection, "process_cpu_seconds_total");
+        for _ in 0..100 {
+            connection.get("/metrics").expect("it is answered");
+        }
+        let after = scraped(&mut connection, "process_cpu_seconds_total");
+        assert!(0.0 < before && before < after, "{before}, {after}");
+        // The kernel accounts each tick to whom it finds running, in two numbers, cut down.
+        let seen = cpu_time(&service).as_secs_f64();
+        assert!((after - seen).abs() < 0.1 + seen / 2.0, "{after}, {seen}");
+    }
+
+    #[test]
+    fn the_start_time_is_that_of_the_process() {
+        assert_start_time(&service().start());
+    }
+
+    #[test]
+    fn the_start_time_is_right_where_proc_stat_is_hidden() {
+        if let Some(service) = in_own_mounts("mount -t proc -o subset=pid proc /proc") {
+            assert!(!inside(&service, "/proc/stat").exists());
+            assert_start_time(&service);
+        }
+    }
+
+    #[test]
+    fn the_start_time_is_right_where_proc_stat_is_empty() {
+        if let Some(service) = in_own_mounts("mount --bind /dev/null /proc/stat") {
+            let seen = fs::read(inside(&service, "/proc/stat")).expect("root reads anything");
+            assert_eq!(seen, b"");
+            assert_start_time(&service);
+        }
+    }
+
+    /// A path as the service sees it.
+    fn inside(service: &Service, path: &str) -> PathBuf {
+        format!("/proc/{}/root{path}", service.pid()).into()
+    }
+
+    /// The service with mounts of its own; `None` when this process may not make them.
+    fn in_own_mounts(mount: &str) -> Option<Service> {
+        let may = Command::new("unshare")
+            .args(["--mount", "/bin/sh", "-c", mount])
+            .output()
+            .expect("unshare is there (Debian: util-linux)");
+        if !may.status.success() {
+            let why = String::from_utf8_lossy(&may.stderr).into_owned();
+            assert!(env::var_os("CI").is_none(), "this test needs root: {why}");
+            eprintln!("*** not tested, for want of root: {why}");
+            return None;
+        }
+        let script = format!("{mount} && exec \"$0\" \"$@\"");
+        let unshared = Service::builder("unshare").arg("--mount").arg("/bin/sh");
+        let builder = unshared.arg("-c").arg(script).arg(PROGRAM);
+        Some(quiet(builder).start())
+    }
+
+    #[track_caller]
+    fn assert_start_time(service: &Service) {
+        let told = service.scrape();
+        let told = told
+            .value("process_start_time_seconds", &[])
+            .expect("the start time is told");
+        let ticks: f64 = stat(service)[19].parse().expect("a number");
+        let seen = boot_time() + ticks / TICKS_PER_SECOND;
+        // The boot time is in whole seconds.
+        assert!((told - seen).abs() <= 1.0, "{told}, {seen}");
+    }
+
+    fn boot_time() -> f64 {
+        let stat = fs::read_to_string("/proc/stat").expect("it is not hidden from us");
+        stat.lines()
+            .find_map(|line| line.strip_prefix("btime "))
+            .and_then(|seconds| seconds.parse().ok())
+            .expect("the kernel tells when it booted")
+    }
+
+    fn scraped(connection: &mut Connection, family: &str) -> f64 {
+        let response = connection.get("/metrics").expect("it is answered");
+        let scrape = Scrape::parse(response.text()).expect("it is an exposition");
+        scrape.value(family, &[]).expect("it is told")
+    }
+
+    fn status_kib(service: &Service, field: &str) -> f64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", service.pid()));
+        status
+            .expect("the service runs")
+            .lines()
+            .find_map(|line| line.strip_prefix(field)?.trim().strip_suffix(" kB"))
+            .and_then(|size| size.parse().ok())
+            .expect("the kernel tells it in KiB")
+    }
+}
+
+/// What `getconf CLK_TCK` says on every Linux of today.
+const TICKS_PER_SECOND: f64 = 100.0;
+
+/// The fields of `/proc/PID/stat` from the third on, see proc_pid_stat(5).
+fn stat(service: &Service) -> Vec<String> {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", service.pid()));
+    let stat = stat.expect("the service runs");
+    let (_, fields) = stat
+        .rsplit_once(") ")
+        .expect("the command is in parentheses");
+    fields.split(' ').map(str::to_owned).collect()
+}
+
+/// User and system time.
+fn cpu_time(service: &Service) -> Duration {
+    let ticks = |field: &String| field.parse::<f64>().expect("a number");
+    let fields = stat(service);
+    Duration::from_secs_f64((ticks(&fields[11]) + ticks(&fields[12])) / TICKS_PER_SECOND)
+}

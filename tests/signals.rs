@@ -1,0 +1,228 @@
+//! SIGQUIT asks; SIGTERM, SIGINT and SIGHUP end.
+
+use std::fs;
+use std::os::unix::process::ExitStatusExt;
+
+use lab::poll::eventually;
+use lab::rkt_api_service::{Behaviour, Images, Method, StandIn};
+use lab::service::http::Connection;
+use lab::service::{Builder, PATIENCE, Service, Signal};
+
+/// How many images the stand-ins hold.
+const IMAGES: usize = 7;
+
+/// More signals than anybody sends.
+const BURST: usize = 1000;
+
+struct Scene {
+    store: StandIn,
+    service: Service,
+}
+
+impl Scene {
+    fn set() -> Self {
+        let store = StandIn::tcp(Images::generated(IMAGES));
+        let service = program(&store).start();
+        Self { store, service }
+    }
+
+    /// A query that hangs in the store.
+    fn hanging() -> Self {
+        let scene = Self::set();
+        scene.store.behave(Behaviour::Hang);
+        scene.service.trigger();
+        scene.store.wait_for_calls(1, PATIENCE);
+        scene
+    }
+
+    fn release(&self) {
+        self.store.behave(Behaviour::Answer);
+        self.store.release();
+    }
+
+    fn queries(&self) -> f64 {
+        let scrape = self.service.scrape();
+        scrape
+            .sum("imagestore_queries_total")
+            .expect("it is counted")
+    }
+
+    fn lists(&self) -> usize {
+        let calls = self.store.calls();
+        let lists = calls
+            .iter()
+            .filter(|call| call.method() == Some(Method::ListImages));
+        lists.count()
+    }
+}
+
+fn program(store: &StandIn) -> Builder {
+    Service::builder(env!("CARGO_BIN_EXE_exp-rkt-grpc"))
+        .env("OTEL_TRACES_EXPORTER", "none")
+        .store(store.url())
+}
+
+/// Whether the process catches the signal; signal n is bit n - 1 of the mask.
+fn catches(service: &Service, signal: Signal) -> bool {
+    let Ok(status) = fs::read_to_string(format!("/proc/{}/status", service.pid())) else {
+        return false;
+    };
+    let mask = status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigCgt:"))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .unwrap_or_default();
+    mask & (1 << (signal.as_raw() - 1)) != 0
+}
+
+#[test]
+fn a_burst_while_a_query_runs_causes_exactly_one_more() {
+    let scene = Scene::hanging();
+    for _ in 0..BURST {
+        scene.service.trigger();
+    }
+    scene.release();
+    scene.service.wait_for_status(PATIENCE);
+    scene.service.wait_for_status(PATIENCE);
+    // A third one would have begun at once.
+    scene.service.query();
+    assert_eq!((scene.queries(), scene.lists()), (3.0, 3));
+}
+
+#[test]
+fn a_signal_while_a_query_runs_causes_one_more_after_it() {
+    let scene = Scene::hanging();
+    scene.service.trigger();
+    assert_eq!(scene.lists(), 1);
+    scene.release();
+    scene.service.wait_for_status(PATIENCE);
+    scene.service.wait_for_status(PATIENCE);
+    assert_eq!((scene.queries(), scene.lists()), (2.0, 2));
+}
+
+#[test]
+fn a_burst_to_an_idle_service_is_survived_and_every_query_is_counted() {
+    let scene = Scene::set();
+    for _ in 0..BURST {
+        scene.service.trigger();
+    }
+    // Whatever the kernel has made of the burst, the last signal is seen.
+    let queries = eventually("the queries to end", || {
+        let (queries, lists) = (scene.queries(), scene.lists());
+        let triggers = scene.service.scrape().sum("exp_rkt_grpc_triggers_total");
+        (queries >= 1.0 && queries == lists as f64 && triggers == Some(queries)).then_some(queries)
+    });
+    assert!(queries <= BURST as f64);
+}
+
+#[test]
+fn a_signal_before_the_service_is_ready_does_not_kill_it() {
+    let store = StandIn::tcp(Images::generated(IMAGES));
+    for _ in 0..20 {
+        let service = program(&store).spawn();
+        eventually("the handler", || {
+            catches(&service, Signal::QUIT).then_some(())
+        });
+        service.trigger();
+        service.wait_until_ready();
+        service.wait_for_status(PATIENCE);
+        assert_eq!(service.stop().code(), Some(0));
+    }
+}
+
+#[test]
+fn each_of_three_signals_ends_the_service_with_status_0() {
+    for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
+        let scene = Scene::set();
+        scene.service.signal(signal);
+        scene
+            .service
+            .wait_for_notification(|said| said.says("STOPPING", "1"), PATIENCE);
+        let status = scene.service.wait(PATIENCE);
+        assert_eq!((status.code(), status.core_dumped()), (Some(0), false));
+    }
+}
+
+#[test]
+fn a_query_that_ends_within_the_grace_is_reported() {
+    let scene = Scene::hanging();
+    scene.service.signal(Signal::TERM);
+    scene
+        .service
+        .wait_for_notification(|said| said.says("STOPPING", "1"), PATIENCE);
+    scene.release();
+    assert_eq!(scene.service.wait(PATIENCE).code(), Some(0));
+    let log = scene.service.stderr();
+    assert!(log.contains("imagestore.images=7"), "{log}");
+}
+
+#[test]
+fn a_query_that_outlasts_the_grace_is_abandoned_and_reported_as_cancelled() {
+    let scene = Scene::hanging();
+    scene.service.signal(Signal::TERM);
+    assert_eq!(scene.service.wait(PATIENCE).code(), Some(0));
+    let log = scene.service.stderr();
+    assert!(log.contains("code=\"CANCELLED\""), "{log}");
+    scene.store.wait_for_open_connections(0, PATIENCE);
+}
+
+#[test]
+fn triggers_while_the_service_stops_start_nothing() {
+    let scene = Scene::hanging();
+    scene.service.signal(Signal::TERM);
+    scene
+        .service
+        .wait_for_notification(|said| said.says("STOPPING", "1"), PATIENCE);
+    scene.service.trigger();
+    scene.release();
+    assert_eq!(scene.service.wait(PATIENCE).code(), Some(0));
+    assert_eq!(scene.lists(), 1);
+}
+
+#[test]
+fn a_second_signal_aborts_at_once_with_status_1() {
+    let scene = Scene::hanging();
+    scene.service.signal(Signal::TERM);
+    scene
+        .service
+        .wait_for_notification(|said| said.says("STOPPING", "1"), PATIENCE);
+    scene.service.signal(Signal::INT);
+    assert_eq!(scene.service.wait(PATIENCE).code(), Some(1));
+    let log = scene.service.stderr();
+    assert!(log.contains("aborted"), "{log}");
+}
+
+#[test]
+fn a_scrape_that_has_begun_is_answered_though_the_service_stops() {
+    let scene = Scene::set();
+    let mut scrape = Connection::open(scene.service.endpoint()).expect("it is served");
+    scrape
+        .send(b"GET /metrics HTTP/1.1\r\n")
+        .expect("it is read");
+    // Answered only when the one before it has been accepted.
+    scene.service.scrape();
+    scene.service.signal(Signal::TERM);
+    scene
+        .service
+        .wait_for_notification(|said| said.says("STOPPING", "1"), PATIENCE);
+    scrape.send(b"Host: localhost\r\n\r\n").expect("it is read");
+    let answer = scrape.receive().expect("it is answered");
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.header("connection"), Some("close"));
+    assert_eq!(scene.service.wait(PATIENCE).code(), Some(0));
+}
+
+#[test]
+fn scrapes_are_answered_while_the_last_query_has_its_grace() {
+    let scene = Scene::hanging();
+    let mut scrape = Connection::open(scene.service.endpoint()).expect("it is served");
+    assert_eq!(scrape.get("/metrics").expect("it is answered").status, 200);
+    scene.service.signal(Signal::TERM);
+    scene
+        .service
+        .wait_for_notification(|said| said.says("STOPPING", "1"), PATIENCE);
+    // An idle connection is closed, and does not hold up the end.
+    scrape.read_to_close().expect("it is closed");
+    scene.release();
+    assert_eq!(scene.service.wait(PATIENCE).code(), Some(0));
+}

@@ -1,0 +1,121 @@
+//! Every query becomes one trace, which a Jaeger agent or an OTLP collector receives as soon as it is finished.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use lab::jaeger_agent::{JaegerAgent, Span, Trace};
+use lab::rkt_api_service::{Images, StandIn};
+use lab::service::{Builder, PATIENCE, Service};
+
+#[path = "traces/attributes.rs"]
+mod attributes;
+#[path = "traces/failures.rs"]
+mod failures;
+#[path = "traces/limits.rs"]
+mod limits;
+#[path = "traces/otlp.rs"]
+mod otlp;
+#[path = "traces/reachability.rs"]
+mod reachability;
+#[path = "traces/shape.rs"]
+mod shape;
+#[path = "traces/stopping.rs"]
+mod stopping;
+
+const ROOT: &str = "imagestore query";
+const LIST_IMAGES: &str = "v1alpha.PublicAPI/ListImages";
+const GET_INFO: &str = "v1alpha.PublicAPI/GetInfo";
+const CONNECT: &str = "connect";
+
+/// How many images the stand-ins hold.
+const IMAGES: usize = 7;
+
+/// A store that answers, a service that asks it, and the agent that receives the traces.
+struct Scene {
+    store: StandIn,
+    agent: JaegerAgent,
+    service: Service,
+}
+
+impl Scene {
+    fn set() -> Self {
+        Self::with(|builder| builder)
+    }
+
+    fn with(configure: impl FnOnce(Builder) -> Builder) -> Self {
+        let store = store();
+        let agent = JaegerAgent::bind();
+        let builder = exporting_to(agent.address()).store(store.url());
+        Self {
+            service: configure(builder).start(),
+            store,
+            agent,
+        }
+    }
+
+    /// One query and its trace, which must have come in one datagram.
+    fn trace(&self) -> Trace {
+        self.service.query();
+        self.agent.next_trace(PATIENCE)
+    }
+
+    /// Stops the service; what it has sent until then has arrived, because loopback delivers at once.
+    fn assert_nothing_more_was_sent(self) {
+        assert!(self.service.stop().success());
+        if let Some(batch) = self.agent.next_batch(std::time::Duration::ZERO) {
+            panic!("one more datagram: {batch:#?}");
+        }
+    }
+}
+
+fn store() -> StandIn {
+    StandIn::tcp(Images::generated(IMAGES))
+}
+
+fn program() -> Builder {
+    Service::builder(env!("CARGO_BIN_EXE_exp-rkt-grpc"))
+}
+
+fn exporting_to(agent: SocketAddr) -> Builder {
+    program()
+        .env("OTEL_EXPORTER_JAEGER_AGENT_HOST", agent.ip().to_string())
+        .env("OTEL_EXPORTER_JAEGER_AGENT_PORT", agent.port().to_string())
+}
+
+fn traces(service: &Service, outcome: &str) -> f64 {
+    let labels = [("outcome", outcome)];
+    let count = service.scrape().value("exp_rkt_grpc_traces_total", &labels);
+    count.expect("every outcome is counted from the start")
+}
+
+/// Scrapes until so many traces came to this end; the exporter is done a little later than the query.
+#[track_caller]
+fn wait_for_traces(service: &Service, outcome: &str, count: usize) {
+    let count = count as f64;
+    let began = Instant::now();
+    while traces(service, outcome) < count {
+        assert!(
+            began.elapsed() < PATIENCE,
+            "{} of {count} traces {outcome}",
+            traces(service, outcome)
+        );
+    }
+    assert_eq!(traces(service, outcome), count, "traces {outcome}");
+}
+
+/// The tag as text; panics when the span has none of that name.
+#[track_caller]
+fn tag(span: &Span, name: &str) -> String {
+    span.text(name)
+        .unwrap_or_else(|| panic!("no tag {name}: {span:#?}"))
+}
+
+fn operations(trace: &Trace) -> Vec<&str> {
+    let mut operations: Vec<_> = trace
+        .spans
+        .iter()
+        .map(|span| span.operation.as_str())
+        .collect();
+    operations.sort_unstable();
+    operations
+}

@@ -1,0 +1,239 @@
+//! The same traces over OTLP, to a collector made from the official .proto files.
+
+use std::collections::BTreeSet;
+
+use lab::otlp_collector::{Behaviour, FlatSpan, OtlpCollector};
+use lab::rkt_api_service::{self, StandIn};
+use lab::service::{Builder, PATIENCE, ReservedPort, Service};
+
+use super::{
+    CONNECT, GET_INFO, IMAGES, LIST_IMAGES, ROOT, program, store, traces, wait_for_traces,
+};
+
+/// `Span.SpanKind` and `Status.StatusCode` of the .proto files.
+const KIND_INTERNAL: i32 = 1;
+const KIND_CLIENT: i32 = 3;
+const STATUS_ERROR: i32 = 2;
+
+struct Scene {
+    store: StandIn,
+    collector: OtlpCollector,
+    service: Service,
+}
+
+impl Scene {
+    fn set() -> Self {
+        Self::with(|builder| builder)
+    }
+
+    fn with(configure: impl FnOnce(Builder) -> Builder) -> Self {
+        let store = store();
+        let collector = OtlpCollector::bind();
+        let builder = exporting_to(&collector.endpoint()).store(store.url());
+        Self {
+            service: configure(builder).start(),
+            store,
+            collector,
+        }
+    }
+
+    fn trace(&self) -> Vec<FlatSpan> {
+        self.service.query();
+        self.next_trace()
+    }
+
+    fn next_trace(&self) -> Vec<FlatSpan> {
+        let request = self.collector.next_request(PATIENCE);
+        FlatSpan::all(&request.expect("a trace reaches the collector"))
+    }
+}
+
+fn exporting_to(endpoint: &str) -> Builder {
+    program()
+        .env("OTEL_TRACES_EXPORTER", "otlp")
+        .env("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)
+}
+
+#[track_caller]
+fn span<'a>(trace: &'a [FlatSpan], name: &str) -> &'a FlatSpan {
+    let mut named = trace.iter().filter(|span| span.span.name == name);
+    match (named.next(), named.next()) {
+        (Some(span), None) => span,
+        _ => panic!("not one span {name}: {trace:#?}"),
+    }
+}
+
+fn text(span: &FlatSpan, attribute: &str) -> String {
+    span.text(attribute).unwrap_or_default()
+}
+
+fn status_code(span: &FlatSpan) -> i32 {
+    span.span.status.as_ref().map_or(0, |status| status.code)
+}
+
+/// The query succeeds whatever becomes of its trace.
+fn query(service: &Service) {
+    let status = service.query();
+    assert!(status.contains(&format!("{IMAGES} images")), "{status}");
+}
+
+#[test]
+fn without_a_collector_every_trace_is_counted_as_failed_and_every_query_succeeds() {
+    let store = store();
+    let nobody = ReservedPort::reserve();
+    let service = exporting_to(&format!("http://{}", nobody.address()))
+        .store(store.url())
+        .start();
+    for _ in 0..3 {
+        query(&service);
+    }
+    wait_for_traces(&service, "failed", 3);
+    assert!(service.stop().success());
+}
+
+#[test]
+fn a_collector_that_refuses_costs_its_traces_and_the_next_one_arrives() {
+    let scene = Scene::set();
+    scene.collector.behave(Behaviour::Fail {
+        code: tonic::Code::PermissionDenied,
+        message: "no".to_owned(),
+    });
+    query(&scene.service);
+    wait_for_traces(&scene.service, "failed", 1);
+    scene.collector.behave(Behaviour::Answer);
+    query(&scene.service);
+    wait_for_traces(&scene.service, "exported", 1);
+}
+
+#[test]
+fn a_collector_that_hangs_holds_up_neither_queries_nor_the_end() {
+    let scene = Scene::set();
+    scene.collector.behave(Behaviour::Hang);
+    query(&scene.service);
+    scene.next_trace();
+    query(&scene.service);
+    assert_eq!(traces(&scene.service, "exported"), 0.0);
+    assert_eq!(scene.service.stop().code(), Some(0));
+}
+
+#[test]
+fn a_trace_that_a_collector_holds_on_to_is_counted_as_failed_in_the_end() {
+    let scene = Scene::with(|service| service.arg("--log-level").arg("debug"));
+    scene.collector.behave(Behaviour::Hang);
+    query(&scene.service);
+    let given_up = |text: &str| text.contains("trace not exported");
+    scene.service.wait_for_stderr(given_up, PATIENCE);
+    wait_for_traces(&scene.service, "failed", 1);
+}
+
+#[test]
+fn a_query_is_one_call_of_one_trace() {
+    let scene = Scene::set();
+    let trace = scene.trace();
+    let mut names: Vec<_> = trace.iter().map(|span| span.span.name.as_str()).collect();
+    names.sort_unstable();
+    assert_eq!(names, [CONNECT, ROOT, GET_INFO, LIST_IMAGES]);
+    let ids: BTreeSet<_> = trace.iter().map(FlatSpan::trace_id).collect();
+    assert_eq!(ids.len(), 1);
+    wait_for_traces(&scene.service, "exported", 1);
+}
+
+#[test]
+fn parents_and_kinds_are_those_of_the_jaeger_trace() {
+    let trace = Scene::set().trace();
+    let [root, list_images, get_info, connect] =
+        [ROOT, LIST_IMAGES, GET_INFO, CONNECT].map(|name| span(&trace, name));
+    assert_eq!(root.parent_span_id(), 0);
+    assert_eq!(list_images.parent_span_id(), root.span_id());
+    assert_eq!(get_info.parent_span_id(), root.span_id());
+    assert_eq!(connect.parent_span_id(), list_images.span_id());
+    assert_eq!(root.span.kind, KIND_INTERNAL);
+    assert_eq!(list_images.span.kind, KIND_CLIENT);
+    assert_eq!(get_info.span.kind, KIND_CLIENT);
+}
+
+#[test]
+fn attributes_are_those_of_the_jaeger_trace_and_integers_are_integers() {
+    let scene = Scene::set();
+    let trace = scene.trace();
+    assert_eq!(text(span(&trace, ROOT), "trigger"), "signal");
+    let call = span(&trace, LIST_IMAGES);
+    assert_eq!(text(call, "rpc.system.name"), "grpc");
+    assert_eq!(text(call, "rpc.method"), LIST_IMAGES);
+    assert_eq!(text(call, "rpc.response.status_code"), "OK");
+    assert_eq!(text(call, "server.address"), "127.0.0.1");
+    let port = scene.store.address().port();
+    for (attribute, number) in [("server.port", port.into()), ("imagestore.images", IMAGES)] {
+        let value = format!("{:?}", call.attributes.get(attribute));
+        assert_eq!(value, format!("Some(IntValue({number}))"), "{attribute}");
+    }
+}
+
+#[test]
+fn a_failure_is_the_status_of_the_call_and_of_the_root() {
+    let scene = Scene::set();
+    scene.store.behave(rkt_api_service::Behaviour::Fail {
+        code: 14,
+        message: "come back later".to_owned(),
+    });
+    let trace = scene.trace();
+    for name in [ROOT, LIST_IMAGES] {
+        let failed = span(&trace, name);
+        assert_eq!(status_code(failed), STATUS_ERROR);
+        let message = failed.span.status.clone().unwrap_or_default().message;
+        assert!(message.contains("come back later"), "{message}");
+    }
+    let call = span(&trace, LIST_IMAGES);
+    assert_eq!(text(call, "rpc.response.status_code"), "UNAVAILABLE");
+    assert_eq!(text(call, "error.type"), "UNAVAILABLE");
+}
+
+#[test]
+fn the_resource_names_the_service() {
+    let scene = Scene::with(|service| {
+        service
+            .env("OTEL_SERVICE_NAME", "images")
+            .env("OTEL_RESOURCE_ATTRIBUTES", "host.name=seven")
+    });
+    for span in scene.trace() {
+        let resource = |name| span.resource_text(name).unwrap_or_default();
+        assert_eq!(resource("service.name"), "images");
+        assert_eq!(resource("service.version"), env!("CARGO_PKG_VERSION"));
+        assert_eq!(resource("host.name"), "seven");
+        assert_eq!(span.scope, env!("CARGO_PKG_NAME"));
+    }
+}
+
+#[test]
+fn the_exporters_own_calls_are_not_traced() {
+    let loud =
+        "exp_rkt_grpc=trace,h2=trace,hyper=trace,tower=trace,tonic=trace,opentelemetry=trace";
+    let scene = Scene::with(|service| service.arg("--log-level").arg(loud));
+    for _ in 0..3 {
+        query(&scene.service);
+    }
+    wait_for_traces(&scene.service, "exported", 3);
+    assert!(scene.service.stop().success());
+    for _ in 0..3 {
+        let call = scene
+            .collector
+            .next_call(PATIENCE)
+            .expect("a trace a query");
+        assert!(call.metadata.get("traceparent").is_none(), "{call:?}");
+        assert_eq!(FlatSpan::all(&call.request).len(), 4);
+    }
+    assert!(
+        scene
+            .collector
+            .next_call(std::time::Duration::ZERO)
+            .is_none()
+    );
+}
+
+#[test]
+fn the_trace_of_a_query_that_has_just_ended_arrives_although_the_service_stops() {
+    let scene = Scene::set();
+    query(&scene.service);
+    assert!(scene.service.stop().success());
+    assert_eq!(scene.next_trace().len(), 4);
+}

@@ -1,0 +1,145 @@
+//! The agent: where it is, that it may be missing, and that it may come back.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use lab::jaeger_agent::JaegerAgent;
+use lab::service::{Builder, PATIENCE, Service};
+
+use super::{IMAGES, ROOT, exporting_to, program, store, traces, wait_for_traces};
+
+/// An address of the loopback network where nobody is, that a test can take later. Ports below the ephemeral ones are given to
+/// nobody who asks for any port, and the number of this process keeps tests that run at the same time apart.
+fn nobodys_address(last: u8) -> SocketAddr {
+    let [.., high, low] = std::process::id().to_be_bytes();
+    SocketAddr::from((Ipv4Addr::new(127, 100 + last, high, low), 6831))
+}
+
+/// Queries so often, and every query succeeds.
+fn query(service: &Service, times: usize) {
+    for _ in 0..times {
+        let status = service.query();
+        assert!(status.contains(&format!("{IMAGES} images")), "{status}");
+    }
+}
+
+fn lines<'a>(text: &'a str, message: &str) -> Vec<&'a str> {
+    text.lines().filter(|line| line.contains(message)).collect()
+}
+
+/// Starts the service with a store that answers, and keeps that store.
+fn asking(builder: Builder) -> (lab::rkt_api_service::StandIn, Service) {
+    let store = store();
+    let service = builder.store(store.url()).start();
+    (store, service)
+}
+
+#[test]
+fn without_an_agent_every_trace_is_counted_as_failed_and_every_query_succeeds() {
+    let (_store, service) = asking(exporting_to(nobodys_address(1)));
+    query(&service, 5);
+    wait_for_traces(&service, "failed", 5);
+    assert_eq!(traces(&service, "exported"), 0.0);
+    assert_eq!(traces(&service, "dropped"), 0.0);
+}
+
+#[test]
+fn a_trace_that_cannot_be_sent_is_a_debug_line_and_nothing_else() {
+    for (level, expected) in [("info", 0), ("debug", 5)] {
+        let builder = exporting_to(nobodys_address(2));
+        let (_store, service) = asking(builder.arg("--log-level").arg(level));
+        query(&service, 5);
+        wait_for_traces(&service, "failed", 5);
+        assert!(service.stop().success());
+        let stderr = service.stderr();
+        let told = lines(&stderr, "trace not exported");
+        assert_eq!(told.len(), expected, "{stderr}");
+        assert!(told.iter().all(|line| line.contains(" DEBUG ")), "{stderr}");
+        for worse in [" WARN ", " ERROR "] {
+            assert!(lines(&stderr, worse).is_empty(), "{stderr}");
+        }
+    }
+}
+
+#[test]
+fn the_first_trace_after_the_agent_has_come_arrives() {
+    let address = nobodys_address(3);
+    let (_store, service) = asking(exporting_to(address));
+    query(&service, 2);
+    wait_for_traces(&service, "failed", 2);
+    let agent = JaegerAgent::bind_at(address).expect("nobody is there");
+    query(&service, 1);
+    assert_eq!(agent.next_trace(PATIENCE).root().operation, ROOT);
+    wait_for_traces(&service, "exported", 1);
+}
+
+#[test]
+fn the_first_trace_after_the_agent_has_come_back_arrives() {
+    let address = nobodys_address(4);
+    let agent = JaegerAgent::bind_at(address).expect("nobody is there");
+    let (_store, service) = asking(exporting_to(address));
+    query(&service, 1);
+    agent.next_trace(PATIENCE);
+    drop(agent);
+    query(&service, 1);
+    wait_for_traces(&service, "failed", 1);
+    let agent = JaegerAgent::bind_at(address).expect("nobody is there");
+    query(&service, 1);
+    agent.next_trace(PATIENCE);
+    wait_for_traces(&service, "exported", 2);
+    assert_eq!(traces(&service, "failed"), 1.0);
+}
+
+#[test]
+fn a_trace_that_arrives_is_counted_as_exported() {
+    let agent = JaegerAgent::bind();
+    let (_store, service) = asking(exporting_to(agent.address()));
+    query(&service, 1);
+    agent.next_trace(PATIENCE);
+    wait_for_traces(&service, "exported", 1);
+    assert_eq!(traces(&service, "failed"), 0.0);
+}
+
+#[test]
+fn the_agent_can_be_given_by_name() {
+    let agent = JaegerAgent::bind();
+    let builder = program()
+        .env("OTEL_EXPORTER_JAEGER_AGENT_HOST", "localhost")
+        .env("OTEL_EXPORTER_JAEGER_AGENT_PORT", agent.port().to_string());
+    let (_store, service) = asking(builder);
+    query(&service, 1);
+    assert_eq!(agent.next_trace(PATIENCE).root().operation, ROOT);
+}
+
+#[test]
+fn the_agent_is_expected_on_this_host_unless_told() {
+    let agent = JaegerAgent::bind();
+    assert_eq!(agent.address().ip(), IpAddr::from(Ipv4Addr::LOCALHOST));
+    let builder = program().env("OTEL_EXPORTER_JAEGER_AGENT_PORT", agent.port().to_string());
+    let (_store, service) = asking(builder);
+    query(&service, 1);
+    agent.next_trace(PATIENCE);
+}
+
+#[test]
+fn the_agent_can_be_given_by_an_ipv6_address() {
+    let Ok(agent) = JaegerAgent::bind_at("[::1]:0".parse().expect("an address")) else {
+        // This host has no IPv6.
+        return;
+    };
+    let builder = program()
+        .env("OTEL_EXPORTER_JAEGER_AGENT_HOST", "[::1]")
+        .env("OTEL_EXPORTER_JAEGER_AGENT_PORT", agent.port().to_string());
+    let (_store, service) = asking(builder);
+    query(&service, 1);
+    agent.next_trace(PATIENCE);
+}
+
+#[test]
+fn an_agent_whose_name_nobody_knows_costs_its_traces_and_nothing_else() {
+    // RFC 2606 promises that this name never exists.
+    let builder = program().env("OTEL_EXPORTER_JAEGER_AGENT_HOST", "agent.invalid");
+    let (_store, service) = asking(builder);
+    query(&service, 2);
+    wait_for_traces(&service, "failed", 2);
+    assert!(service.stop().success());
+}

@@ -1,0 +1,95 @@
+//! Traces that are under way when the service is told to stop.
+
+use std::io::{Write, stderr};
+use std::net::{Ipv4Addr, UdpSocket};
+use std::process::Command;
+
+use lab::rkt_api_service::{Behaviour, Method};
+use lab::service::{PATIENCE, Service, Signal};
+
+use super::{LIST_IMAGES, Scene, store, tag};
+
+#[test]
+fn the_trace_of_a_query_that_is_abandoned_arrives_and_says_so() {
+    let scene = Scene::set();
+    scene.store.behave(Behaviour::Hang);
+    scene.service.trigger();
+    scene.store.wait_for_calls(1, PATIENCE);
+    assert!(scene.service.stop().success());
+    let trace = scene.agent.next_trace(PATIENCE);
+    let call = trace.span(LIST_IMAGES);
+    assert_eq!(tag(call, "rpc.response.status_code"), "CANCELLED");
+    assert!(call.is_error() && trace.root().is_error());
+}
+
+#[test]
+fn the_trace_of_a_query_that_ends_within_the_grace_arrives() {
+    let scene = Scene::set();
+    scene.store.behave_for(Method::ListImages, Behaviour::Hang);
+    scene.service.trigger();
+    scene.store.wait_for_calls(1, PATIENCE);
+    scene.service.signal(Signal::TERM);
+    scene
+        .service
+        .wait_for_notification(|heard| heard.says("STOPPING", "1"), PATIENCE);
+    scene.store.release();
+    assert!(scene.service.wait(PATIENCE).success());
+    let trace = scene.agent.next_trace(PATIENCE);
+    assert!(!trace.root().is_error(), "{}", trace.render());
+}
+
+#[test]
+fn the_trace_of_a_query_that_has_just_ended_arrives() {
+    let scene = Scene::set();
+    scene.service.query();
+    scene.service.signal(Signal::TERM);
+    assert!(scene.service.wait(PATIENCE).success());
+    scene.agent.next_trace(PATIENCE);
+}
+
+#[test]
+fn a_name_server_that_never_answers_does_not_hold_up_the_end() {
+    let Some(name_server) = silent_name_server() else {
+        return;
+    };
+    let address = name_server.local_addr().expect("it is bound").ip();
+    let settings = format!("nameserver {address}\noptions timeout:30 attempts:5\n");
+    let store = store();
+    let service = Service::builder("unshare")
+        .arg("--mount")
+        .arg("sh")
+        .arg("-c")
+        .arg(BECOME_WITH_SETTINGS)
+        .arg("sh")
+        .arg(env!("CARGO_BIN_EXE_exp-rkt-grpc"))
+        .env("RESOLVER_SETTINGS", settings)
+        .env("OTEL_EXPORTER_JAEGER_AGENT_HOST", "agent.example.org")
+        .store(store.url())
+        .start();
+    service.query();
+    assert!(service.stop().success());
+}
+
+/// Becomes a program that sees another /etc/resolv.conf than everybody else.
+const BECOME_WITH_SETTINGS: &str = "file=$(mktemp) && printf %s \"$RESOLVER_SETTINGS\" > $file &&
+    mount --bind $file /etc/resolv.conf && rm $file && exec \"$@\"";
+
+/// Receives questions and never answers. `None` where this cannot be had, which is told, and CI's failure.
+fn silent_name_server() -> Option<UdpSocket> {
+    let [.., high, low] = std::process::id().to_be_bytes();
+    let bound = UdpSocket::bind((Ipv4Addr::new(127, 99, high, low), 53));
+    let mounts = Command::new("unshare").args(["--mount", "true"]).output();
+    if let Ok(name_server) = bound
+        && mounts.is_ok_and(|output| output.status.success())
+    {
+        return Some(name_server);
+    }
+    assert!(
+        std::env::var_os("CI").is_none(),
+        "only root can have a name server and a mount namespace"
+    );
+    // Not by a macro: those are captured.
+    let told = "\n*** SKIPPED, slow name servers are not tested: that takes root\n";
+    let _ = writeln!(stderr(), "{told}");
+    None
+}
