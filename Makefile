@@ -121,20 +121,25 @@ doc:
 
 scripts: setup
 	shellcheck $(SCRIPTS)
+	shellcheck --shell sh packaging/rpm/*.sh
 
 # Verified with a program that every machine has, so that nothing has to be installed. systemd-analyze succeeds in spite
-# of what it warns of: whatever it says of our units is a failure. The second folder holds what the drop-in makes of them.
+# of what it warns of: whatever it says of our units is a failure. The other folders hold what the drop-ins make of them.
 #
 # The numbers are ten times what `systemd-analyze security` may say.
 units: setup
-	@rm -rf $(CHECKED) $(CHECKED)-cri
+	@rm -rf $(CHECKED) $(CHECKED)-cri $(CHECKED)-root
 	@$(call place_units,/bin/true,$(CHECKED),$(UNITS) systemd/examples/exp-rkt-grpc-query.path)
 	@$(call place_units,/bin/true,$(CHECKED)-cri,$(UNITS))
 	@cat systemd/examples/cri.conf >>$(CHECKED)-cri/exp-rkt-grpc.service
+	@cp -r $(CHECKED)-cri $(CHECKED)-root
+	@cat systemd/examples/root.conf >>$(CHECKED)-root/exp-rkt-grpc.service
 	$(call verify,$(CHECKED))
 	$(call verify,$(CHECKED)-cri)
+	$(call verify,$(CHECKED)-root)
 	$(call exposure,9,$(CHECKED)/exp-rkt-grpc.service)
 	$(call exposure,2,$(CHECKED)-cri/exp-rkt-grpc.service)
+	$(call exposure,5,$(CHECKED)-root/exp-rkt-grpc.service)
 	$(call exposure,5,$(CHECKED)/exp-rkt-grpc-query.service)
 
 CHECKED = $(TARGET)/units

@@ -2,16 +2,31 @@
 //!
 //! | module | what is seen to hold |
 //! | --- | --- |
+//! | `installation` | the package is installed, upgraded, removed, purged |
+//! | `occasions` | queries on request, periodically, and when the store changes |
 //! | `operator` | what an operator does to the service, and what they see then |
-//! | `scrapes` | no scrape is lost, whatever happens to the service meanwhile |
 //! | `sandbox` | what the service cannot do, and that it can do its work all the same |
+//! | `scrapes` | no scrape is lost, whatever happens to the service meanwhile |
 //! | `state` | which numbers outlive the process |
 //! | `watchdog` | what becomes of a service that hangs |
 //! | `host` | a machine with the service on it |
+//! | `package` | the package that is installed there |
 
 #[path = "booted/host.rs"]
 mod host;
+#[path = "booted/installation.rs"]
+mod installation;
+#[path = "booted/occasions.rs"]
+mod occasions;
 #[path = "booted/operator.rs"]
 mod operator;
+#[path = "booted/package.rs"]
+mod package;
+#[path = "booted/sandbox.rs"]
+mod sandbox;
 #[path = "booted/scrapes.rs"]
 mod scrapes;
+#[path = "booted/state.rs"]
+mod state;
+#[path = "booted/watchdog.rs"]
+mod watchdog;

@@ -9,7 +9,7 @@ use std::{
 };
 
 /// What the Debian package puts on a machine.
-const FILES: [&str; 19] = [
+const FILES: [&str; 20] = [
     "/etc/default/exp-rkt-grpc",
     "/usr/bin/exp-rkt-grpc",
     "/usr/lib/systemd/catalog/exp-rkt-grpc.catalog",
@@ -25,6 +25,7 @@ const FILES: [&str; 19] = [
     "/usr/share/doc/exp-rkt-grpc/copyright",
     "/usr/share/doc/exp-rkt-grpc/examples/cri.conf",
     "/usr/share/doc/exp-rkt-grpc/examples/exp-rkt-grpc-query.path",
+    "/usr/share/doc/exp-rkt-grpc/examples/root.conf",
     "/usr/share/fish/vendor_completions.d/exp-rkt-grpc.fish",
     "/usr/share/lintian/overrides/exp-rkt-grpc",
     "/usr/share/man/man8/exp-rkt-grpc.8.gz",
@@ -61,7 +62,7 @@ fn the_debian_package_holds_what_belongs_to_the_service() {
 fn the_settings_are_the_only_file_that_an_upgrade_leaves_alone() {
     let of_deb = text(&run(dpkg_deb("--info").arg("conffiles")));
     assert_eq!(of_deb, "/etc/default/exp-rkt-grpc\n");
-    let of_rpm = text(&run(rpm("--configfiles")));
+    let of_rpm = text(&run(&mut rpm("--configfiles")));
     assert_eq!(of_rpm, of_deb);
 }
 
@@ -160,12 +161,17 @@ fn bash_completes_flags_and_commands() {
     let file = packages()
         .tree
         .join("usr/share/bash-completion/completions/exp-rkt-grpc");
-    let script = format!(
-        "source {}; COMP_WORDS=(exp-rkt-grpc --d); COMP_CWORD=1; _exp-rkt-grpc exp-rkt-grpc --d exp-rkt-grpc; echo ${{COMPREPLY[@]}}
-         COMP_WORDS=(exp-rkt-grpc q); _exp-rkt-grpc exp-rkt-grpc q exp-rkt-grpc; echo ${{COMPREPLY[@]}}",
-        file.display()
-    );
-    let said = text(&run(Command::new("bash").args(["-c", &script])));
+    let script = r#"
+        source "$1"
+        [[ $(complete -p exp-rkt-grpc) =~ -F\ ([^ ]+) ]]
+        for word in --d q; do
+            COMP_WORDS=(exp-rkt-grpc "$word") COMP_CWORD=1
+            "${BASH_REMATCH[1]}" exp-rkt-grpc "$word" exp-rkt-grpc
+            echo "${COMPREPLY[@]}"
+        done"#;
+    let said = text(&run(Command::new("bash")
+        .args(["-c", script, "bash"])
+        .arg(file)));
     assert_eq!(said, "--deadline\nquery\n");
 }
 

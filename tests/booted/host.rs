@@ -1,5 +1,6 @@
 //! A booted machine with the service on it, and what stands around the service.
 
+use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
@@ -9,6 +10,8 @@ use lab::machine::Machine;
 use lab::poll::eventually;
 use lab::rkt_api_service::{Images, StandIn};
 use lab::service::http;
+
+use crate::package::PACKAGE;
 
 pub(crate) const SERVICE: &str = "exp-rkt-grpc.service";
 pub(crate) const SOCKET: &str = "exp-rkt-grpc.socket";
@@ -26,7 +29,7 @@ pub(crate) const fn localhost(port: u16) -> SocketAddr {
     SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), port)
 }
 
-/// A machine on which the service is installed, and neither enabled nor started.
+/// A machine on which the service is installed: its socket listens, and nobody has connected to it yet.
 pub(crate) struct Host {
     pub(crate) machine: Machine,
 }
@@ -38,31 +41,21 @@ impl Host {
         let host = Self {
             machine: Machine::boot(name)?,
         };
-        host.install();
+        // On hosts whose packages are not to start anything, such as containers; a machine is not one.
+        host.machine.succeed("rm -f /usr/sbin/policy-rc.d");
+        host.install(&PACKAGE);
         Some(host)
     }
 
-    fn install(&self) {
-        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-        self.machine
-            .install(Path::new("/tmp/t-boot/release/exp-rkt-grpc"), PROGRAM);
-        for unit in std::fs::read_dir(here.join("systemd")).unwrap() {
-            let unit = unit.unwrap().path();
-            if unit.is_file() {
-                let name = unit.file_name().unwrap().to_str().unwrap();
-                self.machine.write(
-                    &format!("/usr/lib/systemd/system/{name}"),
-                    std::fs::read(&unit).unwrap(),
-                );
-            }
-        }
+    /// Installs a package, or upgrades to it, as an administrator does.
+    #[track_caller]
+    pub(crate) fn install(&self, package: &Path) {
+        let inside = "/var/tmp/exp-rkt-grpc.deb";
         self.machine.write(
-            "/usr/lib/tmpfiles.d/exp-rkt-grpc.conf",
-            std::fs::read(here.join("packaging/exp-rkt-grpc.tmpfiles")).unwrap(),
+            inside,
+            fs::read(package).expect("make has made the package"),
         );
-        self.machine
-            .succeed("systemd-tmpfiles --create exp-rkt-grpc.conf");
-        self.machine.succeed("systemctl daemon-reload");
+        self.machine.succeed(&format!("dpkg --install {inside}"));
     }
 
     /// Runs `systemctl` with these words; panics unless it succeeds.

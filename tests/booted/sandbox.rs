@@ -1,0 +1,231 @@
+//! What the service cannot do, and that it can do its work all the same.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::LazyLock;
+use std::time::SystemTime;
+use std::{fs, io};
+
+use lab::poll::eventually;
+use lab::rkt_api_service::{Images, StandIn};
+use lab::service::PATIENCE;
+
+use crate::host::{Host, PROGRAM, SERVICE, localhost};
+
+/// `tests/lab/intruder.c`, compiled: what the service is replaced by to see what could be done in its place.
+static INTRUDER: LazyLock<PathBuf> = LazyLock::new(|| {
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/lab/intruder.c");
+    let program = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("intruder");
+    let compiled = Command::new("cc")
+        .args([
+            "-static", "-O1", "-Wall", "-Wextra", "-Werror", source, "-o",
+        ])
+        .arg(&program)
+        .output()
+        .expect("there is a C compiler, for Rust needs its linker");
+    assert!(compiled.status.success(), "{compiled:?}");
+    program
+});
+
+/// Where the intruder tries to reach somebody outside of localhost; see there.
+const OUTSIDE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 77, 0, 1)), 7777);
+
+/// What is permitted.
+const PERMITTED: [&str; 1] = ["connect to localhost"];
+
+/// What came of each of the intruder's acts.
+type Outcomes = BTreeMap<String, String>;
+
+fn outcomes(text: &str) -> Outcomes {
+    let lines = text.lines().filter_map(|line| line.split_once(": "));
+    lines
+        .map(|(act, outcome)| (act.to_owned(), outcome.to_owned()))
+        .collect()
+}
+
+/// The machine's network with an address besides localhost, and somebody who listens at both.
+struct Surroundings {
+    _listening: Vec<TcpListener>,
+    datagrams: UdpSocket,
+}
+
+fn surround(host: &Host) -> Surroundings {
+    host.machine.succeed("ip address add 10.77.0.1/32 dev lo");
+    host.machine.network(|| {
+        let outside = TcpListener::bind(OUTSIDE).expect("a fresh address is free");
+        let local = TcpListener::bind(localhost(OUTSIDE.port())).expect("the port is free");
+        let datagrams = UdpSocket::bind(OUTSIDE).expect("the port is free");
+        datagrams
+            .set_nonblocking(true)
+            .expect("it takes the option");
+        Surroundings {
+            _listening: vec![outside, local],
+            datagrams,
+        }
+    })
+}
+
+/// What the intruder achieves in the service's place: everything but the program is as it is shipped.
+fn outcomes_inside(host: &Host) -> Outcomes {
+    host.machine.install(&INTRUDER, PROGRAM);
+    host.systemctl("stop exp-rkt-grpc.socket exp-rkt-grpc.service");
+    host.edit(
+        SERVICE,
+        "[Service]\nType=oneshot\nRestart=no\nWatchdogSec=0\n",
+    );
+    host.systemctl("start exp-rkt-grpc.service");
+    let lines = host
+        .machine
+        .journal(["--unit=exp-rkt-grpc", "_TRANSPORT=stdout"]);
+    let lines: Vec<&str> = lines
+        .iter()
+        .filter_map(|line| line["MESSAGE"].as_str())
+        .collect();
+    outcomes(&lines.join("\n"))
+}
+
+#[test]
+fn what_succeeds_outside_the_sandbox_is_refused_inside() {
+    let Some(host) = Host::boot("sandbox") else {
+        return;
+    };
+    let surroundings = surround(&host);
+    let inside = outcomes_inside(&host);
+    let datagram = surroundings
+        .datagrams
+        .recv(&mut [0; 8])
+        .map_err(|error| error.kind());
+    assert_eq!(datagram, Err(io::ErrorKind::WouldBlock));
+
+    let outside = host.machine.run([PROGRAM]);
+    let outside = outcomes(&String::from_utf8_lossy(&outside.stdout));
+    assert!(surroundings.datagrams.recv(&mut [0; 8]).is_ok());
+
+    assert!(outside.len() > 40, "{outside:#?}");
+    let acts = |outcomes: &Outcomes| outcomes.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(acts(&inside), acts(&outside));
+    let (permitted, refused): (Outcomes, Outcomes) = inside
+        .into_iter()
+        .partition(|(_, outcome)| outcome == "done");
+    assert_eq!(acts(&permitted), PERMITTED, "{refused:#?}");
+    let also_refused_outside: Outcomes = outside
+        .into_iter()
+        .filter(|(_, outcome)| outcome != "done")
+        .collect();
+    assert!(also_refused_outside.is_empty(), "{also_refused_outside:#?}");
+    println!("{refused:#?}");
+}
+
+#[test]
+fn without_a_network_of_its_own_the_service_asks_a_unix_socket_and_its_traces_arrive() {
+    let Some(host) = Host::boot("no-network") else {
+        return;
+    };
+    let agent = host.jaeger_agent();
+    let socket = host.machine.path("/run/containerd/containerd.sock");
+    fs::create_dir_all(socket.parent().expect("it is in a folder")).expect("root may");
+    let _store = StandIn::unix(&socket, Images::generated(6)).expect("the path is free");
+    fs::set_permissions(&socket, fs::Permissions::from_mode(0o660)).expect("root may");
+    let example = host
+        .machine
+        .path("/usr/share/doc/exp-rkt-grpc/examples/cri.conf");
+    let example = fs::read(example).expect("the package has it");
+    host.machine.write(
+        "/etc/systemd/system/exp-rkt-grpc.service.d/cri.conf",
+        example,
+    );
+    // The stand-in speaks rkt's protocol.
+    host.machine.write(
+        "/etc/default/exp-rkt-grpc",
+        "EXP_RKT_GRPC_STORE=rkt+unix:///run/containerd/containerd.sock\n",
+    );
+    host.systemctl("daemon-reload");
+    host.systemctl("start exp-rkt-grpc");
+    let scrape = host.query();
+    assert_eq!(
+        scrape.value("imagestore_images", &[("store", "rkt")]),
+        Some(6.0),
+        "{}",
+        host.log()
+    );
+    agent.next_trace(PATIENCE);
+
+    let _surroundings = surround(&host);
+    let inside = outcomes_inside(&host);
+    for act in [
+        "connect to localhost",
+        "connect outside localhost",
+        "send a datagram outside localhost",
+    ] {
+        assert_eq!(inside[act], "EAFNOSUPPORT", "{inside:#?}");
+    }
+}
+
+#[test]
+fn what_the_process_says_of_itself_is_right_inside_the_sandbox() {
+    let Some(host) = Host::boot("process") else {
+        return;
+    };
+    host.systemctl("start exp-rkt-grpc");
+    let scrape = host.scrape();
+    let value = |name: &str| {
+        scrape
+            .value(name, &[])
+            .unwrap_or_else(|| panic!("no {name}"))
+    };
+    let shown = host
+        .systemctl("show --property=ExecMainStartTimestamp --timestamp=unix --value exp-rkt-grpc");
+    let started: f64 = shown.trim_start_matches('@').parse().expect("seconds");
+    assert!(
+        (value("process_start_time_seconds") - started).abs() <= 2.0,
+        "{} {started}",
+        value("process_start_time_seconds")
+    );
+    let now = SystemTime::UNIX_EPOCH
+        .elapsed()
+        .expect("it is later than 1970")
+        .as_secs_f64();
+    assert!(value("process_start_time_seconds") <= now);
+
+    let process = host
+        .machine
+        .path(format!("/proc/{}", host.property("MainPID")));
+    let entries =
+        |folder: &str| fs::read_dir(process.join(folder)).expect("it runs").count() as f64;
+    assert_eq!(value("process_threads"), entries("task"));
+    // One for the connection of the scrape, which may be closed by now.
+    let open = value("process_open_fds");
+    assert!(
+        (open - entries("fd")).abs() <= 1.0,
+        "{open} {}",
+        entries("fd")
+    );
+    for name in [
+        "process_cpu_seconds_total",
+        "process_resident_memory_bytes",
+        "process_virtual_memory_bytes",
+        "process_max_fds",
+    ] {
+        assert!(value(name) > 0.0, "{name}");
+    }
+}
+
+#[test]
+fn the_query_unit_needs_what_it_has_of_root_and_has_no_more() {
+    let Some(host) = Host::boot("query-unit") else {
+        return;
+    };
+    let _store = host.store(Images::generated(2));
+    host.systemctl("start exp-rkt-grpc-query.service");
+    eventually("the query", || {
+        (host.of_rkt("imagestore_images") == Some(2.0)).then_some(())
+    });
+    assert_eq!(
+        host.machine
+            .property("exp-rkt-grpc-query.service", "Result"),
+        "success"
+    );
+}
