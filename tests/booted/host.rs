@@ -40,14 +40,21 @@ impl Host {
     /// `None` where no machine can be booted.
     #[track_caller]
     pub(crate) fn boot(name: &str) -> Option<Self> {
+        Self::boot_and(name, |_| ()).map(|(host, ())| host)
+    }
+
+    /// Also looks at the machine as it is without the service.
+    #[track_caller]
+    pub(crate) fn boot_and<T>(name: &str, look: impl FnOnce(&Machine) -> T) -> Option<(Self, T)> {
         let package = Machine::possible().then(|| &PACKAGES.this)?;
         let host = Self {
             machine: Machine::boot(name)?,
         };
         // On hosts whose packages are not to start anything, such as containers; a machine is not one.
         host.machine.succeed("rm -f /usr/sbin/policy-rc.d");
+        let seen = look(&host.machine);
         host.install(package);
-        Some(host)
+        Some((host, seen))
     }
 
     /// One that was booted after the service had been installed and enabled.
@@ -87,6 +94,13 @@ impl Host {
             fs::read(package).expect("make has made the package"),
         );
         self.machine.succeed(&format!("dpkg --install {inside}"));
+        self.machine.succeed(&format!("rm {inside}"));
+    }
+
+    /// Removes the package; `act` is what dpkg(1) calls it.
+    #[track_caller]
+    pub(crate) fn remove_package(&self, act: &str) {
+        self.machine.succeed(&format!("dpkg {act} exp-rkt-grpc"));
     }
 
     /// Runs `systemctl` with these words; panics unless it succeeds.
