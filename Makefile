@@ -6,7 +6,7 @@ DESTDIR =
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 UNITS = $(wildcard systemd/exp-rkt-grpc*)
 EXAMPLES = $(wildcard systemd/examples/*)
-SCRIPTS = .ci/run tests/setup tests/lab/sdbox packaging/build-deb packaging/build-rpm $(wildcard packaging/debian/*.p*rm)
+SCRIPTS = .ci/run benches/setup tests/setup tests/lab/sdbox packaging/build-deb packaging/build-rpm $(wildcard packaging/debian/*.p*rm)
 
 # The program as it is installed is linked statically, since it runs in an empty root directory, and does not name the
 # folders that it was built in. For other processors: rustup target add, then make HOST=...
@@ -23,8 +23,9 @@ TREE = $(PACKAGES)/tree
 TOOLS = $(abspath $(TARGET))/tools
 VERSION = $(shell cargo pkgid --locked | sed 's/.*[#@]//')
 REVISION = 1
+FUZZ_SECONDS = 60
 
-.PHONY: help demo test lint install bench clean
+.PHONY: help demo test lint install bench fuzz clean
 help: ## list what can be made
 	@awk -F ': .*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
 
@@ -58,8 +59,18 @@ deb: tree ## build a Debian package (REVISION=1)
 rpm: tree $(TOOLS)/bin/cargo-generate-rpm ## build an RPM package (REVISION=1)
 	@PATH='$(TOOLS)/bin:$(PATH)' packaging/build-rpm $(TREE) $(PACKAGES) $(VERSION) $(REVISION)
 
-bench: ## measure
-	@if ls benches/*.rs >/dev/null 2>&1; then cargo bench --locked; else echo 'There is nothing to measure yet.'; fi
+bench: release ## measure, beside other clients and node_exporter: see benches/README.md
+	@benches/setup $(TARGET)
+	cargo bench --locked --package benches --bench scanner
+	cargo bench --locked --package benches --bench service -- $(abspath $(PROGRAM)) $(abspath $(TARGET))/python/bin/python
+
+fuzz: ## try hostile bytes on the reader of answers, for FUZZ_SECONDS=60
+	@cargo fuzz --version >/dev/null 2>&1 || cargo install --locked cargo-fuzz
+	@command -v c++ >/dev/null || { echo 'This needs a C++ compiler: apt-get install g++' >&2; exit 1; }
+	@install -d $(TARGET)/fuzz/corpus $(TARGET)/fuzz/artifacts
+	cargo fuzz run scan --sanitizer none --target-dir $(abspath $(TARGET))/fuzz \
+		$(abspath $(TARGET))/fuzz/corpus $(abspath fuzz/corpus/scan) -- -max_total_time=$(FUZZ_SECONDS) \
+		-artifact_prefix=$(abspath $(TARGET))/fuzz/artifacts/ -print_final_stats=1
 
 clean: ## remove what was built
 	cargo clean

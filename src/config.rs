@@ -13,6 +13,7 @@ use clap::{
 use thiserror::Error;
 use tracing_subscriber::filter::Targets;
 
+mod byte_size;
 mod log_filter;
 mod store;
 mod traces;
@@ -69,6 +70,19 @@ pub struct Options {
         global = true
     )]
     pub deadline: Duration,
+
+    /// Longest list of images that is read, in bytes or with a unit, such as 64MiB [default: no limit]
+    ///
+    /// A longer one is a failed query, RESOURCE_EXHAUSTED. The service needs no limit for its own sake: it reads a list of any
+    /// length in the same memory.
+    #[arg(
+        long,
+        env = "EXP_RKT_GRPC_MAX_RESPONSE",
+        value_name = "BYTES",
+        value_parser = byte_size::parse,
+        global = true
+    )]
+    pub max_response: Option<u64>,
 
     /// Where to serve metrics when systemd passes no socket: IP:PORT
     #[arg(

@@ -42,6 +42,7 @@ pub struct ImageStore {
     kind: StoreKind,
     address: StoreAddress,
     endpoint: Endpoint,
+    max_response: Option<u64>,
     /// Who answered last.
     runtime: Option<Runtime>,
     /// Whether that runtime streams its list; to be found out when it is not the same any more.
@@ -94,9 +95,19 @@ impl ImageStore {
             kind: config.kind,
             address: config.address.clone(),
             endpoint: endpoint.user_agent(concat!("exp-rkt-grpc/", env!("CARGO_PKG_VERSION")))?,
+            max_response: None,
             runtime: None,
             streams: true,
         })
+    }
+
+    /// The same store, whose list of images may have so many bytes at most.
+    #[must_use]
+    pub fn with_max_response(self, max_response: Option<u64>) -> Self {
+        Self {
+            max_response,
+            ..self
+        }
     }
 
     /// The configured name; the label `store` of every metric.
@@ -217,6 +228,7 @@ impl ImageStore {
             let context = Context {
                 metadata: propagated(&span),
                 timeout: limit.remaining(),
+                max_response: self.max_response,
             };
             Ok(ask(channel, context).await?)
         };

@@ -134,7 +134,10 @@ fn observer(config: &Config, metrics: Metrics) -> Result<Observer, tonic::transp
         .options
         .stores
         .iter()
-        .map(ImageStore::new)
+        .map(|store| {
+            let store = ImageStore::new(store)?;
+            Ok(store.with_max_response(config.options.max_response))
+        })
         .collect::<Result<_, _>>()?;
     Ok(Observer::new(stores, metrics, config.options.deadline))
 }

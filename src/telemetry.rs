@@ -81,7 +81,7 @@ pub fn start(
     let (log_layer, journal) = log_layer(log)?;
     tracing_subscriber::registry()
         .with(queue.as_ref().map(|queue| trace_layer(queue.provider())))
-        .with(ids::IdsLayer::default())
+        .with(ids::IdsLayer::default().with_filter(own()))
         .with(log_layer.with_filter(log.clone()))
         .init();
     Ok(Telemetry {
@@ -107,8 +107,7 @@ fn escaped(text: &str) -> String {
 ///
 /// Only to the journal; where that is not our standard error, `log` is not called and the answer is false.
 pub fn log_to_journal(log: impl FnOnce()) -> bool {
-    let filter = Targets::new().with_target(OWN_TARGET, LevelFilter::INFO);
-    let Ok((layer, Some(journal))) = log_layer(&filter) else {
+    let Ok((layer, Some(journal))) = log_layer(&own()) else {
         return false;
     };
     let subscriber = tracing_subscriber::registry().with(layer);
@@ -179,6 +178,12 @@ fn resource(service_name: Option<&str>) -> Resource {
         .build()
 }
 
+/// Spans and events of the crate itself. A layer without such a filter has those of every library made: h2 makes three spans for
+/// each frame it reads.
+fn own() -> Targets {
+    Targets::new().with_target(OWN_TARGET, LevelFilter::INFO)
+}
+
 fn trace_layer<S>(provider: &SdkTracerProvider) -> impl Layer<S> + use<S>
 where
     S: Subscriber + for<'span> LookupSpan<'span>,
@@ -191,7 +196,7 @@ where
         .with_target(false)
         .with_level(false)
         .with_error_events_to_status(false)
-        .with_filter(Targets::new().with_target(OWN_TARGET, LevelFilter::INFO))
+        .with_filter(own())
 }
 
 type LogLayer<S> = Box<dyn Layer<S> + Send + Sync>;

@@ -250,7 +250,6 @@ fn a_containerd_before_2_4_is_asked_for_the_stream_only_once() {
         [1, 1]
     );
     assert_eq!(asked(&second, stream), 0, "{}", second.render());
-    // Where it is a newer one, the stream is there both times.
     assert_eq!(asked(&first, stream), 1, "{}", first.render());
 }
 

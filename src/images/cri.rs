@@ -266,36 +266,4 @@ impl Name {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::Name;
-
-    fn registry(name: &str) -> String {
-        let mut first = Name::default();
-        first.give(&name.as_bytes()[..name.len().min(Name::WANTED)]);
-        first.registry().to_owned()
-    }
-
-    #[test]
-    fn the_registry_is_the_host_part_of_a_name() {
-        assert_eq!(registry("registry.k8s.io/pause:3.9"), "registry.k8s.io");
-        assert_eq!(registry("localhost:5000/a/b:1"), "localhost:5000");
-        assert_eq!(registry("localhost/a@sha256:00"), "localhost");
-        assert_eq!(registry("[::1]:5000/a"), "[::1]:5000");
-    }
-
-    #[test]
-    fn a_name_without_a_host_is_docker_hubs() {
-        assert_eq!(registry("library/busybox:1"), "docker.io");
-        assert_eq!(registry("busybox:1.36"), "docker.io");
-        assert_eq!(registry("sha256:00"), "docker.io");
-    }
-
-    #[test]
-    fn a_host_that_cannot_be_one_has_a_name_of_its_own() {
-        assert_eq!(
-            registry(&format!("{}.example/x", "a".repeat(300))),
-            "invalid"
-        );
-        assert_eq!(registry("a\nb.example/x"), "invalid");
-    }
-}
+mod tests;

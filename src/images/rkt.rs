@@ -106,3 +106,6 @@ impl Visitor for Count {
         self.size = 0;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,9 +15,12 @@ use prost::Message;
 use tonic::{Code, Status, body::Body, metadata::MetadataMap, transport::Channel};
 use tower_service::Service;
 
+mod fault;
+mod field;
 mod scan;
 
-pub use scan::{Fault, Malformed, Scanner, Visitor};
+pub use fault::{Fault, Malformed};
+pub use scan::{Scanner, Visitor};
 
 /// What goes out with every call.
 #[derive(Clone, Debug)]
@@ -26,6 +29,8 @@ pub struct Context {
     pub metadata: HeaderMap,
     /// Sent as `grpc-timeout`; keeping to it is the caller's affair, servers may ignore it.
     pub timeout: Duration,
+    /// Bytes that the answer to [`call`] may have at most; `None` is no limit.
+    pub max_response: Option<u64>,
 }
 
 impl Context {
@@ -69,7 +74,7 @@ impl Received {
 /// # Errors
 ///
 /// The status that the server sent; UNAVAILABLE when the connection is lost, and the codes that gRPC assigns to HTTP/2 resets
-/// and HTTP errors; INTERNAL for an answer that breaks the protocol (compressed, malformed, cut short), saying where.
+/// and HTTP errors; RESOURCE_EXHAUSTED for an answer that is longer than the context permits; INTERNAL for an answer that breaks the protocol (compressed, malformed, cut short), saying where.
 pub async fn call<V: Visitor>(
     channel: &mut Channel,
     method: &str,
@@ -80,6 +85,7 @@ pub async fn call<V: Visitor>(
     poll_fn(|context| channel.poll_ready(context))
         .await
         .map_err(lost)?;
+    let max_response = context.max_response.unwrap_or(u64::MAX);
     let request = request(method, message, context)?;
     let response = channel.call(request).await.map_err(lost)?;
     let mut body = accepted(response)?;
@@ -87,6 +93,9 @@ pub async fn call<V: Visitor>(
     let mut scanner = Scanner::new(visitor);
     while let Some(frame) = body.frame().await {
         match frame.map_err(lost_status)?.into_data() {
+            Ok(data) if scanner.read() + data.len() as u64 > max_response => {
+                return Err(too_long(max_response));
+            }
             Ok(data) => scanner.feed(&data).map_err(malformed)?,
             Err(frame) => {
                 let trailers = frame.into_trailers().unwrap_or_default();
@@ -180,6 +189,12 @@ fn ended<V: Visitor>(trailers: &HeaderMap, scanner: Scanner<'_, V>) -> Result<Re
         return Err(status);
     }
     scanner.finish().map_err(malformed)
+}
+
+fn too_long(max_response: u64) -> Status {
+    Status::resource_exhausted(format!(
+        "the answer is longer than the {max_response} bytes that --max-response permits"
+    ))
 }
 
 fn malformed(error: Malformed) -> Status {

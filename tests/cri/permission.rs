@@ -112,3 +112,9 @@ fn a_member_of_the_group_that_owns_the_socket_may_connect() {
     assert_counted(&guarded.query_as(&MEMBER));
     assert_eq!(guarded.query_as(&NOBODY).status.code(), Some(1));
 }
+
+#[test]
+fn a_member_of_roots_group_may_connect_without_being_root() {
+    let member = ["--reuid=65534", "--regid=65534", "--groups=0"];
+    assert_counted(&Guarded::socket().query_as(&member));
+}

@@ -169,6 +169,17 @@ fn an_image_fs_info_that_fails_costs_nothing_but_itself() {
 }
 
 #[test]
+fn what_side_calls_told_before_stays_when_they_fail() {
+    let scene = scene();
+    let before = runtime(&scene.ask());
+    scene.runtime.behave_for(Method::Version, failing());
+    scene.runtime.behave_for(Method::ImageFsInfo, failing());
+    let scrape = scene.ask();
+    assert_eq!(runtime(&scrape), before);
+    assert_eq!(used_bytes(&scrape, "/var/lib/stand-in"), Some(4096.0));
+}
+
+#[test]
 fn side_calls_that_are_garbage_cost_nothing_but_themselves() {
     for behaviour in [Behaviour::Garbage, Behaviour::Lie, Behaviour::CutOff] {
         let scrape = asked_when(&[Method::Version, Method::ImageFsInfo], &behaviour);

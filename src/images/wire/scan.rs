@@ -1,8 +1,10 @@
 //! The scanner: gRPC frames, in them protobuf messages, in them the elements of field 1; whatever the chunk boundaries.
 
-use thiserror::Error;
-
-use super::Received;
+use super::{
+    Received,
+    fault::{Fault, Malformed},
+    field::{self, Value},
+};
 
 /// The field that lists the images, in rkt's `ListImagesResponse` and in CRI's.
 const IMAGES: u32 = 1;
@@ -25,53 +27,6 @@ pub trait Visitor {
 
     /// The element is complete; what comes next belongs to another one.
     fn end(&mut self);
-}
-
-/// What was wrong with the answer, and where: a byte offset from the body's beginning.
-#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
-#[error("the answer is malformed at byte {offset}: {fault}")]
-pub struct Malformed {
-    /// Bytes of the body before the fault.
-    pub offset: u64,
-    /// What was wrong.
-    pub fault: Fault,
-}
-
-/// The ways in which an answer can be malformed.
-#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
-pub enum Fault {
-    /// The compressed flag is set though no compression was offered.
-    #[error("the message is compressed, though no compression was offered")]
-    Compressed,
-    /// The compressed flag is neither 0 nor 1.
-    #[error("the frame begins with {0}, which is no compressed flag")]
-    Flag(u8),
-    /// A varint of more than 64 bits.
-    #[error("an integer has more than 64 bits")]
-    Integer,
-    /// A tag with a field number of 0, or above what protobuf allows.
-    #[error("{0} is no field tag")]
-    Tag(u64),
-    /// A wire type that does not exist, or one of the long deprecated groups.
-    #[error("field {field} has wire type {wire_type}, which is not supported")]
-    WireType {
-        /// The field's number.
-        field: u32,
-        /// 3, 4, 6 or 7.
-        wire_type: u8,
-    },
-    /// A field that claims more bytes than its message has.
-    #[error("field {field} runs past the end of what holds it")]
-    Overrun {
-        /// The field's number.
-        field: u32,
-    },
-    /// A message that ends in the middle of a field.
-    #[error("a message ends in the middle of a field")]
-    Split,
-    /// A body that ends in the middle of a message.
-    #[error("the answer ends in the middle of a message")]
-    Unfinished,
 }
 
 /// Reads a body chunk by chunk in constant memory.
@@ -168,6 +123,11 @@ impl<'v, V: Visitor> Scanner<'v, V> {
         Ok(())
     }
 
+    /// Bytes read so far.
+    pub(super) fn read(&self) -> u64 {
+        self.offset
+    }
+
     /// The body is at its end.
     ///
     /// # Errors
@@ -209,25 +169,81 @@ impl<'v, V: Visitor> Scanner<'v, V> {
     /// Reads a part of a message, up to its end at most.
     fn message(&mut self, mut part: &[u8]) -> Result<(), Malformed> {
         while !part.is_empty() {
-            match self.next {
-                Next::Skip(left) => {
-                    let skipped = self.take(&mut part, left).len() as u64;
-                    self.next = skip(left - skipped);
-                }
-                Next::Collect {
-                    field,
-                    wanted,
-                    rest,
-                } => self.collect(&mut part, field, wanted, rest),
-                Next::Tag | Next::Integer(_) | Next::Length(_) => {
-                    if let Some(value) = self.varint(&mut part)? {
-                        self.value(value)?;
-                    }
-                }
+            if !self.whole_fields(&mut part) {
+                self.piece(&mut part)?;
             }
             self.end_element_if_complete()?;
         }
         self.end_message_if_complete()
+    }
+
+    /// Reads the next thing in the part, as far as it has arrived.
+    fn piece(&mut self, part: &mut &[u8]) -> Result<(), Malformed> {
+        match self.next {
+            Next::Skip(left) => {
+                let skipped = self.take(part, left).len() as u64;
+                self.next = skip(left - skipped);
+            }
+            Next::Collect {
+                field,
+                wanted,
+                rest,
+            } => self.collect(part, field, wanted, rest),
+            Next::Tag | Next::Integer(_) | Next::Length(_) => {
+                if let Some(value) = self.varint(part)? {
+                    self.value(value)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the fields that have arrived whole, and says whether there were any. What has not, or is not as it should be, is
+    /// left to be read piece by piece.
+    fn whole_fields(&mut self, part: &mut &[u8]) -> bool {
+        if self.next != Next::Tag || self.partial != Partial::default() {
+            return false;
+        }
+        let available = self.available(part);
+        let mut rest = &part[..available];
+        let mut begun = None;
+        if self.element.is_some() {
+            self.whole_fields_of_element(&mut rest);
+        } else {
+            while let Some((number, value)) = field::take(&mut rest) {
+                let (IMAGES, Value::Bytes(mut element)) = (number, value) else {
+                    continue;
+                };
+                self.whole_fields_of_element(&mut element);
+                if !element.is_empty() {
+                    begun = Some(element.len());
+                    break;
+                }
+                self.visitor.end();
+            }
+        }
+        let read = available - rest.len() - begun.unwrap_or(0);
+        *part = &part[read..];
+        self.consume(read as u64);
+        if let Some(left) = begun {
+            self.element = Some(left as u64);
+        }
+        read > 0
+    }
+
+    fn whole_fields_of_element(&mut self, element: &mut &[u8]) {
+        while let Some((field, value)) = field::take(element) {
+            match value {
+                Value::Integer(value) => self.visitor.integer(field, value),
+                Value::Bytes(bytes) => {
+                    let wanted = bytes.len().min(self.visitor.wanted(field));
+                    if wanted > 0 || bytes.is_empty() {
+                        self.visitor.bytes(field, &bytes[..wanted]);
+                    }
+                }
+                Value::Fixed => {}
+            }
+        }
     }
 
     fn value(&mut self, value: u64) -> Result<(), Malformed> {
@@ -337,8 +353,7 @@ impl<'v, V: Visitor> Scanner<'v, V> {
 
     /// The next varint, or `None` when its end is in a later part.
     fn varint(&mut self, part: &mut &[u8]) -> Result<Option<u64>, Malformed> {
-        let within = usize::try_from(self.left()).unwrap_or(usize::MAX);
-        let available = part.len().min(within);
+        let available = self.available(part);
         let Partial {
             mut value,
             mut bits,
@@ -346,6 +361,7 @@ impl<'v, V: Visitor> Scanner<'v, V> {
         for (index, &byte) in part[..available].iter().enumerate() {
             // The tenth byte holds the 64th bit and no other.
             if bits == 63 && byte > 1 {
+                self.consume(index as u64);
                 return Err(self.fault(Fault::Integer));
             }
             value |= u64::from(byte & 0x7f) << bits;
@@ -361,6 +377,11 @@ impl<'v, V: Visitor> Scanner<'v, V> {
         self.consume(available as u64);
         self.partial = Partial { value, bits };
         Ok(None)
+    }
+
+    /// Bytes of the part that belong to the element, or to the message outside one.
+    fn available(&self, part: &[u8]) -> usize {
+        usize::try_from(self.left()).map_or(part.len(), |left| left.min(part.len()))
     }
 
     /// Bytes left of the element, or of the message outside one.

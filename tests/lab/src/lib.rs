@@ -8,6 +8,7 @@
 //! | [`stand_in`] | what the stand-ins have in common |
 //! | [`jaeger_agent`] | receives what a Jaeger agent would and decodes it, from the Thrift specification |
 //! | [`otlp_collector`] | receives traces over OTLP/gRPC, from the official .proto files |
+//! | [`protobuf`] | messages by hand, disordered and cut into pieces |
 //! | [`exposition`] | reads the Prometheus text format |
 //! | [`service`] | starts the real program, signals it, scrapes it, listens to what it tells systemd |
 //! | [`identity`] | lets a program run as somebody with fewer rights |
@@ -24,6 +25,7 @@ pub mod load;
 pub mod machine;
 pub mod otlp_collector;
 pub mod poll;
+pub mod protobuf;
 pub mod rkt_api_service;
 pub mod service;
 pub mod stand_in;

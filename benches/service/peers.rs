@@ -1,0 +1,119 @@
+//! The programs that are measured: the service, node_exporter, Python.
+
+use std::{
+    fs,
+    net::{SocketAddr, TcpStream, UdpSocket},
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use lab::service::{ReservedPort, Service};
+
+use crate::{report::Report, usage::Usage};
+
+/// What Debian's package calls it.
+const NODE_EXPORTER: &str = "prometheus-node-exporter";
+
+const NODE_EXPORTER_FLAG: &str = "--collector.disable-defaults";
+
+pub(crate) struct Peers {
+    /// The service, as it is installed.
+    pub(crate) program: PathBuf,
+    pub(crate) node_exporter: bool,
+    /// An interpreter that has grpcio.
+    pub(crate) python: Option<PathBuf>,
+    /// A Jaeger agent that nobody disturbs by reading what it receives.
+    agent: UdpSocket,
+}
+
+impl Peers {
+    /// `program` is the service; `python` need not be there.
+    pub(crate) fn find(program: &str, python: &str) -> Self {
+        let has_grpcio = runs(Command::new(python).args(["-c", "import grpc, grpc_tools"]));
+        Self {
+            program: program.into(),
+            node_exporter: runs(Command::new(NODE_EXPORTER).arg("--version")),
+            python: has_grpcio.then(|| python.into()),
+            agent: UdpSocket::bind("127.0.0.1:0").expect("a port is free"),
+        }
+    }
+
+    /// The service, ready; `store` is what it asks.
+    pub(crate) fn service(&self, store: &str) -> Service {
+        let mut builder = Service::builder(&self.program).store(store);
+        for (name, value) in self.environment() {
+            builder = builder.env(name, value);
+        }
+        builder.start()
+    }
+
+    /// The Jaeger exporter is on: that is the default, but the agent's port.
+    pub(crate) fn environment(&self) -> [(&'static str, String); 1] {
+        let port = self.agent.local_addr().expect("it is bound").port();
+        [("OTEL_EXPORTER_JAEGER_AGENT_PORT", port.to_string())]
+    }
+
+    pub(crate) fn node_exporter(&self) -> Option<NodeExporter> {
+        self.node_exporter.then(NodeExporter::start)
+    }
+
+    /// node_exporter with a socket that is handed over.
+    pub(crate) fn activated_node_exporter(&self) -> Option<[&'static str; 3]> {
+        self.node_exporter
+            .then_some([NODE_EXPORTER, NODE_EXPORTER_FLAG, "--web.systemd-socket"])
+    }
+
+    pub(crate) fn measure_binary(&self, report: &mut Report) {
+        let bytes = fs::metadata(&self.program).expect("it exists").len();
+        let mebibytes = bytes as f64 / f64::from(1 << 20);
+        report.at_most("stripped binary", mebibytes, 4.0, " MiB");
+    }
+}
+
+fn runs(command: &mut Command) -> bool {
+    let command = command.stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
+/// A running node_exporter; dropping it kills it.
+pub(crate) struct NodeExporter {
+    child: Child,
+    port: ReservedPort,
+}
+
+impl NodeExporter {
+    fn start() -> Self {
+        let port = ReservedPort::reserve();
+        let child = Command::new(NODE_EXPORTER)
+            .arg(NODE_EXPORTER_FLAG)
+            .arg(format!("--web.listen-address={}", port.address()))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("it has run before");
+        let began = Instant::now();
+        while TcpStream::connect(port.address()).is_err() {
+            assert!(began.elapsed() < Duration::from_secs(20), "it listens");
+            sleep(Duration::from_millis(5));
+        }
+        Self { child, port }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.port.address()
+    }
+
+    pub(crate) fn usage(&self) -> Usage {
+        Usage(self.child.id())
+    }
+}
+
+impl Drop for NodeExporter {
+    fn drop(&mut self) {
+        // Fails only when it has ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

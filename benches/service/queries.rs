@@ -1,0 +1,172 @@
+//! Time, CPU time and peak memory of one query, by the number of images in rkt's store.
+
+use std::time::Duration;
+
+use lab::{
+    rkt_api_service::{Images, StandIn},
+    service::Service,
+};
+
+use crate::{
+    clients::{Client, Reading},
+    peers::Peers,
+    report::{Report, mebibytes, median, milliseconds, ratio},
+    usage::Usage,
+};
+
+/// Images in the store, and rounds.
+const SIZES: [(usize, usize); 4] = [(1_000, 25), (10_000, 15), (100_000, 9), (1_000_000, 5)];
+
+/// What one way of asking costs.
+struct Costs {
+    name: &'static str,
+    times: Vec<Duration>,
+    cpu: Vec<Duration>,
+    peaks: Vec<u64>,
+}
+
+enum Asker {
+    Service(Service),
+    Client(Client),
+}
+
+impl Asker {
+    /// The service's own measurement goes from connecting to the last byte, as the clients' do.
+    fn query(&mut self, images: u64) -> Duration {
+        match self {
+            Self::Client(client) => client.query(images),
+            Self::Service(service) => {
+                let spent = |service: &Service| {
+                    let scrape = service.scrape();
+                    let sum =
+                        scrape.value("imagestore_query_duration_seconds_sum", &[("store", "rkt")]);
+                    (sum.unwrap_or(0.0), scrape)
+                };
+                let (before, _) = spent(service);
+                service.query();
+                let (after, scrape) = spent(service);
+                let counted = scrape.value("imagestore_images", &[("store", "rkt")]);
+                assert_eq!(counted, Some(images as f64), "{}", service.stderr());
+                Duration::from_secs_f64(after - before)
+            }
+        }
+    }
+
+    fn usage(&self) -> Usage {
+        match self {
+            Self::Service(service) => Usage(service.pid()),
+            Self::Client(client) => client.usage(),
+        }
+    }
+}
+
+pub(crate) fn measure(peers: &Peers, report: &mut Report) {
+    if peers.python.is_none() {
+        report.skipped("Python's grpcio", "it cannot be installed, see above");
+    }
+    let mut rows = Vec::new();
+    let mut peaks = Vec::new();
+    for (images, rounds) in SIZES {
+        let costs = measure_size(peers, images, rounds);
+        let of = |name| {
+            let found = costs.iter().find(|costs: &&Costs| costs.name == name);
+            found.map(|costs| median(&costs.times))
+        };
+        let (service, drain) = (median(&costs[0].times), of("bare drain").expect("it ran"));
+        peaks.push(median(&costs[0].peaks));
+        for costs in &costs {
+            rows.push(row(images, costs, service));
+        }
+        if images == 1_000_000 {
+            let full = of("full decode").expect("it ran");
+            report.at_most(
+                "1M images, time beside the bare drain",
+                ratio(service, drain),
+                1.25,
+                " ×",
+            );
+            report.at_most(
+                "1M images, time beside the full decode",
+                ratio(service, full),
+                0.2,
+                " ×",
+            );
+        }
+    }
+    let head = [
+        "images",
+        "client",
+        "time, ms",
+        "of ours",
+        "CPU, ms",
+        "peak RSS, MiB",
+    ];
+    report.table("Queries", &head, &rows);
+    let (smallest, largest) = (peaks[0], peaks[peaks.len() - 1]);
+    report.at_most(
+        "peak RSS, 1M images beside 1k",
+        smallest.abs_diff(largest) as f64 / 1024.0,
+        1.0,
+        " MiB apart",
+    );
+    let highest = *peaks.iter().max().expect("there are sizes");
+    report.at_most(
+        "peak RSS during a query",
+        highest as f64 / 1024.0,
+        8.0,
+        " MiB",
+    );
+}
+
+fn measure_size(peers: &Peers, images: usize, rounds: usize) -> Vec<Costs> {
+    let store = StandIn::tcp(Images::generated(images));
+    let url = format!("http://{}", store.address());
+    let client = |reading| Client::start(reading, peers, &url).map(Asker::Client);
+    let askers = [
+        (
+            "exp-rkt-grpc",
+            Some(Asker::Service(peers.service(&store.url()))),
+        ),
+        ("bare drain", client(Reading::Drain)),
+        ("full decode", client(Reading::Full)),
+        ("Python's grpcio", client(Reading::Python)),
+    ];
+    let mut askers: Vec<(Costs, Asker)> = askers
+        .into_iter()
+        .filter_map(|(name, asker)| {
+            let mut asker = asker?;
+            // What only the first query costs is not the matter.
+            asker.query(images as u64);
+            let costs = Costs {
+                name,
+                times: Vec::new(),
+                cpu: Vec::new(),
+                peaks: Vec::new(),
+            };
+            Some((costs, asker))
+        })
+        .collect();
+    for _ in 0..rounds {
+        for (costs, asker) in &mut askers {
+            let usage = asker.usage();
+            usage.forget_peak();
+            let before = usage.cpu();
+            costs.times.push(asker.query(images as u64));
+            costs.cpu.push(usage.cpu() - before);
+            costs.peaks.push(usage.peak());
+        }
+    }
+    askers.into_iter().map(|(costs, _)| costs).collect()
+}
+
+fn row(images: usize, costs: &Costs, ours: Duration) -> Vec<String> {
+    let time = median(&costs.times);
+    vec![
+        images.to_string(),
+        costs.name.to_owned(),
+        milliseconds(time),
+        format!("{:.2} ×", ratio(time, ours)),
+        milliseconds(median(&costs.cpu)),
+        mebibytes(median(&costs.peaks)),
+    ]
+}

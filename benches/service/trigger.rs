@@ -1,0 +1,72 @@
+//! From SIGQUIT to the new number in a scrape, less what the store itself takes to answer.
+
+use std::{
+    io::Write,
+    net::TcpStream,
+    time::{Duration, Instant},
+};
+
+use lab::rkt_api_service::{Images, StandIn};
+
+use crate::{
+    clients::{Client, Reading},
+    peers::Peers,
+    report::{Report, milliseconds, quantile},
+    scrapes::load,
+};
+
+const IMAGES: usize = 10;
+
+const ROUNDS: usize = 201;
+
+pub(crate) fn measure(peers: &Peers, report: &mut Report) {
+    let store = StandIn::tcp(Images::generated(IMAGES));
+    let url = format!("http://{}", store.address());
+    let service = peers.service(&store.url());
+    let mut drain = Client::start(Reading::Drain, peers, &url).expect("it needs nothing");
+    let mut scraped = TcpStream::connect(service.address()).expect("it listens");
+    let (mut visible, mut store_alone) = (Vec::new(), Vec::new());
+    for round in 1..=ROUNDS {
+        let began = Instant::now();
+        service.trigger();
+        wait_for_query(&mut scraped, round);
+        visible.push(began.elapsed());
+        store_alone.push(drain.query(IMAGES as u64));
+    }
+    let net: Vec<Duration> = visible
+        .iter()
+        .zip(&store_alone)
+        .map(|(visible, store)| visible.saturating_sub(*store))
+        .collect();
+    let row = |name: &str, times: &[Duration]| {
+        vec![
+            name.to_owned(),
+            milliseconds(quantile(times, 0.5)),
+            milliseconds(quantile(times, 0.9)),
+        ]
+    };
+    let rows = [
+        row("SIGQUIT to the new number in a scrape", &visible),
+        row(
+            "the store alone: connect, ask, take the bytes",
+            &store_alone,
+        ),
+        row("the difference", &net),
+    ];
+    report.table("Trigger, 10 images", &["", "median, ms", "p90, ms"], &rows);
+}
+
+/// Scrapes until so many queries have ended.
+fn wait_for_query(scraped: &mut TcpStream, queries: usize) {
+    let wanted = format!("\nimagestore_queries_total{{store=\"rkt\"}} {queries}\n");
+    loop {
+        scraped.write_all(load::REQUEST).expect("it is served");
+        let response = load::read_response(scraped);
+        if response
+            .windows(wanted.len())
+            .any(|bytes| bytes == wanted.as_bytes())
+        {
+            return;
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! The count, beside what prost makes of the same answer.
+
+use lab::protobuf::{Disorder, framed, pieces};
+use proptest::{collection::vec, prelude::*};
+use prost::Message;
+
+use super::{Contents, Count, v1alpha};
+use crate::images::wire::Scanner;
+
+/// As far as prost reads it the whole list, which the scanner never has.
+fn counted_by_prost(list: &[u8]) -> Contents {
+    let images = v1alpha::ListImagesResponse::decode(list).unwrap().images;
+    Contents {
+        images: images.len() as u64,
+        size_bytes: images.iter().fold(0, |sum: u64, image| {
+            sum.saturating_add(image.size.max(0) as u64)
+        }),
+        oldest_seconds: images.iter().map(|image| image.import_timestamp).min(),
+        newest_seconds: images.iter().map(|image| image.import_timestamp).max(),
+        ..Contents::default()
+    }
+}
+
+fn counted_by_scanner<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Contents {
+    let mut count = Count::default();
+    let mut scanner = Scanner::new(&mut count);
+    for piece in pieces {
+        scanner.feed(piece).unwrap();
+    }
+    assert_eq!(scanner.finish().unwrap().messages, 1);
+    count.contents
+}
+
+fn image() -> impl Strategy<Value = v1alpha::Image> {
+    let text = || ".{0,80}";
+    let pairs = || {
+        let pair = (".{0,20}", ".{0,20}").prop_map(|(key, value)| v1alpha::KeyValue { key, value });
+        vec(pair, 0..4)
+    };
+    let format = (any::<i32>(), text())
+        .prop_map(|(r#type, version)| v1alpha::ImageFormat { r#type, version });
+    (
+        (proptest::option::of(format), text(), text(), text()),
+        (any::<i64>(), vec(any::<u8>(), 0..300), any::<i64>()),
+        (pairs(), pairs()),
+    )
+        .prop_map(
+            |(
+                (base_format, id, name, version),
+                (import_timestamp, manifest, size),
+                (annotations, labels),
+            )| v1alpha::Image {
+                base_format,
+                id,
+                name,
+                version,
+                import_timestamp,
+                manifest,
+                size,
+                annotations,
+                labels,
+            },
+        )
+}
+
+/// An answer of any later version of rkt.
+fn list() -> impl Strategy<Value = Vec<u8>> {
+    let images = vec(image(), 0..6);
+    (images, Disorder::any(10..1_000_u32)).prop_map(|(images, disorder)| {
+        disorder.of(&v1alpha::ListImagesResponse { images }.encode_to_vec())
+    })
+}
+
+proptest! {
+    #[test]
+    fn the_count_is_what_prost_decodes_however_the_answer_is_cut(
+        list in list(),
+        lengths in vec(1_usize..500, 0..20),
+    ) {
+        let body = framed(&list);
+        prop_assert_eq!(counted_by_scanner(pieces(&body, &lengths)), counted_by_prost(&list));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(16))]
+
+    #[test]
+    fn the_count_is_the_same_at_every_boundary(list in list()) {
+        let body = framed(&list);
+        let expected = counted_by_prost(&list);
+        prop_assert_eq!(counted_by_scanner(pieces(&body, &[1])), expected.clone());
+        for boundary in 0..=body.len() {
+            let (head, tail) = body.split_at(boundary);
+            prop_assert_eq!(counted_by_scanner([head, tail].into_iter()), expected.clone());
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! The ways in which an answer can be malformed.
+
+use thiserror::Error;
+
+/// What was wrong with the answer, and where: a byte offset from the body's beginning.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[error("the answer is malformed at byte {offset}: {fault}")]
+pub struct Malformed {
+    /// Bytes of the body before the fault.
+    pub offset: u64,
+    /// What was wrong.
+    pub fault: Fault,
+}
+
+/// The ways in which an answer can be malformed.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+pub enum Fault {
+    /// The compressed flag is set though no compression was offered.
+    #[error("the message is compressed, though no compression was offered")]
+    Compressed,
+    /// The compressed flag is neither 0 nor 1.
+    #[error("the frame begins with {0}, which is no compressed flag")]
+    Flag(u8),
+    /// A varint of more than 64 bits.
+    #[error("an integer has more than 64 bits")]
+    Integer,
+    /// A tag with a field number of 0, or above what protobuf allows.
+    #[error("{0} is no field tag")]
+    Tag(u64),
+    /// A wire type that does not exist, or one of the long deprecated groups.
+    #[error("field {field} has wire type {wire_type}, which is not supported")]
+    WireType {
+        /// The field's number.
+        field: u32,
+        /// 3, 4, 6 or 7.
+        wire_type: u8,
+    },
+    /// A field that claims more bytes than its message has.
+    #[error("field {field} runs past the end of what holds it")]
+    Overrun {
+        /// The field's number.
+        field: u32,
+    },
+    /// A message that ends in the middle of a field.
+    #[error("a message ends in the middle of a field")]
+    Split,
+    /// A body that ends in the middle of a message.
+    #[error("the answer ends in the middle of a message")]
+    Unfinished,
+}

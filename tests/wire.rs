@@ -1,0 +1,168 @@
+//! The reader of list answers: broken and hostile bytes. That it agrees with prost is held beside the visitors, in src/images.
+
+use exp_rkt_grpc::images::wire::{Fault, Malformed, Received, Scanner, Visitor};
+use lab::{
+    protobuf::{framed, pieces},
+    rkt_api_service::v1alpha::{Image, ListImagesResponse},
+};
+use proptest::{collection::vec, prelude::*};
+use prost::Message;
+
+/// Writes down all that it is told; of every field it wants a few bytes.
+#[derive(Debug, Default, PartialEq)]
+struct Recorder(Vec<Fact>);
+
+#[derive(Debug, PartialEq)]
+enum Fact {
+    Integer(u32, u64),
+    Bytes(u32, Vec<u8>),
+    End,
+}
+
+impl Visitor for Recorder {
+    fn integer(&mut self, field: u32, value: u64) {
+        self.0.push(Fact::Integer(field, value));
+    }
+
+    fn wanted(&self, _field: u32) -> usize {
+        4
+    }
+
+    fn bytes(&mut self, field: u32, beginning: &[u8]) {
+        self.0.push(Fact::Bytes(field, beginning.to_vec()));
+    }
+
+    fn end(&mut self) {
+        self.0.push(Fact::End);
+    }
+}
+
+fn read<'a>(
+    pieces: impl IntoIterator<Item = &'a [u8]>,
+) -> (Vec<Fact>, Result<Received, Malformed>) {
+    let mut recorder = Recorder::default();
+    let mut scanner = Scanner::new(&mut recorder);
+    let fed = pieces.into_iter().try_for_each(|piece| scanner.feed(piece));
+    let end = fed.and_then(|()| scanner.finish());
+    (recorder.0, end)
+}
+
+/// The fault of a body and its offset, which must not depend on where the body is cut.
+fn fault(body: &[u8]) -> (Fault, u64) {
+    let (_, end) = read([body]);
+    let Malformed { fault, offset } = end.unwrap_err();
+    assert_eq!(read(body.chunks(1)).1, end, "byte by byte");
+    (fault, offset)
+}
+
+fn three_images() -> Vec<u8> {
+    let image = |ordinal: i64| Image {
+        id: format!("sha512-{ordinal:064}"),
+        name: "example.org/service".into(),
+        version: "1.0.0".into(),
+        import_timestamp: 1_500_000_000 + ordinal,
+        size: -ordinal,
+        ..Image::default()
+    };
+    let images = (1..=3).map(image).collect();
+    ListImagesResponse { images }.encode_to_vec()
+}
+
+#[test]
+fn an_answer_cut_short_anywhere_is_unfinished() {
+    let body = framed(&three_images());
+    for length in 1..body.len() {
+        let expected = (Fault::Unfinished, length as u64);
+        assert_eq!(fault(&body[..length]), expected);
+    }
+}
+
+#[test]
+fn a_message_cut_short_anywhere_is_refused_unless_prost_takes_it_too() {
+    let list = three_images();
+    let mut taken = 0;
+    for length in 0..list.len() {
+        let message = &list[..length];
+        let (facts, end) = read([&framed(message)[..]]);
+        match ListImagesResponse::decode(message) {
+            Ok(response) => {
+                assert!(end.is_ok(), "cut after {length}: {end:?}");
+                let ends = facts.iter().filter(|fact| **fact == Fact::End).count();
+                assert_eq!(ends, response.images.len());
+                taken += 1;
+            }
+            Err(_) => assert!(
+                matches!(
+                    end,
+                    Err(Malformed {
+                        fault: Fault::Split | Fault::Overrun { .. },
+                        ..
+                    })
+                ),
+                "cut after {length}: {end:?}"
+            ),
+        }
+    }
+    assert_eq!(taken, 3, "it can be cut before each of the three images");
+}
+
+#[test]
+fn a_fault_is_named_with_its_place() {
+    let message = |bytes: &[u8]| fault(&framed(bytes));
+    assert_eq!(fault(b"\x01\0\0\0\0"), (Fault::Compressed, 5));
+    assert_eq!(fault(b"\x09\0\0\0\0"), (Fault::Flag(9), 5));
+    assert_eq!(message(b"\x00\x00"), (Fault::Tag(0), 6));
+    assert_eq!(
+        message(b"\x80\x80\x80\x80\x10\x00"),
+        (Fault::Tag(1 << 32), 10)
+    );
+    let group = Fault::WireType {
+        field: 2,
+        wire_type: 3,
+    };
+    assert_eq!(message(b"\x0a\x02\x13\x14"), (group, 8));
+    assert_eq!(
+        message(b"\x0a\x05\x12\x09sha"),
+        (Fault::Overrun { field: 2 }, 9)
+    );
+    assert_eq!(
+        message(b"\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02"),
+        (Fault::Integer, 15)
+    );
+    assert_eq!(message(b"\x0a\x01\xa0"), (Fault::Split, 8));
+}
+
+proptest! {
+    #[test]
+    fn hostile_bytes_never_panic_and_read_the_same_however_they_are_cut(
+        body in vec(any::<u8>(), 0..400),
+        lengths in vec(1_usize..40, 0..20),
+    ) {
+        let whole = read([&body[..]]);
+        prop_assert_eq!(&read(pieces(&body, &lengths)), &whole);
+        prop_assert_eq!(&read(pieces(&body, &[1])), &whole);
+    }
+
+    #[test]
+    fn hostile_messages_never_panic_and_read_the_same_however_they_are_cut(
+        message in vec(prop_oneof![0_u8..0x60, any::<u8>()], 0..400),
+        lengths in vec(1_usize..40, 0..20),
+    ) {
+        let body = framed(&message);
+        let whole = read([&body[..]]);
+        prop_assert_eq!(&read(pieces(&body, &lengths)), &whole);
+        prop_assert_eq!(&read(pieces(&body, &[1])), &whole);
+    }
+
+    #[test]
+    fn a_broken_answer_reads_the_same_however_it_is_cut(
+        place in any::<prop::sample::Index>(),
+        byte in any::<u8>(),
+        lengths in vec(1_usize..40, 0..20),
+    ) {
+        let mut body = framed(&three_images());
+        let place = place.index(body.len());
+        body[place] = byte;
+        prop_assert_eq!(&read(pieces(&body, &lengths)), &read([&body[..]]));
+    }
+}
