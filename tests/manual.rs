@@ -80,6 +80,7 @@ fn variables() -> BTreeMap<String, String> {
     let of_clap = command.get_arguments().filter_map(|arg| {
         let name = arg.get_env()?.to_str()?.to_owned();
         let default = match arg.get_default_values() {
+            [] if arg.get_action().takes_values() => "",
             [] => "false",
             [default, ..] => default.to_str()?,
         };

@@ -3,6 +3,7 @@
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
+use std::process::Command;
 
 use lab::exposition::Scrape;
 use lab::jaeger_agent::JaegerAgent;
@@ -10,8 +11,9 @@ use lab::machine::Machine;
 use lab::poll::eventually;
 use lab::rkt_api_service::{Images, StandIn};
 use lab::service::http;
+use lab::tempdir;
 
-use crate::package::PACKAGE;
+use crate::package::PACKAGES;
 
 pub(crate) const SERVICE: &str = "exp-rkt-grpc.service";
 pub(crate) const SOCKET: &str = "exp-rkt-grpc.socket";
@@ -38,13 +40,49 @@ impl Host {
     /// `None` where no machine can be booted.
     #[track_caller]
     pub(crate) fn boot(name: &str) -> Option<Self> {
+        Self::boot_and(name, |_| ()).map(|(host, ())| host)
+    }
+
+    /// Also looks at the machine as it is without the service.
+    #[track_caller]
+    pub(crate) fn boot_and<T>(name: &str, look: impl FnOnce(&Machine) -> T) -> Option<(Self, T)> {
+        let package = Machine::possible().then(|| &PACKAGES.this)?;
         let host = Self {
             machine: Machine::boot(name)?,
         };
         // On hosts whose packages are not to start anything, such as containers; a machine is not one.
         host.machine.succeed("rm -f /usr/sbin/policy-rc.d");
-        host.install(&PACKAGE);
-        Some(host)
+        let seen = look(&host.machine);
+        host.install(package);
+        Some((host, seen))
+    }
+
+    /// One that was booted after the service had been installed and enabled.
+    #[track_caller]
+    pub(crate) fn boot_enabled(name: &str) -> Option<Self> {
+        if !Machine::possible() {
+            return None;
+        }
+        let installed = tempdir().expect("a folder can be made");
+        let folder = installed.path().to_str().expect("it has a plain name");
+        let succeed = |command: &mut Command| {
+            let output = command.output().expect("it is a part of Debian");
+            assert!(output.status.success(), "{command:?}: {output:?}");
+        };
+        succeed(
+            Command::new("dpkg-deb")
+                .arg("--extract")
+                .arg(&PACKAGES.this)
+                .arg(folder),
+        );
+        succeed(Command::new("systemctl").args(["--root", folder, "enable", SERVICE]));
+        let enabled = ["sockets", "multi-user"].map(|target| {
+            let wants = format!("/etc/systemd/system/{target}.target.wants");
+            format!("--bind-ro={folder}{wants}:{wants}")
+        });
+        let usr = format!("--overlay-ro=+/usr:{folder}/usr:/usr");
+        let machine = Machine::boot_with(name, enabled.iter().chain([&usr]))?;
+        Some(Self { machine })
     }
 
     /// Installs a package, or upgrades to it, as an administrator does.
@@ -56,6 +94,13 @@ impl Host {
             fs::read(package).expect("make has made the package"),
         );
         self.machine.succeed(&format!("dpkg --install {inside}"));
+        self.machine.succeed(&format!("rm {inside}"));
+    }
+
+    /// Removes the package; `act` is what dpkg(1) calls it.
+    #[track_caller]
+    pub(crate) fn remove_package(&self, act: &str) {
+        self.machine.succeed(&format!("dpkg {act} exp-rkt-grpc"));
     }
 
     /// Runs `systemctl` with these words; panics unless it succeeds.

@@ -1,32 +1,34 @@
 //! The package on a machine: installed, upgraded, removed, purged.
 
+use std::collections::BTreeSet;
+
+use lab::machine::Machine;
+
 use crate::host::{Host, METRICS, SERVICE, SOCKET};
-use crate::package::NEXT_PACKAGE;
+use crate::package::PACKAGES;
 use lab::rkt_api_service::Images;
 use lab::service::http;
 
-/// Every file that bears the name where packages, systemd and administrators put files, but for dpkg's own records.
-fn files(host: &Host) -> Vec<String> {
-    let places = "/bin /boot /etc /home /lib /lib64 /opt /root /run /sbin /srv /usr /var/cache /var/lib /var/spool";
-    let mut find: Vec<&str> = vec!["find"];
-    find.extend(places.split(' '));
-    find.extend([
-        "-not",
-        "-path",
-        "/var/lib/dpkg/*",
-        "-name",
-        "*exp-rkt-grpc*",
-    ]);
-    let found = host.machine.run(find);
-    let found = String::from_utf8_lossy(&found.stdout).into_owned();
-    found.lines().map(str::to_owned).collect()
+/// Every file where packages, systemd and administrators put files. Of those that come and go by themselves, and of dpkg's own
+/// records, only what bears the service's name.
+fn files(machine: &Machine) -> BTreeSet<String> {
+    let find = |find: &str| {
+        let found = machine.run(find.split_whitespace());
+        String::from_utf8_lossy(&found.stdout).into_owned()
+    };
+    let mut files = find(
+        "find /bin /boot /etc /lib /opt /sbin /srv /usr /var/lib /var/spool -not -path /var/lib/dpkg/*",
+    );
+    files += &find("find /run /var/cache /var/tmp -name *exp-rkt-grpc*");
+    files += &find("find /var/lib/dpkg/info -name exp-rkt-grpc*");
+    files.lines().map(str::to_owned).collect()
 }
 
 /// The units of that name that systemd knows, loaded or not.
-fn units(host: &Host) -> String {
+fn units(machine: &Machine) -> String {
     let list = |command: &str| {
         // Fails where there are none.
-        let listed = host.machine.run([
+        let listed = machine.run([
             "systemctl",
             command,
             "--all",
@@ -63,7 +65,7 @@ fn an_upgrade_restarts_a_running_service_which_keeps_its_numbers() {
         "/etc/default/exp-rkt-grpc",
         "# changed by the administrator\n",
     );
-    host.install(&NEXT_PACKAGE);
+    host.install(&PACKAGES.next);
     assert_ne!(host.property("MainPID"), process);
     assert_eq!(host.property("ActiveState"), "active");
     assert_eq!(host.of_rkt("imagestore_images"), Some(3.0));
@@ -79,27 +81,28 @@ fn a_removal_stops_everything_and_leaves_the_settings() {
         return;
     };
     host.scrape();
-    host.machine.succeed("dpkg --remove exp-rkt-grpc");
+    host.remove_package("--remove");
     host.machine
         .network(|| http::get(METRICS, "/metrics"))
         .expect_err("nobody listens");
     assert_eq!(host.property("ActiveState"), "inactive");
-    let defaults = host.machine.succeed("cat /etc/default/exp-rkt-grpc");
-    assert!(!defaults.is_empty());
+    host.machine.succeed("test -s /etc/default/exp-rkt-grpc");
     assert_eq!(host.machine.property(SERVICE, "LoadState"), "not-found");
 }
 
 #[test]
 fn a_purge_leaves_nothing() {
-    let Some(host) = Host::boot("purged") else {
+    let Some((host, before)) = Host::boot_and("purged", files) else {
         return;
     };
     host.scrape();
-    assert!(files(&host).len() > 10, "{:#?}", files(&host));
-    assert_ne!(units(&host), "");
-    host.machine.succeed("dpkg --purge exp-rkt-grpc");
-    assert_eq!(files(&host), Vec::<String>::new());
-    assert_eq!(units(&host), "");
+    let installed = files(&host.machine);
+    assert!(installed.difference(&before).count() > 20);
+    assert_ne!(units(&host.machine), "");
+    host.remove_package("--purge");
+    let left: Vec<String> = files(&host.machine).difference(&before).cloned().collect();
+    assert_eq!(left, Vec::<String>::new());
+    assert_eq!(units(&host.machine), "");
     let known = host.machine.run(["dpkg-query", "--show", "exp-rkt-grpc"]);
     assert!(!known.status.success(), "{known:?}");
 }

@@ -73,6 +73,10 @@ fn a_change_of_the_store_causes_a_query_and_a_burst_of_them_fails_no_unit() {
     eventually("the query", || {
         (host.of_rkt("imagestore_images") == Some(1.0)).then_some(())
     });
+    // While the oneshot runs, systemd does not watch the path.
+    eventually("the oneshot to end", || {
+        (host.machine.property(QUERY, "ActiveState") == "inactive").then_some(())
+    });
     store.serve_images(Images::generated(5));
     host.machine.write(watched, "last");
     eventually("the last query", || {

@@ -45,6 +45,16 @@ fn the_first_scrape_starts_the_service_through_its_socket() {
 }
 
 #[test]
+fn the_enabled_service_comes_up_by_itself_when_the_machine_boots() {
+    let Some(host) = Host::boot_enabled("enabled") else {
+        return;
+    };
+    assert_eq!(host.property("ActiveState"), "active");
+    assert_eq!(host.property("NRestarts"), "0");
+    host.scrape();
+}
+
+#[test]
 fn a_trigger_moves_the_gauge_and_the_status() {
     let Some(host) = Host::boot("trigger") else {
         return;
@@ -80,7 +90,7 @@ fn the_journal_finds_a_query_by_the_id_of_its_trace() {
     host.systemctl("start exp-rkt-grpc");
     host.query();
     let trace = agent.next_trace(PATIENCE);
-    let trace_id = format!("{:032x}", trace.id());
+    let trace_id = trace.id_hex();
 
     let found = eventually("the line", || {
         let found = host.machine.journal([format!("TRACE_ID={trace_id}")]);
@@ -97,6 +107,13 @@ fn the_journal_finds_a_query_by_the_id_of_its_trace() {
     assert_eq!(field(line, "MESSAGE_ID").len(), 32);
     assert_eq!(field(line, "SPAN_ID").len(), 16);
     assert!(field(line, "MESSAGE").starts_with("images counted"));
+
+    let explained = host
+        .machine
+        .run(["journalctl", "--catalog", &format!("TRACE_ID={trace_id}")]);
+    let explained = String::from_utf8_lossy(&explained.stdout).into_owned();
+    let subject = "Subject: The image store rkt holds 7 images";
+    assert!(explained.contains(subject), "{explained}");
 
     let of_unit = host.machine.journal(["--unit=exp-rkt-grpc"]);
     assert!(of_unit.contains(line), "{of_unit:#?}");

@@ -1,18 +1,22 @@
-//! The package that is tested: what `make deb` makes of these sources.
+//! What is tested: the Debian package that `make deb` makes of these sources.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::sync::{LazyLock, Mutex};
+use std::sync::LazyLock;
 
-/// The package.
-pub(crate) static PACKAGE: LazyLock<PathBuf> = LazyLock::new(|| make_deb(1));
+/// The packages; built before a machine is booted, because they may be built below files that machines see.
+pub(crate) struct Packages {
+    pub(crate) this: PathBuf,
+    /// The same contents as a later revision.
+    pub(crate) next: PathBuf,
+}
 
-/// The same contents as a later revision.
-pub(crate) static NEXT_PACKAGE: LazyLock<PathBuf> = LazyLock::new(|| make_deb(2));
+pub(crate) static PACKAGES: LazyLock<Packages> = LazyLock::new(|| Packages {
+    next: make_deb(2),
+    this: make_deb(1),
+});
 
 fn make_deb(revision: u32) -> PathBuf {
-    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-    let _guard = ONE_AT_A_TIME.lock();
     let target = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
     let target = target.parent().expect("it is in the target folder");
     let mut make = Command::new("make");

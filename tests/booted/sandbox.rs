@@ -9,8 +9,9 @@ use std::sync::LazyLock;
 use std::time::SystemTime;
 use std::{fs, io};
 
+use lab::cri_runtime;
 use lab::poll::eventually;
-use lab::rkt_api_service::{Images, StandIn};
+use lab::rkt_api_service::Images;
 use lab::service::PATIENCE;
 
 use crate::host::{Host, PROGRAM, SERVICE, localhost};
@@ -127,7 +128,8 @@ fn without_a_network_of_its_own_the_service_asks_a_unix_socket_and_its_traces_ar
     let agent = host.jaeger_agent();
     let socket = host.machine.path("/run/containerd/containerd.sock");
     fs::create_dir_all(socket.parent().expect("it is in a folder")).expect("root may");
-    let _store = StandIn::unix(&socket, Images::generated(6)).expect("the path is free");
+    let images = cri_runtime::Images::generated(6);
+    let _store = cri_runtime::StandIn::unix(&socket, images).expect("the path is free");
     fs::set_permissions(&socket, fs::Permissions::from_mode(0o660)).expect("root may");
     let example = host
         .machine
@@ -137,16 +139,11 @@ fn without_a_network_of_its_own_the_service_asks_a_unix_socket_and_its_traces_ar
         "/etc/systemd/system/exp-rkt-grpc.service.d/cri.conf",
         example,
     );
-    // The stand-in speaks rkt's protocol.
-    host.machine.write(
-        "/etc/default/exp-rkt-grpc",
-        "EXP_RKT_GRPC_STORE=rkt+unix:///run/containerd/containerd.sock\n",
-    );
     host.systemctl("daemon-reload");
     host.systemctl("start exp-rkt-grpc");
     let scrape = host.query();
     assert_eq!(
-        scrape.value("imagestore_images", &[("store", "rkt")]),
+        scrape.value("imagestore_images", &[("store", "cri")]),
         Some(6.0),
         "{}",
         host.log()

@@ -8,6 +8,7 @@ use lab::poll::eventually;
 use lab::rkt_api_service::Images;
 
 use crate::host::{Host, METRICS, PROGRAM, SERVICE};
+use crate::package::PACKAGES;
 
 const MANY: Load = Load {
     rate: 1_000,
@@ -193,6 +194,21 @@ fn starts_that_fail_for_a_while_lose_none() {
             wait_until_running(&host);
         },
     );
+    assert_none_is_lost(&host, &report);
+}
+
+#[test]
+fn an_upgrade_of_the_package_loses_none() {
+    let Some(host) = Host::boot("upgrade") else {
+        return;
+    };
+    let next = &PACKAGES.next;
+    let report = under_load(&host, "upgrade of the package", SOME, |progress| {
+        progress.wait_until_sent(SOME.requests / 4);
+        let process = host.property("MainPID");
+        host.install(next);
+        assert_ne!(host.property("MainPID"), process);
+    });
     assert_none_is_lost(&host, &report);
 }
 

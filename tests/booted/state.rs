@@ -86,8 +86,13 @@ fn numbers_of_too_many_stores_are_not_kept_which_is_said_once() {
         return;
     };
     let _store = host.store(Images::generated(1));
-    let stores: Vec<String> = (0..200)
-        .map(|number| format!("store-with-a-long-name-{number:03}=rkt+http://127.0.0.1:15441"))
+    let stores: Vec<String> = (10..70)
+        .map(|number| {
+            format!(
+                "{}-{number}=rkt+http://127.0.0.1:15441",
+                "long-name".repeat(25)
+            )
+        })
         .collect();
     host.machine.write(
         "/etc/default/exp-rkt-grpc",

@@ -124,6 +124,7 @@ fn a_store_that_is_down_or_hangs_never_trips_it() {
     store.wait_for_calls(1, PATIENCE);
     let_watchdog_periods_pass(&host);
     assert_eq!(store.open_connections(), 1);
+    assert_eq!(host.property("WatchdogUSec"), "2s");
     assert_eq!(host.property("MainPID"), process);
     assert_eq!(restarts(&host, SERVICE), 0);
 }

@@ -14,8 +14,11 @@ const HEAD: &str = "\
 | --- | --- | --- | --- | --- | --- |
 ";
 
-static ROWS: Mutex<BTreeMap<String, String>> = Mutex::new(BTreeMap::new());
-static NOTES: Mutex<BTreeMap<String, String>> = Mutex::new(BTreeMap::new());
+/// By what was done meanwhile.
+type Texts = Mutex<BTreeMap<String, String>>;
+
+static ROWS: Texts = Mutex::new(BTreeMap::new());
+static NOTES: Texts = Mutex::new(BTreeMap::new());
 
 /// Writes the table with what came of this load.
 pub(super) fn add(action: &str, load: Load, report: &Report) {
@@ -47,13 +50,13 @@ pub(super) fn note(action: &str, cost: &Cost) {
     write();
 }
 
-fn insert(texts: &Mutex<BTreeMap<String, String>>, action: &str, text: String) {
+fn insert(texts: &Texts, action: &str, text: String) {
     let mut texts = texts.lock().unwrap_or_else(PoisonError::into_inner);
     texts.insert(action.to_owned(), text);
 }
 
 fn write() {
-    let lines = |texts: &Mutex<BTreeMap<String, String>>| {
+    let lines = |texts: &Texts| {
         let texts = texts.lock().unwrap_or_else(PoisonError::into_inner);
         let lines: Vec<String> = texts.values().cloned().collect();
         lines.join("\n")

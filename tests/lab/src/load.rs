@@ -187,3 +187,6 @@ impl Drop for Ends<'_> {
         self.0.acted();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -40,17 +40,33 @@ pub struct Machine {
 }
 
 impl Machine {
+    /// Whether this host can boot machines: root can, with systemd-nspawn.
+    ///
+    /// Says loudly, and once, why not; with `CI` set that is a panic.
+    #[track_caller]
+    pub fn possible() -> bool {
+        possible::possible()
+    }
+
     /// Boots a machine, when this host can; at most two exist at the same time, and this waits until there is room.
     ///
-    /// `None`, said loudly, where there is no root or no systemd-nspawn; with `CI` set that is a panic. A machine that does not
-    /// boot is one, too.
+    /// `None` where it is not [`possible`](Self::possible). Panics when the machine does not boot.
     #[track_caller]
     pub fn boot(name: &str) -> Option<Self> {
-        possible::possible().then(|| Self::hold(name))
+        Self::boot_with(name, [""; 0])
+    }
+
+    /// As [`Machine::boot`], with arguments for systemd-nspawn(1).
+    #[track_caller]
+    pub fn boot_with<A: AsRef<OsStr>>(
+        name: &str,
+        arguments: impl IntoIterator<Item = A>,
+    ) -> Option<Self> {
+        Self::possible().then(|| Self::hold(name, arguments))
     }
 
     #[track_caller]
-    fn hold(name: &str) -> Self {
+    fn hold<A: AsRef<OsStr>>(name: &str, arguments: impl IntoIterator<Item = A>) -> Self {
         static REAPED: Once = Once::new();
         REAPED.call_once(|| {
             service::run(SDBOX, ["reap"], &[]);
@@ -59,6 +75,7 @@ impl Machine {
         let name = format!("{name}-{}", std::process::id());
         let mut holder = Command::new(SDBOX)
             .args(["hold", &name])
+            .args(arguments)
             .env_remove("SDBOX_DIR")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

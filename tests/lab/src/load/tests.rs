@@ -1,0 +1,73 @@
+//! That losses are noticed, and what is none.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+
+use super::*;
+
+const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nup 1\n";
+
+const LOAD: Load = Load {
+    rate: 500,
+    requests: 20,
+    kept_rate: 200,
+};
+
+/// The load on a server that does this with each connection once a request has come.
+fn report(serve: impl Fn(&mut TcpStream) + Send + 'static) -> Report {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let address = listener.local_addr().expect("it is bound");
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.expect("a client connects");
+            // Clients that have left are not served.
+            if stream.read(&mut [0; 512]).is_ok() {
+                serve(&mut stream);
+            }
+        }
+    });
+    let progress = Arc::new(Progress::default());
+    progress.acted();
+    LOAD.send(address, &progress)
+}
+
+fn answer(stream: &mut TcpStream) {
+    // A client that has left is none of the server's concern.
+    let _ = stream.write_all(ANSWER);
+}
+
+fn reasons(tally: &Tally) -> Vec<&str> {
+    tally.failures.keys().map(String::as_str).collect()
+}
+
+#[test]
+fn a_connection_that_is_closed_unanswered_is_a_loss() {
+    let Report { fresh, kept } = report(|_| ());
+    assert_eq!((fresh.sent, fresh.failed()), (20, 20));
+    assert_eq!(reasons(&fresh), ["closed unanswered: end of file"]);
+    assert_eq!(kept.failed(), kept.sent);
+}
+
+#[test]
+fn an_answer_that_is_cut_off_is_a_loss() {
+    let Report { fresh, .. } = report(|stream| {
+        let _ = stream.write_all(&ANSWER[..ANSWER.len() - 1]);
+    });
+    assert_eq!(reasons(&fresh), ["cut off"]);
+    assert_eq!(fresh.failed(), 20);
+}
+
+#[test]
+fn another_status_than_200_is_a_loss() {
+    let Report { fresh, .. } = report(|stream| {
+        let _ = stream.write_all(b"HTTP/1.1 503 Not Now\r\nContent-Length: 0\r\n\r\n");
+    });
+    assert_eq!(reasons(&fresh), ["answered with http/1.1 503 not now"]);
+}
+
+#[test]
+fn an_idle_connection_that_was_closed_is_replaced_and_none_is_lost() {
+    let Report { fresh, kept } = report(answer);
+    assert_eq!((fresh.failed(), kept.failed()), (0, 0), "{kept:?}");
+    assert!(kept.asked_again > 0);
+}
