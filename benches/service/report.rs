@@ -38,7 +38,7 @@ impl Report {
         self.bar(
             what,
             measured,
-            &format!("≤ {bar}{unit}"),
+            &format!("≤ {}{unit}", bound(bar)),
             measured <= bar,
             unit,
         );
@@ -49,7 +49,7 @@ impl Report {
         self.bar(
             what,
             measured,
-            &format!("≥ {bar}{unit}"),
+            &format!("≥ {}{unit}", bound(bar)),
             measured >= bar,
             unit,
         );
@@ -91,6 +91,12 @@ pub(crate) fn figure(number: f64) -> String {
         1.0.. => format!("{number:.2}"),
         _ => format!("{number:.3}"),
     }
+}
+
+/// As few digits as say it.
+fn bound(number: f64) -> String {
+    let text = format!("{number:.3}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 pub(crate) fn milliseconds(duration: Duration) -> String {

@@ -116,7 +116,7 @@ impl StoreFamilies {
             failures: counter(
                 registry,
                 "imagestore_query_failures_total",
-                "Queries of the store that failed, by gRPC status code: the store's own, or the one that describes what the client met (UNAVAILABLE: no connection or a lost one; DEADLINE_EXCEEDED: no complete answer in time; INTERNAL: an answer that breaks the protocol; CANCELLED: given up because the service stopped).",
+                "Queries of the store that failed, by gRPC status code: the store's own, or the one that describes what the client met (UNAVAILABLE: no connection or a lost one; DEADLINE_EXCEEDED: no complete answer in time; INTERNAL: an answer that breaks the protocol; RESOURCE_EXHAUSTED: an answer longer than --max-response; CANCELLED: given up because the service stopped).",
                 &["store", "code"],
             )?,
             duration: histogram(

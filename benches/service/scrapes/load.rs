@@ -116,20 +116,33 @@ pub(crate) fn read_response(stream: &mut TcpStream) -> Vec<u8> {
 
 fn is_complete(response: &[u8]) -> bool {
     const END_OF_HEAD: &[u8] = b"\r\n\r\n";
-    let Some(end) = response.windows(4).position(|bytes| bytes == END_OF_HEAD) else {
+    let Some(end) = position(response, END_OF_HEAD) else {
         return false;
     };
     let (head, body) = response.split_at(end + END_OF_HEAD.len());
-    let head = String::from_utf8_lossy(head).to_ascii_lowercase();
-    assert!(head.starts_with("http/1.1 200 "), "{head}");
-    match head.split_once("content-length: ") {
-        Some((_, rest)) => {
-            let length = rest
-                .split("\r\n")
-                .next()
-                .and_then(|length| length.parse().ok());
-            body.len() >= length.unwrap_or(usize::MAX)
-        }
+    assert!(
+        head.starts_with(b"HTTP/1.1 200 "),
+        "{}",
+        head.escape_ascii()
+    );
+    match content_length(head) {
+        Some(length) => body.len() >= length,
         None => body.ends_with(b"0\r\n\r\n"),
     }
+}
+
+fn content_length(head: &[u8]) -> Option<usize> {
+    // As hyper and Go write it.
+    let names: [&[u8]; 2] = [b"\r\ncontent-length: ", b"\r\nContent-Length: "];
+    let value = names
+        .iter()
+        .find_map(|name| Some(&head[position(head, name)? + name.len()..]))?;
+    let digits = value.split(|&byte| byte == b'\r').next()?;
+    str::from_utf8(digits).ok()?.parse().ok()
+}
+
+fn position(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
+    bytes
+        .windows(wanted.len())
+        .position(|bytes| bytes == wanted)
 }
