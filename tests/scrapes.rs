@@ -404,6 +404,32 @@ mod limits {
         });
     }
 
+    /// What has not been accepted waits in the kernel, for the next process if this one is killed.
+    #[test]
+    fn no_connection_is_accepted_before_the_request_on_the_one_before_is_answered() {
+        let service = service().start();
+        service.signal(Signal::STOP);
+        let mut asking = connect_many(&service, 20);
+        for connection in &mut asking {
+            connection
+                .send(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+                .expect("the kernel took it");
+        }
+        service.signal(Signal::CONT);
+        let answers = asking.iter_mut().map(Connection::receive);
+        let open: BTreeSet<String> = answers
+            .map(|answer| {
+                let answer = answer.expect("it is answered");
+                let open = answer
+                    .text()
+                    .lines()
+                    .find(|line| line.starts_with("process_open_fds"));
+                open.expect("it is in every scrape").to_owned()
+            })
+            .collect();
+        assert_eq!(open.len(), 1, "{open:?}");
+    }
+
     /// The number of descriptors when no connection is open.
     fn settled(service: &Service) -> Option<usize> {
         let mut connection = connect(service);

@@ -4,7 +4,7 @@
 //! entries go through a bounded queue to a thread of their own. What does not fit is counted and told of later.
 
 use std::{
-    io, mem,
+    io,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -157,7 +157,7 @@ impl Visit for Values {
 fn write(entries: &Receiver<Message>, lost: &AtomicU64) {
     while let Ok(Message::Entry(entry)) = entries.recv() {
         entry.write();
-        let lost = mem::take(&mut lost.swap(0, Ordering::Relaxed));
+        let lost = lost.swap(0, Ordering::Relaxed);
         if lost > 0 {
             tracing::warn!(lost, "log lines lost because the journal stood still");
         }

@@ -6,8 +6,12 @@ use tempfile::TempDir;
 use super::*;
 
 /// A stand-in for the program: `sd_notify` is spoken by the real `systemd-notify`.
+///
+/// A shell cannot trap signals that were ignored when it was started, as they are in tests that run in the background.
 fn shell(script: &str) -> Builder {
-    Service::builder("/bin/sh").arg("-c").arg(script).arg("sh")
+    let words = ["--default-signal", "/bin/sh", "-c", script, "sh"];
+    let env = Service::builder("/usr/bin/env");
+    words.into_iter().fold(env, Builder::arg)
 }
 
 /// Becomes ready, answers SIGQUIT with a status and SIGTERM with exit 0. It reads from a pipe in the folder to
