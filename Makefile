@@ -6,7 +6,7 @@ DESTDIR =
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 UNITS = $(wildcard systemd/exp-rkt-grpc*)
 EXAMPLES = $(wildcard systemd/examples/*)
-SCRIPTS = .ci/run benches/setup tests/setup tests/lab/sdbox packaging/build-deb packaging/build-rpm $(wildcard packaging/debian/*.p*rm)
+SCRIPTS = .ci/run benches/setup tests/setup tests/lab/sdbox packaging/build-deb packaging/build-rpm packaging/notices $(wildcard packaging/debian/*.p*rm)
 
 # The program as it is installed is linked statically, since it runs in an empty root directory, and does not name the
 # folders that it was built in. For other processors: rustup target add, then make HOST=...
@@ -46,6 +46,7 @@ install: release manual ## build and install the program and all that belongs to
 	install -D -m 644 packaging/exp-rkt-grpc.catalog $(DESTDIR)$(PREFIX)/lib/systemd/catalog/exp-rkt-grpc.catalog
 	install -D -m 644 packaging/exp-rkt-grpc.default $(DESTDIR)/etc/default/exp-rkt-grpc
 	install -D -m 644 packaging/debian/copyright $(DOC)/copyright
+	packaging/notices >$(TARGET)/notices && gzip -9nc $(TARGET)/notices >$(DOC)/notices.gz && chmod 644 $(DOC)/notices.gz
 	gzip -9nc CHANGELOG.md >$(DOC)/changelog.gz && chmod 644 $(DOC)/changelog.gz
 	install -d $(SHARE)/man/man8
 	gzip -9nc $(MANUAL)/exp-rkt-grpc.8 >$(SHARE)/man/man8/exp-rkt-grpc.8.gz && chmod 644 $(SHARE)/man/man8/exp-rkt-grpc.8.gz

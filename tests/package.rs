@@ -1,7 +1,7 @@
 //! The packages that `make packages` builds, without installing them.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     env, fs,
     path::{Path, PathBuf},
     process::{Command, Output},
@@ -9,7 +9,7 @@ use std::{
 };
 
 /// What the Debian package puts on a machine.
-const FILES: [&str; 20] = [
+const FILES: [&str; 21] = [
     "/etc/default/exp-rkt-grpc",
     "/usr/bin/exp-rkt-grpc",
     "/usr/lib/systemd/catalog/exp-rkt-grpc.catalog",
@@ -26,6 +26,7 @@ const FILES: [&str; 20] = [
     "/usr/share/doc/exp-rkt-grpc/examples/cri.conf",
     "/usr/share/doc/exp-rkt-grpc/examples/exp-rkt-grpc-query.path",
     "/usr/share/doc/exp-rkt-grpc/examples/root.conf",
+    "/usr/share/doc/exp-rkt-grpc/notices.gz",
     "/usr/share/fish/vendor_completions.d/exp-rkt-grpc.fish",
     "/usr/share/lintian/overrides/exp-rkt-grpc",
     "/usr/share/man/man8/exp-rkt-grpc.8.gz",
@@ -115,6 +116,27 @@ fn the_program_does_not_name_the_folders_it_was_built_in() {
         "registry/src",
     ] {
         assert!(!names(folder), "{folder}");
+    }
+}
+
+/// It names those that can panic.
+#[test]
+fn the_crates_that_the_program_names_are_in_its_notices() {
+    let program = fs::read(packages().program()).unwrap();
+    let program = String::from_utf8_lossy(&program);
+    let notices = packages()
+        .tree
+        .join("usr/share/doc/exp-rkt-grpc/notices.gz");
+    let notices = text(&run(Command::new("zcat").arg(notices)));
+    let named: BTreeSet<&str> = program
+        .split("/cargo/")
+        .skip(1)
+        .filter_map(|path| Some(path.split_once("/src/")?.0))
+        .filter(|krate| !krate.contains(|other: char| other.is_control() || other == '/'))
+        .collect();
+    assert!(named.len() > 20, "{named:?}");
+    for krate in named {
+        assert!(notices.contains(&format!("==== {krate}: ")), "{krate}");
     }
 }
 
