@@ -35,6 +35,10 @@ use wire::Context;
 /// What a query may spend on the side calls, once the images are counted.
 const SIDE_CALLS_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// Most bytes of an answer that a store may send ahead of our reading, which are held in memory. HTTP/2's flow control; hyper's
+/// own default is 2 MiB, and no faster.
+const WINDOW: u32 = 512 * 1024;
+
 /// One configured image store.
 #[derive(Debug)]
 pub struct ImageStore {
@@ -94,7 +98,10 @@ impl ImageStore {
             name: config.name.clone(),
             kind: config.kind,
             address: config.address.clone(),
-            endpoint: endpoint.user_agent(concat!("exp-rkt-grpc/", env!("CARGO_PKG_VERSION")))?,
+            endpoint: endpoint
+                .initial_stream_window_size(WINDOW)
+                .initial_connection_window_size(WINDOW)
+                .user_agent(concat!("exp-rkt-grpc/", env!("CARGO_PKG_VERSION")))?,
             max_response: None,
             runtime: None,
             streams: true,
