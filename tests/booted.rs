@@ -9,9 +9,12 @@
 //! | `scrapes` | no scrape is lost, whatever happens to the service meanwhile |
 //! | `state` | which numbers outlive the process |
 //! | `watchdog` | what becomes of a service that hangs |
+//! | `compiled` | programs in C that run there |
 //! | `host` | a machine with the service on it |
 //! | `package` | the package that is installed there |
 
+#[path = "booted/compiled.rs"]
+mod compiled;
 #[path = "booted/host.rs"]
 mod host;
 #[path = "booted/installation.rs"]
