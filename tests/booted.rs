@@ -2,6 +2,7 @@
 //!
 //! | module | what is seen to hold |
 //! | --- | --- |
+//! | `containerd` | a real containerd is counted, with the drop-ins for it |
 //! | `installation` | the package is installed, upgraded, removed, purged |
 //! | `occasions` | queries on request, periodically, and when the store changes |
 //! | `operator` | what an operator does to the service, and what they see then |
@@ -15,6 +16,8 @@
 
 #[path = "booted/compiled.rs"]
 mod compiled;
+#[path = "booted/containerd.rs"]
+mod containerd;
 #[path = "booted/host.rs"]
 mod host;
 #[path = "booted/installation.rs"]

@@ -25,7 +25,7 @@ pub(crate) const PROGRAM: &str = "/usr/bin/exp-rkt-grpc";
 pub(crate) const METRICS: SocketAddr = localhost(33333);
 /// Where the service looks for rkt's api-service and for a Jaeger agent, unless told otherwise.
 const RKT: SocketAddr = localhost(15441);
-const JAEGER: SocketAddr = localhost(6831);
+pub(crate) const JAEGER: SocketAddr = localhost(6831);
 
 pub(crate) const fn localhost(port: u16) -> SocketAddr {
     SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), port)
