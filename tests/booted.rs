@@ -9,6 +9,7 @@
 //! | `sandbox` | what the service cannot do, and that it can do its work all the same |
 //! | `scrapes` | no scrape is lost, whatever happens to the service meanwhile |
 //! | `state` | which numbers outlive the process |
+//! | `transcript` | what operators type and see, written down for the README |
 //! | `watchdog` | what becomes of a service that hangs |
 //! | `compiled` | programs in C that run there |
 //! | `host` | a machine with the service on it |
@@ -34,5 +35,7 @@ mod sandbox;
 mod scrapes;
 #[path = "booted/state.rs"]
 mod state;
+#[path = "booted/transcript.rs"]
+mod transcript;
 #[path = "booted/watchdog.rs"]
 mod watchdog;
