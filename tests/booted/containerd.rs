@@ -111,17 +111,18 @@ impl Scene {
     #[track_caller]
     fn assert_fails(&self, code: &str, words: &str) {
         assert_eq!(self.query().0, Some(0.0));
-        let store = self.host.scrape();
-        let failures = store.value(
+        let scrape = self.host.scrape();
+        let failures = scrape.value(
             "imagestore_query_failures_total",
             &[("code", code), ("store", "cri")],
         );
         assert_eq!(failures, Some(1.0), "{}", self.host.log());
-        let said = self
-            .host
-            .machine
-            .succeed("journalctl --catalog --no-pager --unit=exp-rkt-grpc --priority=err");
-        assert!(said.contains(words), "{said}");
+        let said = eventually("the line", || {
+            self.host.machine.succeed("journalctl --sync");
+            let errors = "journalctl --catalog --unit=exp-rkt-grpc --priority=err";
+            let said = self.host.machine.succeed(errors);
+            said.contains(words).then_some(said)
+        });
         assert!(said.contains("See cri.conf"), "{said}");
     }
 
@@ -196,11 +197,10 @@ fn the_trace_leaves_through_the_socket_that_systemd_hands_over() {
     let batch = Batch::decode(&datagram[..length]).expect("it is a batch");
     let trace = Trace::from_batch(batch).expect("of one trace");
     trace.span(LIST_IMAGES);
-    let found = scene
-        .host
-        .machine
-        .journal([format!("TRACE_ID={}", trace.id_hex())]);
-    assert_eq!(found.len(), 1, "{found:#?}");
+    eventually("its line in the journal", || {
+        let of_trace = format!("TRACE_ID={}", trace.id_hex());
+        (scene.host.machine.journal([of_trace]).len() == 1).then_some(())
+    });
 }
 
 /// The user root without any capability: being the owner is what counts.

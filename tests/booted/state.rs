@@ -120,13 +120,17 @@ fn start_with(host: &Host, record: &str) {
     host.edit(SERVICE, "");
 }
 
-/// What the running process has warned of, and worse.
+/// What the running process has warned of, and worse; of its start nothing is missing.
 fn warnings(host: &Host) -> Vec<String> {
-    let invocation = host.property("InvocationID");
-    let entries = host.machine.journal([
-        "--priority=warning".to_owned(),
-        format!("_SYSTEMD_INVOCATION_ID={invocation}"),
-    ]);
+    let invocation = format!("_SYSTEMD_INVOCATION_ID={}", host.property("InvocationID"));
+    eventually("what it says once it is ready", || {
+        let ready = "MESSAGE_ID=0f1ef67be4944cda80f256f9b19f5e97".to_owned();
+        let ready = host.machine.journal([invocation.clone(), ready]);
+        (!ready.is_empty()).then_some(())
+    });
+    let entries = host
+        .machine
+        .journal(["--priority=warning".to_owned(), invocation]);
     let messages = entries.iter().filter_map(|entry| entry["MESSAGE"].as_str());
     messages.map(str::to_owned).collect()
 }
@@ -166,6 +170,7 @@ fn a_record_that_is_of_no_use_is_dropped_with_one_warning_and_the_next_query_is_
         assert_eq!(host.of_rkt("imagestore_images"), Some(3.0));
         host.systemctl("restart exp-rkt-grpc");
         assert_eq!(gauges(&host.scrape()), counted, "after {why}");
+        assert_eq!(host.property("NFileDescriptorStore"), "1");
         assert_eq!(warnings(&host), [""; 0]);
         host.systemctl("stop exp-rkt-grpc");
     }

@@ -41,14 +41,17 @@ impl<'a> Transcript<'a> {
         shown
     }
 
-    /// Lets the service query, which takes a moment longer than what is typed for it.
+    /// Lets the service query, and waits until it has said so, which takes a moment longer.
     #[track_caller]
     fn triggers(&mut self) {
         let host = self.host;
-        let queries = || host.of_rkt("imagestore_queries_total");
-        let before = queries();
+        let lines = || host.log().matches(" trace_id=").count();
+        let before = lines();
         self.types("systemctl kill -s SIGQUIT exp-rkt-grpc", &[]);
-        eventually("the query", || (queries() > before).then_some(()));
+        eventually("the query", || {
+            let told = host.of_rkt("imagestore_queries_total") > Some(before as f64);
+            (told && lines() > before).then_some(())
+        });
     }
 }
 
