@@ -8,7 +8,7 @@ use lab::poll::eventually;
 use lab::rkt_api_service::Images;
 use lab::service::PATIENCE;
 
-use crate::host::Host;
+use crate::host::{Host, MANUAL_INDEX};
 use crate::package::PACKAGES;
 
 /// Commands with their output, in the order in which they were typed.
@@ -118,6 +118,7 @@ fn an_upgrade(transcript: &mut Transcript<'_>) {
     let host = transcript.host;
     host.machine
         .write(&inside, fs::read(package).expect("it has been made"));
+    host.machine.write(MANUAL_INDEX, "");
     let process = host.property("MainPID");
     let printed = transcript.types(
         &format!(
