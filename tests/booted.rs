@@ -2,16 +2,23 @@
 //!
 //! | module | what is seen to hold |
 //! | --- | --- |
+//! | `containerd` | a real containerd is counted, with the drop-ins for it |
 //! | `installation` | the package is installed, upgraded, removed, purged |
 //! | `occasions` | queries on request, periodically, and when the store changes |
 //! | `operator` | what an operator does to the service, and what they see then |
 //! | `sandbox` | what the service cannot do, and that it can do its work all the same |
 //! | `scrapes` | no scrape is lost, whatever happens to the service meanwhile |
 //! | `state` | which numbers outlive the process |
+//! | `transcript` | what operators type and see, written down for the README |
 //! | `watchdog` | what becomes of a service that hangs |
+//! | `compiled` | programs in C that run there |
 //! | `host` | a machine with the service on it |
 //! | `package` | the package that is installed there |
 
+#[path = "booted/compiled.rs"]
+mod compiled;
+#[path = "booted/containerd.rs"]
+mod containerd;
 #[path = "booted/host.rs"]
 mod host;
 #[path = "booted/installation.rs"]
@@ -28,5 +35,7 @@ mod sandbox;
 mod scrapes;
 #[path = "booted/state.rs"]
 mod state;
+#[path = "booted/transcript.rs"]
+mod transcript;
 #[path = "booted/watchdog.rs"]
 mod watchdog;

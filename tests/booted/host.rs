@@ -25,7 +25,10 @@ pub(crate) const PROGRAM: &str = "/usr/bin/exp-rkt-grpc";
 pub(crate) const METRICS: SocketAddr = localhost(33333);
 /// Where the service looks for rkt's api-service and for a Jaeger agent, unless told otherwise.
 const RKT: SocketAddr = localhost(15441);
-const JAEGER: SocketAddr = localhost(6831);
+pub(crate) const JAEGER: SocketAddr = localhost(6831);
+
+/// Where it exists, installations are followed by an update of the index of manual pages.
+pub(crate) const MANUAL_INDEX: &str = "/var/lib/man-db/auto-update";
 
 pub(crate) const fn localhost(port: u16) -> SocketAddr {
     SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), port)
@@ -52,6 +55,8 @@ impl Host {
         };
         // On hosts whose packages are not to start anything, such as containers; a machine is not one.
         host.machine.succeed("rm -f /usr/sbin/policy-rc.d");
+        // At each installation man-db would read all manual pages of the host, for as long as all the rest takes.
+        host.machine.succeed(&format!("rm -f {MANUAL_INDEX}"));
         let seen = look(&host.machine);
         host.install(package);
         Some((host, seen))

@@ -3,9 +3,6 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
-use std::process::Command;
-use std::sync::LazyLock;
 use std::time::SystemTime;
 use std::{fs, io};
 
@@ -14,22 +11,8 @@ use lab::poll::eventually;
 use lab::rkt_api_service::Images;
 use lab::service::PATIENCE;
 
+use crate::compiled::INTRUDER;
 use crate::host::{Host, PROGRAM, SERVICE, localhost};
-
-/// `tests/lab/intruder.c`, compiled: what the service is replaced by to see what could be done in its place.
-static INTRUDER: LazyLock<PathBuf> = LazyLock::new(|| {
-    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/lab/intruder.c");
-    let program = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("intruder");
-    let compiled = Command::new("cc")
-        .args([
-            "-static", "-O1", "-Wall", "-Wextra", "-Werror", source, "-o",
-        ])
-        .arg(&program)
-        .output()
-        .expect("there is a C compiler, for Rust needs its linker");
-    assert!(compiled.status.success(), "{compiled:?}");
-    program
-});
 
 /// Where the intruder tries to reach somebody outside of localhost; see there.
 const OUTSIDE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 77, 0, 1)), 7777);

@@ -1,7 +1,11 @@
 //! No scrape is lost, whatever happens to the service meanwhile. The results go to `lost-scrapes.md` in Cargo's target folder.
 
+#[path = "scrapes/drain.rs"]
+mod drain;
 #[path = "scrapes/results.rs"]
 mod results;
+#[path = "scrapes/triggers.rs"]
+mod triggers;
 
 use lab::load::{Load, Progress, Report};
 use lab::poll::eventually;

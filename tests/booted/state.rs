@@ -4,6 +4,7 @@ use lab::exposition::{Kind, Scrape};
 use lab::poll::eventually;
 use lab::rkt_api_service::Images;
 
+use crate::compiled::STORE_RECORD;
 use crate::host::{Host, SERVICE};
 
 /// All gauges of stores, with their labels.
@@ -106,4 +107,71 @@ fn numbers_of_too_many_stores_are_not_kept_which_is_said_once() {
     assert_eq!(gauges(&host.scrape()), Vec::<String>::new());
     let log = host.log();
     assert_eq!(log.matches("numbers not kept").count(), 1, "{log}");
+}
+
+/// Starts the service with this record in its store, as an earlier process would have left it.
+fn start_with(host: &Host, record: &str) {
+    const STORE: &str = "[Service]\nNotifyAccess=all\nExecStartPre=+/bin/sh -c 'exec store-record state-7 </run/record'\n";
+    host.machine
+        .install(&STORE_RECORD, "/usr/local/bin/store-record");
+    host.machine.write("/run/record", record);
+    host.edit(SERVICE, STORE);
+    host.systemctl("start exp-rkt-grpc");
+    host.edit(SERVICE, "");
+}
+
+/// What the running process has warned of, and worse; of its start nothing is missing.
+fn warnings(host: &Host) -> Vec<String> {
+    let invocation = format!("_SYSTEMD_INVOCATION_ID={}", host.property("InvocationID"));
+    eventually("what it says once it is ready", || {
+        let ready = "MESSAGE_ID=0f1ef67be4944cda80f256f9b19f5e97".to_owned();
+        let ready = host.machine.journal([invocation.clone(), ready]);
+        (!ready.is_empty()).then_some(())
+    });
+    let entries = host
+        .machine
+        .journal(["--priority=warning".to_owned(), invocation]);
+    let messages = entries.iter().filter_map(|entry| entry["MESSAGE"].as_str());
+    messages.map(str::to_owned).collect()
+}
+
+const RECORD: &str = r#"{"version": 1, "gauges": [["imagestore_images", ["rkt"], 9]]}"#;
+
+#[test]
+fn a_record_that_is_put_into_the_store_from_outside_is_read() {
+    let Some(host) = Host::boot("record") else {
+        return;
+    };
+    start_with(&host, RECORD);
+    assert_eq!(host.of_rkt("imagestore_images"), Some(9.0));
+    assert_eq!(warnings(&host), [""; 0]);
+}
+
+#[test]
+fn a_record_that_is_of_no_use_is_dropped_with_one_warning_and_the_next_query_is_kept_again() {
+    let Some(host) = Host::boot("useless") else {
+        return;
+    };
+    let _store = host.store(Images::generated(3));
+    let later = RECORD.replace("\"version\": 1", "\"version\": 2");
+    let long = RECORD.to_owned() + &" ".repeat(1 << 16);
+    for (record, why) in [
+        ("\u{1}\u{2}\u{3}", "it is not JSON"),
+        (&later, "it has version 2, and this program reads 1"),
+        (&long, "it is longer than 64 KiB"),
+    ] {
+        start_with(&host, record);
+        assert_eq!(host.property("NFileDescriptorStore"), "1");
+        assert_eq!(gauges(&host.scrape()), [""; 0]);
+        let warning = format!("kept numbers dropped error={why}");
+        assert_eq!(warnings(&host), [warning]);
+
+        let counted = gauges(&host.query());
+        assert_eq!(host.of_rkt("imagestore_images"), Some(3.0));
+        host.systemctl("restart exp-rkt-grpc");
+        assert_eq!(gauges(&host.scrape()), counted, "after {why}");
+        assert_eq!(host.property("NFileDescriptorStore"), "1");
+        assert_eq!(warnings(&host), [""; 0]);
+        host.systemctl("stop exp-rkt-grpc");
+    }
 }

@@ -1,0 +1,248 @@
+//! Debian's containerd, as its own unit runs it, and the service beside it with the drop-ins that are shipped.
+
+use std::net::{SocketAddr, UdpSocket};
+
+use lab::containerd::{OciImage, layout};
+use lab::cri_runtime::client;
+use lab::exposition::Scrape;
+use lab::jaeger_agent::{Batch, Trace};
+use lab::poll::eventually;
+use lab::service::PATIENCE;
+
+use crate::host::{Host, JAEGER, SERVICE, localhost};
+
+const RUNTIME_SOCKET: &str = "/run/containerd/containerd.sock";
+const LIST_IMAGES: &str = "runtime.v1.ImageService/ListImages";
+
+/// Where traces come from when the service has no network: see `exp-rkt-grpc-trace.socket`.
+const HANDED_OVER: SocketAddr = localhost(26831);
+
+/// A machine on which containerd runs.
+struct Scene {
+    host: Host,
+}
+
+impl Scene {
+    #[track_caller]
+    fn boot(name: &str) -> Option<Self> {
+        let scene = Self {
+            host: Host::boot(name)?,
+        };
+        scene.host.systemctl("start containerd");
+        scene.wait_until_ready();
+        Some(scene)
+    }
+
+    /// Copies these examples beside the unit, as their first lines say.
+    #[track_caller]
+    fn drop_in(&self, examples: &[&str]) {
+        for example in examples {
+            self.host.machine.succeed(&format!(
+                "install -D -m 644 -t /etc/systemd/system/{SERVICE}.d /usr/share/doc/exp-rkt-grpc/examples/{example}"
+            ));
+        }
+        self.host.systemctl("daemon-reload");
+        self.host.systemctl("restart exp-rkt-grpc");
+    }
+
+    /// How many images a plain CRI client is told of.
+    fn listed(&self) -> Option<usize> {
+        let images = client::list_images(&self.host.machine.path(RUNTIME_SOCKET));
+        images.ok().map(|images| images.len())
+    }
+
+    #[track_caller]
+    fn wait_until_ready(&self) {
+        eventually("containerd to answer CRI", || self.listed());
+    }
+
+    #[track_caller]
+    fn wait_for_images(&self, count: usize) {
+        eventually(&format!("{count} images"), || {
+            (self.listed() == Some(count)).then_some(())
+        });
+    }
+
+    #[track_caller]
+    fn ctr(&self, arguments: &str) -> String {
+        let command = format!("ctr --namespace k8s.io {arguments}");
+        self.host.machine.succeed(&command)
+    }
+
+    /// Imports images of these names, and waits until there are `count`.
+    #[track_caller]
+    fn import(&self, names: &[&str], count: usize) {
+        let images: Vec<OciImage> = names.iter().copied().map(OciImage::named).collect();
+        self.host.machine.write("/run/images.tar", layout(&images));
+        self.ctr("images import --no-unpack /run/images.tar");
+        self.wait_for_images(count);
+    }
+
+    /// Removes an image with all of its names, and waits until `count` are left.
+    #[track_caller]
+    fn remove(&self, name: &str, count: usize) {
+        // REF TYPE DIGEST SIZE PLATFORMS LABELS
+        let table = self.ctr("images ls");
+        let rows = table.lines().map(|row| row.split_whitespace().collect());
+        let rows: Vec<Vec<&str>> = rows.collect();
+        let digest = rows.iter().find(|row| row[0] == name).expect("it is there")[2];
+        let names = rows.iter().filter(|row| row[2] == digest).map(|row| row[0]);
+        self.ctr(&format!(
+            "images rm {}",
+            names.collect::<Vec<_>>().join(" ")
+        ));
+        self.wait_for_images(count);
+    }
+
+    /// Queries, and says what the scrape afterwards has of `imagestore_up` and `imagestore_images`.
+    #[track_caller]
+    fn query(&self) -> (Option<f64>, Option<f64>) {
+        let scrape = self.host.query();
+        (of_cri(&scrape, "up"), of_cri(&scrape, "images"))
+    }
+
+    #[track_caller]
+    fn assert_counts(&self, count: usize) {
+        let counted = (Some(1.0), Some(count as f64));
+        assert_eq!(self.query(), counted, "{}", self.host.log());
+    }
+
+    /// One query fails with this code and these words, and the journal says where to read what to do.
+    #[track_caller]
+    fn assert_fails(&self, code: &str, words: &str) {
+        assert_eq!(self.query().0, Some(0.0));
+        let scrape = self.host.scrape();
+        let failures = scrape.value(
+            "imagestore_query_failures_total",
+            &[("code", code), ("store", "cri")],
+        );
+        assert_eq!(failures, Some(1.0), "{}", self.host.log());
+        let said = eventually("the line", || {
+            self.host.machine.succeed("journalctl --sync");
+            let errors = "journalctl --catalog --unit=exp-rkt-grpc --priority=err";
+            let said = self.host.machine.succeed(errors);
+            said.contains(words).then_some(said)
+        });
+        assert!(said.contains("See cri.conf"), "{said}");
+    }
+
+    fn mode_of_socket(&self) -> String {
+        let stat = format!("stat --format=%U:%G:%a {RUNTIME_SOCKET}");
+        self.host.machine.succeed(&stat)
+    }
+}
+
+fn of_cri(scrape: &Scrape, name: &str) -> Option<f64> {
+    scrape.value(&format!("imagestore_{name}"), &[("store", "cri")])
+}
+
+#[test]
+fn images_that_come_and_go_are_counted_through_the_group_of_containerds_socket() {
+    let Some(scene) = Scene::boot("come-and-go") else {
+        return;
+    };
+    assert_eq!(scene.mode_of_socket(), "root:root:660");
+    scene.drop_in(&["cri.conf"]);
+    scene.assert_counts(0);
+    scene.import(
+        &["example.org/a:1", "example.org/b:1", "example.org/c:1"],
+        3,
+    );
+    scene.assert_counts(3);
+    scene.import(&["example.com/d:1", "example.com/e:1"], 5);
+    scene.assert_counts(5);
+    scene.remove("example.org/b:1", 4);
+    scene.assert_counts(4);
+}
+
+#[test]
+fn a_containerd_that_was_away_is_asked_through_its_new_socket() {
+    let Some(scene) = Scene::boot("away") else {
+        return;
+    };
+    scene.import(&["example.org/a:1", "example.org/b:1"], 2);
+    scene.drop_in(&["cri.conf"]);
+    scene.assert_counts(2);
+    let process = scene.host.property("MainPID");
+
+    scene.host.systemctl("restart containerd");
+    scene.wait_until_ready();
+    scene.assert_counts(2);
+    scene.host.systemctl("stop containerd");
+    assert_eq!(scene.query(), (Some(0.0), Some(2.0)));
+    scene.host.systemctl("start containerd");
+    scene.wait_until_ready();
+    scene.import(&["example.org/c:1"], 3);
+    scene.assert_counts(3);
+    assert_eq!(scene.host.property("MainPID"), process);
+}
+
+#[test]
+fn the_trace_leaves_through_the_socket_that_systemd_hands_over() {
+    let Some(scene) = Scene::boot("handed-over") else {
+        return;
+    };
+    let agent = scene.host.machine.network(|| UdpSocket::bind(JAEGER));
+    let agent = agent.expect("the port is free");
+    agent
+        .set_read_timeout(Some(PATIENCE))
+        .expect("it takes the option");
+    scene.import(&["example.org/a:1"], 1);
+    scene.drop_in(&["cri.conf"]);
+    scene.assert_counts(1);
+
+    let mut datagram = vec![0; 65_535];
+    let (length, sender) = agent.recv_from(&mut datagram).expect("a trace comes");
+    assert_eq!(sender, HANDED_OVER);
+    let batch = Batch::decode(&datagram[..length]).expect("it is a batch");
+    let trace = Trace::from_batch(batch).expect("of one trace");
+    trace.span(LIST_IMAGES);
+    eventually("its line in the journal", || {
+        let of_trace = format!("TRACE_ID={}", trace.id_hex());
+        (scene.host.machine.journal([of_trace]).len() == 1).then_some(())
+    });
+}
+
+/// The user root without any capability: being the owner is what counts.
+#[test]
+fn a_socket_that_only_root_may_use_takes_both_drop_ins() {
+    let Some(scene) = Scene::boot("only-root") else {
+        return;
+    };
+    scene.import(&["example.org/a:1", "example.org/b:1"], 2);
+    scene
+        .host
+        .machine
+        .succeed(&format!("chmod 600 {RUNTIME_SOCKET}"));
+    scene.drop_in(&["cri.conf"]);
+    scene.assert_fails("PERMISSION_DENIED", "no permission to connect");
+    scene.drop_in(&["cri.conf", "root.conf"]);
+    scene.assert_counts(2);
+
+    let process = scene.host.property("MainPID");
+    let status = scene
+        .host
+        .machine
+        .succeed(&format!("cat /proc/{process}/status"));
+    let field = |name: &str| {
+        let lines = status.lines().map(|line| line.split_once(":\t"));
+        let mut values = lines.flatten().filter(|(field, _)| *field == name);
+        values.next().map(|(_, value)| value)
+    };
+    assert_eq!(field("Uid"), Some("0\t0\t0\t0"));
+    assert_eq!(field("CapEff"), Some("0000000000000000"));
+    assert_eq!(field("CapBnd"), Some("0000000000000000"));
+}
+
+#[test]
+fn without_the_drop_in_there_is_no_such_socket_and_the_journal_says_what_to_do() {
+    let Some(scene) = Scene::boot("no-drop-in") else {
+        return;
+    };
+    scene.host.machine.write(
+        "/etc/default/exp-rkt-grpc",
+        format!("EXP_RKT_GRPC_STORE=cri+unix://{RUNTIME_SOCKET}\n"),
+    );
+    scene.host.systemctl("restart exp-rkt-grpc");
+    scene.assert_fails("UNAVAILABLE", "No such file or directory");
+}
