@@ -100,7 +100,8 @@ pub(super) async fn version(channel: &mut Channel, context: Context) -> Result<V
     });
     let answer = v1::runtime_service_client::RuntimeServiceClient::new(channel)
         .version(request)
-        .await?
+        .await
+        .map_err(wire::lost_status)?
         .into_inner();
     Ok(Version {
         name: answer.runtime_name,
@@ -120,7 +121,8 @@ pub(super) async fn image_fs_info(
 ) -> Result<Vec<Filesystem>, Status> {
     let answer = v1::image_service_client::ImageServiceClient::new(channel)
         .image_fs_info(context.request(v1::ImageFsInfoRequest {}))
-        .await?
+        .await
+        .map_err(wire::lost_status)?
         .into_inner();
     Ok(answer
         .image_filesystems
