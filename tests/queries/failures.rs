@@ -141,7 +141,7 @@ fn assert_always_told(behaviour: &Behaviour, code: &str, words: &str) {
         let words = words.replace("ADDRESS", &address);
         for _ in 0..AGAIN {
             let status = scene.service.query();
-            assert!(status.ends_with(&words), "{behaviour}: {status}");
+            assert!(status.contains(&words), "{behaviour}: {status}");
         }
         let scrape = scene.service.scrape();
         assert_eq!(failures_of(&scrape, code), Some(AGAIN as f64));
@@ -170,6 +170,14 @@ fn who_does_not_speak_http_2_is_unavailable_and_its_first_words_are_told_every_t
     ] {
         let words = format!("ADDRESS does not speak gRPC (HTTP/2): its answer begins with {words}");
         assert_always_told(&Behaviour::Speak(language), "UNAVAILABLE", &words);
+    }
+}
+
+#[test]
+fn a_connection_that_ends_after_its_greeting_is_unavailable_whenever_that_is_noticed() {
+    for language in [Language::Goaway, Language::Nonsense] {
+        let words = "UNAVAILABLE: the connection was ";
+        assert_always_told(&Behaviour::Speak(language), "UNAVAILABLE", words);
     }
 }
 

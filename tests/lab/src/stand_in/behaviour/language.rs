@@ -4,7 +4,7 @@ use tokio::io::{self, AsyncReadExt, AsyncWriteExt};
 
 use crate::stand_in::listen::Stream;
 
-/// Not HTTP/2.
+/// Not HTTP/2, or not for long.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Language {
     /// Waits for a request, calls it a bad one and hangs up.
@@ -15,25 +15,38 @@ pub enum Language {
     Farewell,
     /// Waits, and answers with an alert, as who expects a ClientHello does.
     Tls,
+    /// HTTP/2, whose second frame is GOAWAY with ENHANCE_YOUR_CALM.
+    Goaway,
+    /// HTTP/2, whose second frame is longer than frames may be.
+    Nonsense,
 }
 
+/// An empty SETTINGS frame.
+const SETTINGS: &[u8] = b"\0\0\0\x04\0\0\0\0\0";
+
 impl Language {
-    pub(super) const ALL: [(&'static str, Self); 4] = [
+    pub(super) const ALL: [(&'static str, Self); 6] = [
         ("http1", Self::Http1),
         ("ssh", Self::Ssh),
         ("farewell", Self::Farewell),
         ("tls", Self::Tls),
+        ("goaway", Self::Goaway),
+        ("nonsense", Self::Nonsense),
     ];
 
     /// The first words of whoever speaks it.
-    fn words(self) -> &'static [u8] {
+    fn words(self) -> Vec<u8> {
         match self {
             Self::Http1 => {
-                b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+                let head =
+                    "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+                head.into()
             }
-            Self::Ssh => b"SSH-2.0-OpenSSH_9.2p1\r\n",
-            Self::Farewell => b"421 too many connections\r\n",
-            Self::Tls => b"\x15\x03\x01\x00\x02\x02\x46",
+            Self::Ssh => "SSH-2.0-OpenSSH_9.2p1\r\n".into(),
+            Self::Farewell => "421 too many connections\r\n".into(),
+            Self::Tls => b"\x15\x03\x01\0\x02\x02\x46".into(),
+            Self::Goaway => [SETTINGS, b"\0\0\x08\x07\0\0\0\0\0\0\0\0\0\0\0\0\x0b"].concat(),
+            Self::Nonsense => [SETTINGS, &[0xff; 64]].concat(),
         }
     }
 
@@ -42,11 +55,11 @@ impl Language {
         if matches!(self, Self::Http1 | Self::Tls) {
             stream.read(&mut [0; 4096]).await?;
         }
-        stream.write_all(self.words()).await?;
+        stream.write_all(&self.words()).await?;
         match self {
             Self::Farewell => return Ok(()),
             Self::Http1 | Self::Tls => stream.shutdown().await?,
-            Self::Ssh => {}
+            Self::Ssh | Self::Goaway | Self::Nonsense => {}
         }
         // Hanging up on what is unread would take back what has been said.
         io::copy(stream, &mut io::sink()).await.map(drop)

@@ -26,7 +26,7 @@ const KINDS: [(&str, &str); 22] = [
     ("silent", "accept connections, never say a byte"),
     (
         "speak=LANGUAGE",
-        "something else than HTTP/2: http1, ssh, farewell, tls",
+        "something else than HTTP/2: http1, ssh, farewell, tls, goaway, nonsense",
     ),
     ("hang", "accept the call, send nothing"),
     (
