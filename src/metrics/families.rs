@@ -80,7 +80,7 @@ impl StoreFamilies {
             registries: Gauges::register(
                 registry,
                 "imagestore_registry_images",
-                "Images by the registry in their first tag, or digest where there is no tag: the ten registries with most images, and \"other\" for all further ones. Images without a name are not counted. Exact up to 256 registries in a store; beyond that the counts of the ten can be too high, by 1/256 of all images at most. CRI only.",
+                "Images by the registry in their first tag, or digest where there is no tag: the ten registries with most images, and \"other\" for all further ones. Hosts are in lower case, and index.docker.io is docker.io. Images without a name are not counted. Exact up to 256 registries in a store; beyond that the counts of the ten can be too high, by 1/256 of all images at most. CRI only.",
                 &["store", "registry"],
             )?,
             used_bytes: Gauges::register(

@@ -47,6 +47,23 @@ fn a_name_without_a_host_is_of_docker_hub() {
 }
 
 #[test]
+fn names_of_one_registry_in_other_letters_are_of_one_registry() {
+    let images = [
+        "Quay.io/a:1",
+        "quay.IO/b:1",
+        "quay.io/c:1",
+        "index.docker.io/a/b:1",
+        "busybox:1",
+        "DOCKER.io/a/c:1",
+    ];
+    let scrape = Scene::of(Images::listed(images.map(Image::tagged))).ask();
+    let mut told = registries(&scrape);
+    told.sort();
+    let right = [("docker.io", 3), ("quay.io", 3)];
+    assert_eq!(told, right.map(|(host, images)| (host.to_owned(), images)));
+}
+
+#[test]
 fn an_image_without_a_name_is_counted_and_is_of_no_registry() {
     assert_eq!(registry_of(Image::untagged()), [""; 0]);
 }
