@@ -50,7 +50,7 @@ impl StoreFamilies {
             size_bytes: Gauges::register(
                 registry,
                 "imagestore_images_size_bytes",
-                "Sum in bytes of the image sizes the runtime reported in its last good answer. It is not disk usage: layers that images share count once per image. rkt reports an image's archive and its rendered tree, containerd compressed sizes, CRI-O sizes that are not compressed.",
+                "Sum in bytes of the image sizes the runtime reported in its last good answer. It is not disk usage: layers that images share count once per image. rkt reports an image's archive and its rendered tree, containerd compressed sizes, CRI-O sizes that are not compressed. A sum of more than 64 bits is told as 2^64.",
                 STORE,
             )?,
             oldest: Gauges::register(

@@ -257,18 +257,12 @@ fn a_store_that_accepts_connections_and_says_nothing_is_told_from_one_that_hangs
 #[test]
 fn a_list_without_an_end_is_given_up_at_the_deadline_and_never_held() {
     let scene = Scene::with_deadline("1s");
-    let resident = || {
-        let scrape = scene.service.scrape();
-        scrape
-            .sum("process_resident_memory_bytes")
-            .expect("it is told")
-    };
     scene.query();
-    let before = resident();
+    let before = scene.service.peak_memory();
     let why = "no complete answer within 1s";
     assert_fails_and_recovers(&scene, Behaviour::Flood, "DEADLINE_EXCEEDED", why);
-    let grown = resident() - before;
-    assert!(grown < 8.0 * 1024.0 * 1024.0, "{grown} bytes more");
+    let grown = scene.service.peak_memory() - before;
+    assert!(grown < 8 * 1024 * 1024, "{grown} bytes more");
 }
 
 #[test]
