@@ -53,7 +53,8 @@ impl Language {
     /// Until the client hangs up, unless this language's servers do.
     pub(in crate::stand_in) async fn converse(self, stream: &mut dyn Stream) -> io::Result<()> {
         if matches!(self, Self::Http1 | Self::Tls) {
-            stream.read(&mut [0; 4096]).await?;
+            // The beginning of a request is as bad as the whole.
+            stream.read_u8().await?;
         }
         stream.write_all(&self.words()).await?;
         match self {
