@@ -142,8 +142,9 @@ fn a_hundred_failed_queries_of_every_kind_leave_nothing_behind() {
 
     assert_eq!(known(&scene.answer()), known(&before));
     scene.wait_for_the_end_of_connections();
+    // A scrape's connection may have been counted before, while it was being closed.
     eventually("the descriptors of before", || {
-        (scene.service.fds() == fds).then_some(())
+        (scene.service.fds() <= fds).then_some(())
     });
     assert_eq!(scene.service.threads(), threads);
 }

@@ -4,7 +4,6 @@
 //! entries go through a bounded queue to a thread of their own. What does not fit is counted and told of later.
 
 use std::{
-    collections::HashMap,
     io,
     sync::{
         Arc,
@@ -17,9 +16,7 @@ use std::{
 
 use tracing::{
     Dispatch, Event, Metadata, Subscriber, Value,
-    callsite::Identifier,
-    field::{Field, FieldSet, Visit},
-    metadata::Kind,
+    field::{Field, Visit},
 };
 use tracing_journald::{Priority, PriorityMappings};
 use tracing_subscriber::{
@@ -33,6 +30,10 @@ use super::{
     escaped,
     ids::{self, Ids},
 };
+
+mod extended;
+
+use extended::Extended;
 
 /// Entries that wait while journald stands still.
 const QUEUE: usize = 1024;
@@ -199,34 +200,6 @@ fn next(entries: &Receiver<Message>, shared: &Shared) -> Option<Entry> {
     }
 }
 
-/// What each place in the code that logs has besides its own fields: those that [`Entry::write`] adds.
-///
-/// The fields of a span of ours would do, and bring the span's name and place into each entry.
-#[derive(Debug, Default)]
-struct Extended(HashMap<Identifier, &'static Metadata<'static>>);
-
-impl Extended {
-    const FIELDS: [&str; 3] = ["TRACE_ID", "SPAN_ID", "MESSAGE_ID"];
-
-    /// Events want metadata that last for ever; there are no more of them than places in the code.
-    fn of(&mut self, metadata: &'static Metadata<'static>) -> &'static Metadata<'static> {
-        self.0.entry(metadata.callsite()).or_insert_with(|| {
-            let fields = metadata.fields().iter().map(|field| field.name());
-            let fields: Vec<_> = fields.chain(Self::FIELDS).collect();
-            Box::leak(Box::new(Metadata::new(
-                metadata.name(),
-                metadata.target(),
-                *metadata.level(),
-                metadata.file(),
-                metadata.line(),
-                metadata.module_path(),
-                FieldSet::new(fields.leak(), metadata.callsite()),
-                Kind::EVENT,
-            )))
-        })
-    }
-}
-
 impl Entry {
     /// Dispatches the event once more, to tracing-journald and with the fields that it adds.
     fn write(&self, extended: &mut Extended) {
@@ -276,57 +249,4 @@ fn message_id(event: &str) -> Option<&'static str> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::{
-        sync::{
-            Arc,
-            atomic::{AtomicUsize, Ordering},
-            mpsc::sync_channel,
-        },
-        thread,
-        time::Duration,
-    };
-
-    use super::{Entry, Journal, Message, QUEUE, Shared, next};
-
-    /// Any.
-    fn entry() -> Entry {
-        let metadata = tracing::subscriber::with_default(tracing_subscriber::registry(), || {
-            tracing::info_span!("any").metadata()
-        });
-        Entry {
-            metadata: metadata.expect("the span is enabled"),
-            values: Vec::new(),
-            ids: None,
-        }
-    }
-
-    #[test]
-    fn the_end_waits_for_a_full_queue() {
-        let (queue, entries) = sync_channel(QUEUE);
-        let (end, ended) = sync_channel(1);
-        let shared = Arc::new(Shared::default());
-        for _ in 0..QUEUE {
-            queue.try_send(Message::Entry(entry())).unwrap();
-        }
-        let journal = Journal {
-            queue,
-            shared: Arc::clone(&shared),
-            ended,
-        };
-        let written = Arc::new(AtomicUsize::new(0));
-        let count = Arc::clone(&written);
-        thread::spawn(move || {
-            // The queue is full when the end comes.
-            while !shared.ending.load(Ordering::Acquire) {
-                thread::yield_now();
-            }
-            while next(&entries, &shared).is_some() {
-                count.fetch_add(1, Ordering::Relaxed);
-            }
-            end.send(()).expect("it is waited for");
-        });
-        journal.drain(Duration::from_secs(60));
-        assert_eq!(written.load(Ordering::Relaxed), QUEUE);
-    }
-}
+mod tests;
