@@ -23,6 +23,7 @@ pub mod wire;
 mod cri;
 mod error;
 mod limit;
+mod peer;
 mod rkt;
 
 pub use contents::Contents;
@@ -240,6 +241,13 @@ impl ImageStore {
             Ok(ask(channel, context).await?)
         };
         let outcome = limit.hold(work).instrument(span.clone()).await;
+        let outcome = outcome.map_err(|error| match error {
+            QueryError::Deadline(timeout) if connection.is_none() => QueryError::Silent {
+                timeout,
+                address: self.address.clone(),
+            },
+            error => error,
+        });
         let code = outcome.as_ref().err().map_or("OK", QueryError::code);
         span.record("rpc.response.status_code", code);
         if let Err(error) = &outcome {
@@ -257,12 +265,9 @@ impl ImageStore {
             "server.address" = self.address.host(),
             "server.port" = self.address.port(),
         );
-        let outcome = self
-            .endpoint
-            .connect()
+        let outcome = peer::connect(&self.endpoint, &self.address)
             .instrument(span.clone())
-            .await
-            .map_err(|error| QueryError::connecting(&error, &self.address));
+            .await;
         if let Err(error) = &outcome {
             mark_failed(&span, error);
         }

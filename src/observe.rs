@@ -146,8 +146,8 @@ impl Outcome {
                 name: "query answered",
                 {
                     imagestore.store = store,
-                    imagestore.images = answer.contents.images.cast_signed(),
-                    imagestore.size_bytes = answer.contents.size_bytes.cast_signed(),
+                    imagestore.images = signed(answer.contents.images),
+                    imagestore.size_bytes = signed(answer.contents.size_bytes),
                     ?duration,
                 },
                 "images counted"
@@ -229,6 +229,11 @@ fn filesystem(filesystem: &images::Filesystem) -> Filesystem<'_> {
         used_bytes: filesystem.used_bytes,
         inodes_used: filesystem.inodes_used,
     }
+}
+
+/// OpenTelemetry's attributes have no unsigned integers; beyond theirs the largest number.
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 fn trace_id(span: &Span) -> Option<String> {

@@ -109,27 +109,54 @@ fn a_message_cut_short_anywhere_is_refused_unless_prost_takes_it_too() {
 #[test]
 fn a_fault_is_named_with_its_place() {
     let message = |bytes: &[u8]| fault(&framed(bytes));
-    assert_eq!(fault(b"\x01\0\0\0\0"), (Fault::Compressed, 5));
-    assert_eq!(fault(b"\x09\0\0\0\0"), (Fault::Flag(9), 5));
-    assert_eq!(message(b"\x00\x00"), (Fault::Tag(0), 6));
+    assert_eq!(fault(b"\x01\0\0\0\0"), (Fault::Compressed, 0));
+    assert_eq!(fault(b"\x09\0\0\0\0"), (Fault::Flag(9), 0));
+    assert_eq!(fault(b"\0\0\0\0\0\x09\0\0\0\0"), (Fault::Flag(9), 5));
+    assert_eq!(message(b"\x00\x00"), (Fault::Tag(0), 5));
     assert_eq!(
         message(b"\x80\x80\x80\x80\x10\x00"),
-        (Fault::Tag(1 << 32), 10)
+        (Fault::Tag(1 << 32), 5)
     );
     let group = Fault::WireType {
         field: 2,
         wire_type: 3,
     };
-    assert_eq!(message(b"\x0a\x02\x13\x14"), (group, 8));
+    assert_eq!(message(b"\x0a\x02\x13\x14"), (group, 7));
     assert_eq!(
         message(b"\x0a\x05\x12\x09sha"),
-        (Fault::Overrun { field: 2 }, 9)
+        (Fault::Overrun { field: 2 }, 8)
     );
+    assert_eq!(message(b"\x12\x80\x02"), (Fault::Overrun { field: 2 }, 6));
+    assert_eq!(
+        message(b"\x0a\x04\x1d\0\0\0"),
+        (Fault::Overrun { field: 3 }, 7)
+    );
+    assert_eq!(message(b"\x19\0"), (Fault::Overrun { field: 3 }, 5));
     assert_eq!(
         message(b"\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02"),
-        (Fault::Integer, 15)
+        (Fault::Integer, 6)
     );
     assert_eq!(message(b"\x0a\x01\xa0"), (Fault::Split, 8));
+    assert_eq!(fault(b"\0\0\0\0\x02\x08"), (Fault::Unfinished, 6));
+}
+
+/// Up to the place of a fault nothing is wrong, but that something ends there.
+#[track_caller]
+fn assert_in_place(body: &[u8]) {
+    let Err(error) = read([body]).1 else {
+        return;
+    };
+    let place = usize::try_from(error.offset).expect("it is in the body");
+    let until_there = read([&body[..place]]).1;
+    match error.fault {
+        Fault::Split | Fault::Unfinished => assert_eq!(until_there, Err(error)),
+        _ => assert!(
+            until_there.is_ok()
+                || until_there
+                    .is_err_and(|end| (end.fault, end.offset) == (Fault::Unfinished, error.offset)),
+            "{error:?}, but until there {until_there:?}"
+        ),
+    }
 }
 
 proptest! {
@@ -149,6 +176,7 @@ proptest! {
         lengths in vec(1_usize..40, 0..20),
     ) {
         let body = framed(&message);
+        assert_in_place(&body);
         let whole = read([&body[..]]);
         prop_assert_eq!(&read(pieces(&body, &lengths)), &whole);
         prop_assert_eq!(&read(pieces(&body, &[1])), &whole);
@@ -163,6 +191,7 @@ proptest! {
         let mut body = framed(&three_images());
         let place = place.index(body.len());
         body[place] = byte;
+        assert_in_place(&body);
         prop_assert_eq!(&read(pieces(&body, &lengths)), &read([&body[..]]));
     }
 }

@@ -100,7 +100,8 @@ pub(super) async fn version(channel: &mut Channel, context: Context) -> Result<V
     });
     let answer = v1::runtime_service_client::RuntimeServiceClient::new(channel)
         .version(request)
-        .await?
+        .await
+        .map_err(wire::lost_status)?
         .into_inner();
     Ok(Version {
         name: answer.runtime_name,
@@ -120,7 +121,8 @@ pub(super) async fn image_fs_info(
 ) -> Result<Vec<Filesystem>, Status> {
     let answer = v1::image_service_client::ImageServiceClient::new(channel)
         .image_fs_info(context.request(v1::ImageFsInfoRequest {}))
-        .await?
+        .await
+        .map_err(wire::lost_status)?
         .into_inner();
     Ok(answer
         .image_filesystems
@@ -203,15 +205,16 @@ impl Visitor for Count {
     }
 
     fn end(&mut self) {
-        let name = if self.tag.given {
-            &self.tag
+        let tagged = self.tag.given;
+        let name = if tagged {
+            &mut self.tag
         } else {
-            &self.digest
+            &mut self.digest
         };
         self.contents.add(Image {
             size_bytes: self.size,
             imported_seconds: None,
-            tagged: Some(self.tag.given),
+            tagged: Some(tagged),
             pinned: Some(self.pinned),
             registry: name.given.then(|| name.registry()),
         });
@@ -236,6 +239,9 @@ impl Name {
     /// The registry of a name without a host, as container runtimes have it.
     const DEFAULT_REGISTRY: &str = "docker.io";
 
+    /// What that registry was called once; runtimes take it for the same.
+    const LEGACY_DEFAULT_REGISTRY: &str = "index.docker.io";
+
     /// A name whose host is not text, or goes on past what was wanted.
     const NO_REGISTRY: &str = "invalid";
 
@@ -248,17 +254,22 @@ impl Name {
         self.beginning.extend_from_slice(beginning);
     }
 
-    /// The part before the first slash, when it can be a host: it has a dot or a port, or is `localhost`
-    /// (<https://github.com/distribution/reference>, `splitDockerDomain`).
-    fn registry(&self) -> &str {
+    /// The part before the first slash, when it can be a host: it has a dot, a port or a capital letter, or is `localhost`
+    /// (<https://github.com/distribution/reference>, `splitDockerDomain`). Hosts are compared in lower case (RFC 3986).
+    fn registry(&mut self) -> &str {
         let first = match self.beginning.iter().position(|&byte| byte == b'/') {
-            Some(slash) => &self.beginning[..slash],
+            Some(slash) => &mut self.beginning[..slash],
             None if self.beginning.len() < Self::WANTED => return Self::DEFAULT_REGISTRY,
             None => return Self::NO_REGISTRY,
         };
+        let has_capitals = first.iter().any(u8::is_ascii_uppercase);
+        if has_capitals {
+            first.make_ascii_lowercase();
+        }
         match std::str::from_utf8(first) {
             Ok(host) if host.contains(char::is_control) => Self::NO_REGISTRY,
-            Ok(host) if host == "localhost" || host.contains(['.', ':']) => host,
+            Ok(Self::LEGACY_DEFAULT_REGISTRY) => Self::DEFAULT_REGISTRY,
+            Ok(host) if has_capitals || host == "localhost" || host.contains(['.', ':']) => host,
             Ok(_) => Self::DEFAULT_REGISTRY,
             Err(_) => Self::NO_REGISTRY,
         }

@@ -31,9 +31,31 @@ pub enum QueryError {
         /// The store's socket.
         address: StoreAddress,
     },
+    /// Who listens there hangs up.
+    #[error("cannot connect to {address}: the connection was closed before a word of HTTP/2")]
+    Closed {
+        /// Where the store was expected.
+        address: StoreAddress,
+    },
+    /// Who listens there is no gRPC server.
+    #[error("{address} does not speak gRPC (HTTP/2): its answer begins with {words}")]
+    NotGrpc {
+        /// Where the store was expected.
+        address: StoreAddress,
+        /// The first bytes, or what they are known to be.
+        words: String,
+    },
     /// The whole answer was not there in time.
     #[error("no complete answer within {0:?}")]
     Deadline(Duration),
+    /// Not even a connection was there in time, or who accepts it says nothing.
+    #[error("no complete answer within {timeout:?}: {address} has not begun to speak HTTP/2")]
+    Silent {
+        /// How long was waited.
+        timeout: Duration,
+        /// Where the store was expected.
+        address: StoreAddress,
+    },
     /// The service stops.
     #[error("given up because the service is stopping")]
     Abandoned,
@@ -61,15 +83,15 @@ impl QueryError {
 
     pub(super) fn grpc_code(&self) -> Code {
         match self {
-            Self::Connect { .. } => Code::Unavailable,
+            Self::Connect { .. } | Self::Closed { .. } | Self::NotGrpc { .. } => Code::Unavailable,
             Self::Permission { .. } => Code::PermissionDenied,
-            Self::Deadline(_) => Code::DeadlineExceeded,
+            Self::Deadline(_) | Self::Silent { .. } => Code::DeadlineExceeded,
             Self::Abandoned => Code::Cancelled,
             Self::Call { code, .. } => *code,
         }
     }
 
-    pub(super) fn connecting(error: &tonic::transport::Error, address: &StoreAddress) -> Self {
+    pub(super) fn connecting(error: &(dyn Error + 'static), address: &StoreAddress) -> Self {
         let address = address.clone();
         match kind_of(error) {
             Some(io::ErrorKind::PermissionDenied) => Self::Permission { address },

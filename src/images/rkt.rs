@@ -61,7 +61,8 @@ pub(super) async fn info(channel: &mut Channel, context: Context) -> Result<Info
     let request = context.request(v1alpha::GetInfoRequest {});
     let response = v1alpha::public_api_client::PublicApiClient::new(channel)
         .get_info(request)
-        .await?;
+        .await
+        .map_err(wire::lost_status)?;
     let info = response
         .into_inner()
         .info

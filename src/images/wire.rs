@@ -9,6 +9,7 @@
 use std::{error::Error, future::poll_fn, iter::successors, time::Duration};
 
 use bytes::{BufMut, Bytes, BytesMut};
+use h2::Reason;
 use http::{HeaderMap, HeaderValue, Request, Response, header};
 use http_body_util::{BodyExt, Full};
 use prost::Message;
@@ -62,6 +63,9 @@ impl Received {
     pub(super) fn require_one_message(self) -> Result<(), Status> {
         match self.messages {
             1 => Ok(()),
+            0 => Err(Status::internal(
+                "the answer has status OK and holds no message",
+            )),
             messages => Err(Status::internal(format!(
                 "the answer holds {messages} messages where the method has one"
             ))),
@@ -88,6 +92,7 @@ pub async fn call<V: Visitor>(
     let max_response = context.max_response.unwrap_or(u64::MAX);
     let request = request(method, message, context)?;
     let response = channel.call(request).await.map_err(lost)?;
+    let status_first = response.headers().contains_key(Status::GRPC_STATUS);
     let mut body = accepted(response)?;
 
     let mut scanner = Scanner::new(visitor);
@@ -102,6 +107,10 @@ pub async fn call<V: Visitor>(
                 return ended(&trailers, scanner);
             }
         }
+    }
+    // A stream of nothing: grpc-go says OK in the headers when there was no message to send them for.
+    if status_first && scanner.read() == 0 {
+        return scanner.finish().map_err(malformed);
     }
     Err(Status::internal("the answer ended without a status"))
 }
@@ -212,13 +221,31 @@ fn lost(error: tonic::transport::Error) -> Status {
     lost_status(Status::from_error(error.into()))
 }
 
-/// What tonic cannot name is a lost connection.
-fn lost_status(status: Status) -> Status {
-    match status.code() {
-        Code::Unknown => {
+/// In our words and by gRPC's codes, what ended a call in place of a status. A status of the store's own stays as it is.
+pub(super) fn lost_status(status: Status) -> Status {
+    let http2 = causes(&status).find_map(|cause| cause.downcast_ref::<h2::Error>());
+    match (http2, http2.and_then(h2::Error::reason)) {
+        (Some(error), Some(reason)) if error.is_reset() => Status::new(
+            code_of_reset(reason),
+            format!("the call was reset with {reason:?} ({reason})"),
+        ),
+        (Some(error), _) => Status::unavailable(format!("the connection was lost: {error}")),
+        // What tonic cannot name is a lost connection.
+        (None, _) if status.code() == Code::Unknown && status.source().is_some() => {
             Status::unavailable(format!("the connection was lost: {}", innermost(&status)))
         }
         _ => status,
+    }
+}
+
+/// "Errors" in <https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>.
+fn code_of_reset(reason: Reason) -> Code {
+    match reason {
+        Reason::REFUSED_STREAM => Code::Unavailable,
+        Reason::CANCEL => Code::Cancelled,
+        Reason::ENHANCE_YOUR_CALM => Code::ResourceExhausted,
+        Reason::INADEQUATE_SECURITY => Code::PermissionDenied,
+        _ => Code::Internal,
     }
 }
 

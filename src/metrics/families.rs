@@ -50,7 +50,7 @@ impl StoreFamilies {
             size_bytes: Gauges::register(
                 registry,
                 "imagestore_images_size_bytes",
-                "Sum in bytes of the image sizes the runtime reported in its last good answer. It is not disk usage: layers that images share count once per image. rkt reports an image's archive and its rendered tree, containerd compressed sizes, CRI-O sizes that are not compressed.",
+                "Sum in bytes of the image sizes the runtime reported in its last good answer. It is not disk usage: layers that images share count once per image. rkt reports an image's archive and its rendered tree, containerd compressed sizes, CRI-O sizes that are not compressed. A sum of more than 64 bits is told as 2^64.",
                 STORE,
             )?,
             oldest: Gauges::register(
@@ -80,7 +80,7 @@ impl StoreFamilies {
             registries: Gauges::register(
                 registry,
                 "imagestore_registry_images",
-                "Images by the registry in their first tag, or digest where there is no tag: the ten registries with most images, and \"other\" for all further ones. Images without a name are not counted. Exact up to 256 registries in a store; beyond that the counts of the ten can be too high, by 1/256 of all images at most. CRI only.",
+                "Images by the registry in their first tag, or digest where there is no tag: the ten registries with most images, and \"other\" for all further ones. Hosts are in lower case, and index.docker.io is docker.io. Images without a name are not counted. Exact up to 256 registries in a store; beyond that the counts of the ten can be too high, by 1/256 of all images at most. CRI only.",
                 &["store", "registry"],
             )?,
             used_bytes: Gauges::register(

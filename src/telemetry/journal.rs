@@ -7,7 +7,7 @@ use std::{
     io,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
         mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
     },
     thread,
@@ -31,6 +31,10 @@ use super::{
     ids::{self, Ids},
 };
 
+mod extended;
+
+use extended::Extended;
+
 /// Entries that wait while journald stands still.
 const QUEUE: usize = 1024;
 
@@ -44,19 +48,30 @@ const IDENTIFIER: &str = env!("CARGO_PKG_NAME");
 #[derive(Debug)]
 pub(super) struct Journal {
     queue: SyncSender<Message>,
+    shared: Arc<Shared>,
     ended: Receiver<()>,
+}
+
+/// What the layer, the thread and who waits for it know together.
+#[derive(Debug, Default)]
+struct Shared {
+    /// Entries that did not fit, and have not been told of yet.
+    lost: AtomicU64,
+    /// The thread is to end as soon as nothing waits any more.
+    ending: AtomicBool,
 }
 
 /// Puts each event into the queue.
 #[derive(Debug)]
 pub(super) struct JournalLayer {
     queue: SyncSender<Message>,
-    lost: Arc<AtomicU64>,
+    shared: Arc<Shared>,
 }
 
 #[derive(Debug)]
 enum Message {
     Entry(Entry),
+    /// Wakes the thread, should it wait.
     End,
 }
 
@@ -86,11 +101,12 @@ pub(super) fn start(
 ) -> io::Result<(JournalLayer, Journal)> {
     let (queue, entries) = sync_channel(QUEUE);
     let (end, ended) = sync_channel(1);
-    let lost = Arc::new(AtomicU64::new(0));
+    let shared = Arc::new(Shared::default());
     let layer = JournalLayer {
         queue: queue.clone(),
-        lost: Arc::clone(&lost),
+        shared: Arc::clone(&shared),
     };
+    let writing = Arc::clone(&shared);
     thread::Builder::new()
         .name("journal".to_owned())
         .spawn(move || {
@@ -104,11 +120,16 @@ pub(super) fn start(
                 });
             let dispatch =
                 Dispatch::new(tracing_subscriber::registry().with(journald).with(filter));
-            tracing::dispatcher::with_default(&dispatch, || write(&entries, &lost));
+            tracing::dispatcher::with_default(&dispatch, || write(&entries, &writing));
             // Nobody waits when the program did not flush.
             let _ = end.send(());
         })?;
-    Ok((layer, Journal { queue, ended }))
+    let journal = Journal {
+        queue,
+        shared,
+        ended,
+    };
+    Ok((layer, journal))
 }
 
 impl Journal {
@@ -116,9 +137,10 @@ impl Journal {
     ///
     /// A journal that stands still for longer keeps what it was not given: standard error leads there too.
     pub(super) fn drain(self, timeout: Duration) {
-        if self.queue.try_send(Message::End).is_ok() {
-            let _ = self.ended.recv_timeout(timeout);
-        }
+        self.shared.ending.store(true, Ordering::Release);
+        // What is too full to take it has no need of it: the thread looks before each time it would wait.
+        let _ = self.queue.try_send(Message::End);
+        let _ = self.ended.recv_timeout(timeout);
     }
 }
 
@@ -135,7 +157,7 @@ where
             ids: ids::of(context.event_span(event)),
         };
         if let Err(TrySendError::Full(_)) = self.queue.try_send(Message::Entry(entry)) {
-            self.lost.fetch_add(1, Ordering::Relaxed);
+            self.shared.lost.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
@@ -154,37 +176,48 @@ impl Visit for Values {
     }
 }
 
-fn write(entries: &Receiver<Message>, lost: &AtomicU64) {
-    while let Ok(Message::Entry(entry)) = entries.recv() {
-        entry.write();
-        let lost = lost.swap(0, Ordering::Relaxed);
+fn write(entries: &Receiver<Message>, shared: &Shared) {
+    let mut extended = Extended::default();
+    while let Some(entry) = next(entries, shared) {
+        entry.write(&mut extended);
+        let lost = shared.lost.swap(0, Ordering::Relaxed);
         if lost > 0 {
             tracing::warn!(lost, "log lines lost because the journal stood still");
         }
     }
 }
 
+/// Waits for an entry, unless the end has come and all are written.
+fn next(entries: &Receiver<Message>, shared: &Shared) -> Option<Entry> {
+    let message = if shared.ending.load(Ordering::Acquire) {
+        entries.try_recv().ok()
+    } else {
+        entries.recv().ok()
+    };
+    match message? {
+        Message::Entry(entry) => Some(entry),
+        Message::End => None,
+    }
+}
+
 impl Entry {
-    /// Dispatches the event once more, to tracing-journald and within a span of the fields that it adds.
-    fn write(&self) {
-        let _span = tracing::error_span!(
-            "entry",
-            TRACE_ID = self.ids.map(|ids| tracing::field::display(ids.trace)),
-            SPAN_ID = self.ids.map(|ids| tracing::field::display(ids.span)),
-            MESSAGE_ID = message_id(self.metadata.name()),
-        )
-        .entered();
+    /// Dispatches the event once more, to tracing-journald and with the fields that it adds.
+    fn write(&self, extended: &mut Extended) {
         let line = self.line();
-        let fields = self.metadata.fields();
-        let texts: Vec<Option<&dyn Value>> = fields
-            .iter()
-            .map(|field| {
-                let (given, text) = self.values.iter().find(|(given, _)| *given == field)?;
-                let text = if given.name() == MESSAGE { &line } else { text };
-                Some(text as &dyn Value)
-            })
-            .collect();
-        Event::dispatch(self.metadata, &fields.value_set_all(&texts));
+        let added = [
+            self.ids.map(|ids| ids.trace.to_string()),
+            self.ids.map(|ids| ids.span.to_string()),
+            message_id(self.metadata.name()).map(str::to_owned),
+        ];
+        let metadata = extended.of(self.metadata);
+        let own = self.metadata.fields().iter().map(|field| {
+            let (_, text) = self.values.iter().find(|(given, _)| *given == field)?;
+            let text = if field.name() == MESSAGE { &line } else { text };
+            Some(text as &dyn Value)
+        });
+        let added = added.iter().map(|text| Some(text.as_ref()? as &dyn Value));
+        let texts: Vec<Option<&dyn Value>> = own.chain(added).collect();
+        Event::dispatch(metadata, &metadata.fields().value_set_all(&texts));
     }
 
     /// `MESSAGE=`, all that journalctl(1) shows unless it is asked for more: the message, the fields, the trace's id.
@@ -214,3 +247,6 @@ fn message_id(event: &str) -> Option<&'static str> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

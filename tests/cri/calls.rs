@@ -11,6 +11,29 @@ fn traceparent(span: &Span) -> String {
     format!("00-{:032x}-{:016x}-01", span.trace_id, span.span_id)
 }
 
+/// A runtime, and the agent that gets the traces of its queries.
+fn traced() -> (Scene, JaegerAgent) {
+    let agent = JaegerAgent::bind();
+    let scene = Scene::with(Images::generated(3), |builder| {
+        builder
+            .env("OTEL_TRACES_EXPORTER", "jaeger")
+            .env("OTEL_EXPORTER_JAEGER_AGENT_PORT", agent.port().to_string())
+    });
+    (scene, agent)
+}
+
+/// The spans of one more query that are marked as errors, with their types.
+fn errors(scene: &Scene, agent: &JaegerAgent) -> Vec<(String, Option<String>)> {
+    scene.ask();
+    let trace = agent.next_trace(PATIENCE);
+    let failed = trace.spans.iter().filter(|span| span.is_error());
+    let mut failed: Vec<_> = failed
+        .map(|span| (span.operation.clone(), span.text("error.type")))
+        .collect();
+    failed.sort();
+    failed
+}
+
 fn call_of(calls: &[Call], method: Method) -> &Call {
     let mut calls = calls.iter().filter(|call| call.method() == Some(method));
     calls.next().expect("it was called")
@@ -69,12 +92,7 @@ fn the_authority_over_tcp_is_the_address() {
 
 #[test]
 fn every_call_carries_its_own_span_as_the_parent_of_the_runtimes() {
-    let agent = JaegerAgent::bind();
-    let scene = Scene::with(Images::generated(3), |builder| {
-        builder
-            .env("OTEL_TRACES_EXPORTER", "jaeger")
-            .env("OTEL_EXPORTER_JAEGER_AGENT_PORT", agent.port().to_string())
-    });
+    let (scene, agent) = traced();
     scene.runtime.without(Method::StreamImages);
     scene.ask();
     let trace = agent.next_trace(PATIENCE);
@@ -89,12 +107,7 @@ fn every_call_carries_its_own_span_as_the_parent_of_the_runtimes() {
 
 #[test]
 fn the_stream_has_a_client_span_of_its_own() {
-    let agent = JaegerAgent::bind();
-    let scene = Scene::with(Images::generated(3), |builder| {
-        builder
-            .env("OTEL_TRACES_EXPORTER", "jaeger")
-            .env("OTEL_EXPORTER_JAEGER_AGENT_PORT", agent.port().to_string())
-    });
+    let (scene, agent) = traced();
     scene.ask();
     let trace = agent.next_trace(PATIENCE);
     let span = trace.span("runtime.v1.ImageService/StreamImages");
@@ -105,4 +118,20 @@ fn the_stream_has_a_client_span_of_its_own() {
     let socket = scene.runtime.url().replace("cri+unix://", "");
     assert_eq!(span.text("server.address"), Some(socket));
     assert_eq!(span.text("server.port"), None);
+}
+
+#[test]
+fn a_call_that_a_runtime_does_not_have_is_an_error_of_its_own_span_and_not_of_the_query() {
+    let (scene, agent) = traced();
+    let error_of = |method: &str| (method.to_owned(), Some("UNIMPLEMENTED".to_owned()));
+    scene.runtime.without(Method::StreamImages);
+    let stream = error_of("runtime.v1.ImageService/StreamImages");
+    assert_eq!(errors(&scene, &agent), [stream]);
+    // It is not asked for any more.
+    assert_eq!(errors(&scene, &agent), []);
+    scene.runtime.without(Method::ImageFsInfo);
+    scene.runtime.without(Method::Version);
+    let info = error_of("runtime.v1.ImageService/ImageFsInfo");
+    let version = error_of("runtime.v1.RuntimeService/Version");
+    assert_eq!(errors(&scene, &agent), [info, version]);
 }

@@ -1,6 +1,7 @@
 //! What is counted.
 
 use lab::cri_runtime::{Image, Images};
+use lab::service::PATIENCE;
 
 use super::{CRI, Scene, number, registries};
 
@@ -102,7 +103,12 @@ fn sizes_beyond_64_bits_add_up_to_the_largest_number() {
         size: u64::MAX,
         ..Image::untagged()
     };
-    let scrape = Scene::of(Images::listed([huge.clone(), huge])).ask();
-    let size = number(&scrape, "imagestore_images_size_bytes");
+    let scene = Scene::of(Images::listed([huge.clone(), huge]));
+    let size = number(&scene.ask(), "imagestore_images_size_bytes");
     assert_eq!(size, Some(u64::MAX as f64));
+    // Attributes of spans and events have 63 bits.
+    let told = format!("imagestore.size_bytes={} ", i64::MAX);
+    scene
+        .service
+        .wait_for_stderr(|log| log.contains(&told), PATIENCE);
 }

@@ -179,6 +179,41 @@ fn what_side_calls_told_before_stays_when_they_fail() {
     assert_eq!(used_bytes(&scrape, "/var/lib/stand-in"), Some(4096.0));
 }
 
+/// What fills the metrics that are still known when one more query cannot ask this method.
+#[track_caller]
+fn known_without(method: Method, refuse: impl FnOnce(&Scene)) -> Scrape {
+    let scene = scene();
+    scene.ask();
+    scene.runtime.serve_version("stand-in", "2.0.0");
+    let filesystems = vec![filesystem("/var/lib/stand-in", 1, 2)];
+    scene.runtime.serve_filesystems(filesystems);
+    refuse(&scene);
+    let scrape = scene.ask();
+    assert_eq!(number(&scrape, "imagestore_up"), Some(1.0), "{method:?}");
+    scrape
+}
+
+#[test]
+fn a_side_call_that_fails_alone_keeps_its_last_values_and_the_other_s_are_new() {
+    let version = |scrape: &Scrape| runtime(scrape).expect("it is known").1;
+    let used = |scrape: &Scrape| used_bytes(scrape, "/var/lib/stand-in");
+    for fails in [true, false] {
+        let without = |method| {
+            known_without(method, |scene| match fails {
+                true => scene.runtime.behave_for(method, failing()),
+                false => scene.runtime.without(method),
+            })
+        };
+        let scrape = without(Method::Version);
+        assert_ne!(version(&scrape), "2.0.0");
+        assert_eq!(used(&scrape), Some(1.0));
+        let scrape = without(Method::ImageFsInfo);
+        assert_eq!(version(&scrape), "2.0.0");
+        assert_eq!(used(&scrape), Some(4096.0));
+        assert!(inodes_used(&scrape, "/var/lib/stand-in") > Some(2.0));
+    }
+}
+
 #[test]
 fn side_calls_that_are_garbage_cost_nothing_but_themselves() {
     for behaviour in [Behaviour::Garbage, Behaviour::Lie, Behaviour::CutOff] {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lab::cri_runtime::{Behaviour, Images, Reason};
+use lab::cri_runtime::{Behaviour, Images, Method, Reason};
 use lab::poll::eventually;
 
 use super::{Scene, failures, number};
@@ -109,6 +109,17 @@ fn images_without_any_field_are_images_without_a_tag() {
     for name in ["imagestore_images", "imagestore_untagged_images"] {
         assert_eq!(number(&scrape, name), Some(100_000.0), "{name}");
     }
+}
+
+#[test]
+fn a_stream_without_images_can_end_before_it_has_begun() {
+    let scene = Scene::of(Images::generated(3));
+    scene
+        .runtime
+        .behave_for(Method::StreamImages, Behaviour::NoMessage);
+    let scrape = scene.ask();
+    assert_eq!(number(&scrape, "imagestore_images"), Some(0.0));
+    assert_eq!(number(&scrape, "imagestore_up"), Some(1.0));
 }
 
 #[test]

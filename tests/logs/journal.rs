@@ -146,6 +146,20 @@ fn every_field_has_one_value_and_a_name_without_a_prefix() {
 }
 
 #[test]
+fn an_entry_tells_its_own_place_in_the_code_and_no_other() {
+    let Some((entries, _)) = entries(Behaviour::Answer) else {
+        return;
+    };
+    let counted = find(&entries, "images counted");
+    assert_eq!(counted.value("CODE_FILE"), "src/observe.rs");
+    for entry in &entries {
+        let of_spans = entry.names().filter(|name| name.starts_with("SPAN_"));
+        let of_spans: Vec<_> = of_spans.filter(|name| *name != "SPAN_ID").collect();
+        assert!(of_spans.is_empty(), "{entry:#?}");
+    }
+}
+
+#[test]
 fn the_entries_of_a_trace_are_found_by_its_id() {
     let Some(journald) = Journald::start() else {
         return;

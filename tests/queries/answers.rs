@@ -1,5 +1,6 @@
 //! Good answers.
 
+use lab::exposition::Scrape;
 use lab::rkt_api_service::{Behaviour, Images, Method, StandIn, v1alpha};
 use lab::service::PATIENCE;
 use lab::tempdir;
@@ -179,6 +180,22 @@ fn a_runtime_that_does_not_say_who_it_is_still_has_its_images_counted() {
         assert_eq!(scrape.sum("imagestore_runtime_info"), None);
         assert_eq!(scrape.sum("imagestore_query_failures_total"), Some(0.0));
     }
+}
+
+#[test]
+fn a_runtime_that_does_not_say_any_more_who_it_is_is_known_as_before() {
+    let scene = Scene::set();
+    let known = |scrape: &Scrape| {
+        let mut infos = scrape.samples("imagestore_runtime_info");
+        let info = infos.next().expect("it is known").clone();
+        assert_eq!(infos.count(), 0);
+        info
+    };
+    let before = known(&scene.query());
+    scene.store.behave_for(Method::GetInfo, Behaviour::CutOff);
+    let scrape = scene.query();
+    assert_eq!(known(&scrape), before);
+    assert_eq!(value(&scrape, "imagestore_up"), Some(1.0));
 }
 
 #[test]

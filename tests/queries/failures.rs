@@ -1,6 +1,6 @@
 //! Bad answers, and none.
 
-use lab::rkt_api_service::{Behaviour, Images, Reason, StandIn};
+use lab::rkt_api_service::{Behaviour, Images, Language, Reason, StandIn};
 use lab::service::{PATIENCE, ReservedPort};
 use lab::tempdir;
 
@@ -99,7 +99,16 @@ fn an_answer_that_breaks_the_protocol_is_internal_and_says_where() {
         (Behaviour::Truncated, "malformed at byte"),
         (Behaviour::Compressed, "the message is compressed"),
         (Behaviour::Lie, "ends in the middle of a message"),
-        (Behaviour::WithoutTrailers, "status"),
+        (Behaviour::WithoutTrailers, "ended without a status"),
+        (Behaviour::NoMessage, "has status OK and holds no message"),
+        (
+            Behaviour::FailAfter {
+                messages: 0,
+                code: 0,
+                message: String::new(),
+            },
+            "has status OK and holds no message",
+        ),
     ] {
         assert_fails_and_recovers(&scene, behaviour, "INTERNAL", why);
     }
@@ -116,11 +125,59 @@ fn a_connection_that_is_cut_off_half_way_is_unavailable_over_tcp_and_unix() {
     }
 }
 
+/// As often as a race needs to show.
+const AGAIN: usize = 50;
+
+/// Each query of a store that behaves so fails with this code and these words, over TCP and over a Unix socket.
+#[track_caller]
+fn assert_always_told(behaviour: &Behaviour, code: &str, words: &str) {
+    let folder = tempdir().expect("a temporary folder can be made");
+    for scene in [
+        Scene::set(),
+        Scene::over_unix(&folder.path().join("api.sock")),
+    ] {
+        scene.store.behave(behaviour.clone());
+        let address = scene.store.url().replace("rkt+", "");
+        let words = words.replace("ADDRESS", &address);
+        for _ in 0..AGAIN {
+            let status = scene.service.query();
+            assert!(status.contains(&words), "{behaviour}: {status}");
+        }
+        let scrape = scene.service.scrape();
+        assert_eq!(failures_of(&scrape, code), Some(AGAIN as f64));
+        assert_eq!(scene.store.connections(), AGAIN, "one connection a query");
+        scene.store.behave(Behaviour::Answer);
+        assert_eq!(images(&scene.query()), Some(IMAGES as f64));
+    }
+}
+
 #[test]
 fn a_connection_that_is_closed_on_accept_is_unavailable_every_time() {
-    let scene = Scene::set();
-    for _ in 0..10 {
-        assert_fails_and_recovers(&scene, Behaviour::Refuse, "UNAVAILABLE", "connect");
+    let words = "cannot connect to ADDRESS: the connection was closed before a word of HTTP/2";
+    assert_always_told(&Behaviour::Refuse, "UNAVAILABLE", words);
+}
+
+#[test]
+fn who_does_not_speak_http_2_is_unavailable_and_its_first_words_are_told_every_time() {
+    for (language, words) in [
+        (
+            Language::Http1,
+            r#""HTTP/1.1 400 Bad Request\r\nContent-Length""#,
+        ),
+        (Language::Ssh, r#""SSH-2.0-OpenSSH_9.2p1\r\n""#),
+        (Language::Farewell, r#""421 too many connections\r\n""#),
+        (Language::Tls, "TLS, which is not offered"),
+    ] {
+        let words = format!("ADDRESS does not speak gRPC (HTTP/2): its answer begins with {words}");
+        assert_always_told(&Behaviour::Speak(language), "UNAVAILABLE", &words);
+    }
+}
+
+#[test]
+fn a_connection_that_ends_after_its_greeting_is_unavailable_whenever_that_is_noticed() {
+    for language in [Language::Goaway, Language::Nonsense] {
+        let words = "UNAVAILABLE: the connection was ";
+        assert_always_told(&Behaviour::Speak(language), "UNAVAILABLE", words);
     }
 }
 
@@ -128,23 +185,43 @@ fn a_connection_that_is_closed_on_accept_is_unavailable_every_time() {
 fn a_reset_has_the_code_that_grpc_assigns_to_it() {
     let scene = Scene::set();
     for (reason, code) in [
+        (Reason::PROTOCOL_ERROR, "INTERNAL"),
+        (Reason::INTERNAL_ERROR, "INTERNAL"),
+        (Reason::FLOW_CONTROL_ERROR, "INTERNAL"),
+        (Reason::SETTINGS_TIMEOUT, "INTERNAL"),
+        (Reason::STREAM_CLOSED, "INTERNAL"),
+        (Reason::FRAME_SIZE_ERROR, "INTERNAL"),
         (Reason::REFUSED_STREAM, "UNAVAILABLE"),
         (Reason::CANCEL, "CANCELLED"),
+        (Reason::COMPRESSION_ERROR, "INTERNAL"),
+        (Reason::CONNECT_ERROR, "INTERNAL"),
         (Reason::ENHANCE_YOUR_CALM, "RESOURCE_EXHAUSTED"),
-        (Reason::INTERNAL_ERROR, "INTERNAL"),
+        (Reason::INADEQUATE_SECURITY, "PERMISSION_DENIED"),
+        (Reason::HTTP_1_1_REQUIRED, "INTERNAL"),
+        (Reason::from(1_000_000), "INTERNAL"),
     ] {
-        assert_fails_and_recovers(&scene, Behaviour::Reset(reason), code, code);
+        let why = format!("{code}: the call was reset with {reason:?}");
+        assert_fails_and_recovers(&scene, Behaviour::Reset(reason), code, &why);
     }
+    // That is no reset to hyper, but an end like any other.
+    let no_error = Behaviour::Reset(Reason::NO_ERROR);
+    assert_fails_and_recovers(&scene, no_error, "INTERNAL", "ended without a status");
 }
 
 #[test]
 fn an_answer_that_is_not_grpc_has_the_code_that_grpc_assigns_to_its_http_status() {
     let scene = Scene::set();
     for (status, code) in [
+        (400, "INTERNAL"),
         (401, "UNAUTHENTICATED"),
         (403, "PERMISSION_DENIED"),
         (404, "UNIMPLEMENTED"),
+        (429, "UNAVAILABLE"),
+        (502, "UNAVAILABLE"),
         (503, "UNAVAILABLE"),
+        (504, "UNAVAILABLE"),
+        (302, "UNKNOWN"),
+        (405, "UNKNOWN"),
         (500, "UNKNOWN"),
         (200, "UNKNOWN"),
     ] {
@@ -156,7 +233,7 @@ fn an_answer_that_is_not_grpc_has_the_code_that_grpc_assigns_to_its_http_status(
 #[test]
 fn a_store_that_hangs_is_given_up_at_the_deadline_and_its_connection_is_closed() {
     let scene = Scene::with_deadline("300ms");
-    for behaviour in [Behaviour::Hang, Behaviour::HangInBody, Behaviour::Silent] {
+    for behaviour in [Behaviour::Hang, Behaviour::HangInBody] {
         let why = "no complete answer within 300ms";
         assert_fails_and_recovers(&scene, behaviour, "DEADLINE_EXCEEDED", why);
     }
@@ -164,20 +241,28 @@ fn a_store_that_hangs_is_given_up_at_the_deadline_and_its_connection_is_closed()
 }
 
 #[test]
+fn a_store_that_accepts_connections_and_says_nothing_is_told_from_one_that_hangs() {
+    let folder = tempdir().expect("a temporary folder can be made");
+    let path = folder.path().join("api.sock");
+    let of_unix = StandIn::unix(&path, Images::generated(IMAGES)).expect("the path is free");
+    for store in [StandIn::tcp(Images::generated(IMAGES)), of_unix] {
+        let address = store.url().replace("rkt+", "");
+        let scene = Scene::of(store, |builder| builder.arg("--deadline").arg("300ms"));
+        let why = format!("no complete answer within 300ms: {address} has not begun to speak");
+        assert_fails_and_recovers(&scene, Behaviour::Silent, "DEADLINE_EXCEEDED", &why);
+        scene.store.wait_for_open_connections(0, PATIENCE);
+    }
+}
+
+#[test]
 fn a_list_without_an_end_is_given_up_at_the_deadline_and_never_held() {
     let scene = Scene::with_deadline("1s");
-    let resident = || {
-        let scrape = scene.service.scrape();
-        scrape
-            .sum("process_resident_memory_bytes")
-            .expect("it is told")
-    };
     scene.query();
-    let before = resident();
+    let before = scene.service.peak_memory();
     let why = "no complete answer within 1s";
     assert_fails_and_recovers(&scene, Behaviour::Flood, "DEADLINE_EXCEEDED", why);
-    let grown = resident() - before;
-    assert!(grown < 8.0 * 1024.0 * 1024.0, "{grown} bytes more");
+    let grown = scene.service.peak_memory() - before;
+    assert!(grown < 8 * 1024 * 1024, "{grown} bytes more");
 }
 
 #[test]

@@ -29,6 +29,26 @@ fn a_name_without_a_host_is_docker_hubs() {
 }
 
 #[test]
+fn a_host_is_the_same_in_capitals_and_a_name_with_capitals_is_one() {
+    assert_eq!(registry("Registry.K8s.IO/pause:3.9"), "registry.k8s.io");
+    assert_eq!(registry("[2001:DB8::1]:5000/a"), "[2001:db8::1]:5000");
+    assert_eq!(registry("LocalHost/a:1"), "localhost");
+    assert_eq!(registry("Registry/a:1"), "registry");
+    assert_eq!(registry("registry/a:V1"), "docker.io");
+    assert_eq!(registry("\u{c4}.example/a"), "\u{c4}.example");
+}
+
+#[test]
+fn what_docker_hub_was_called_once_is_docker_hub_and_its_servers_are_not() {
+    assert_eq!(registry("index.docker.io/library/busybox:1"), "docker.io");
+    assert_eq!(registry("Index.Docker.io/busybox"), "docker.io");
+    assert_eq!(registry("DOCKER.IO/busybox"), "docker.io");
+    for other in ["registry-1.docker.io", "index.docker.io:443"] {
+        assert_eq!(registry(&format!("{other}/library/busybox:1")), other);
+    }
+}
+
+#[test]
 fn a_host_that_cannot_be_one_has_a_name_of_its_own() {
     assert_eq!(
         registry(&format!("{}.example/x", "a".repeat(300))),
@@ -74,6 +94,8 @@ fn name() -> impl Strategy<Value = String> {
         "registry.k8s.io/",
         "localhost/",
         "ghcr.io:443/",
+        "Quay.IO/",
+        "index.docker.io/",
         "library/",
     ]);
     let rest = prop_oneof![8 => ".{0,40}", 1 => ".{250,300}"];

@@ -6,7 +6,8 @@ use thiserror::Error;
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 #[error("the answer is malformed at byte {offset}: {fault}")]
 pub struct Malformed {
-    /// Bytes of the body before the fault.
+    /// Bytes of the body before what is at fault: a frame's head, an integer, or a tag or length, also one that announces more
+    /// than there is room for. Where something ends too early, bytes before its end.
     pub offset: u64,
     /// What was wrong.
     pub fault: Fault,

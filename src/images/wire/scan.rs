@@ -33,8 +33,10 @@ pub trait Visitor {
 #[derive(Debug)]
 pub struct Scanner<'v, V> {
     visitor: &'v mut V,
-    /// Bytes before the part being read; the offset of faults.
+    /// Bytes before the part being read.
     offset: u64,
+    /// Bytes before the varint that was begun last.
+    varint_at: u64,
     messages: u64,
     frame: Frame,
     next: Next,
@@ -83,6 +85,7 @@ impl<'v, V: Visitor> Scanner<'v, V> {
         Self {
             visitor,
             offset: 0,
+            varint_at: 0,
             messages: 0,
             frame: Frame::head(),
             next: Next::Tag,
@@ -147,8 +150,8 @@ impl<'v, V: Visitor> Scanner<'v, V> {
         let [flag, length @ ..] = head;
         match flag {
             0 => {}
-            1 => return Err(self.fault(Fault::Compressed)),
-            other => return Err(self.fault(Fault::Flag(other))),
+            1 => return Err(self.fault_of_head(Fault::Compressed)),
+            other => return Err(self.fault_of_head(Fault::Flag(other))),
         }
         self.frame = Frame::Message(u32::from_be_bytes(length).into());
         self.end_message_if_complete()
@@ -256,7 +259,7 @@ impl<'v, V: Visitor> Scanner<'v, V> {
                 Next::Tag
             }
             Next::Length(field) if value > self.left() => {
-                return Err(self.fault(Fault::Overrun { field }));
+                return Err(self.fault_of_varint(Fault::Overrun { field }));
             }
             Next::Length(IMAGES) if self.element.is_none() => {
                 self.element = Some(value);
@@ -318,23 +321,23 @@ impl<'v, V: Visitor> Scanner<'v, V> {
 
     fn tag(&mut self, tag: u64) -> Result<Next, Malformed> {
         let Ok(field @ 1..) = u32::try_from(tag >> 3) else {
-            return Err(self.fault(Fault::Tag(tag)));
+            return Err(self.fault_of_varint(Fault::Tag(tag)));
         };
         if field >= 1 << 29 {
-            return Err(self.fault(Fault::Tag(tag)));
+            return Err(self.fault_of_varint(Fault::Tag(tag)));
         }
         match (tag & 7) as u8 {
             0 => Ok(Next::Integer(field)),
             1 => self.fixed(field, 8),
             2 => Ok(Next::Length(field)),
             5 => self.fixed(field, 4),
-            wire_type => Err(self.fault(Fault::WireType { field, wire_type })),
+            wire_type => Err(self.fault_of_varint(Fault::WireType { field, wire_type })),
         }
     }
 
     fn fixed(&self, field: u32, length: u64) -> Result<Next, Malformed> {
         if length > self.left() {
-            return Err(self.fault(Fault::Overrun { field }));
+            return Err(self.fault_of_varint(Fault::Overrun { field }));
         }
         Ok(skip(length))
     }
@@ -354,6 +357,9 @@ impl<'v, V: Visitor> Scanner<'v, V> {
     /// The next varint, or `None` when its end is in a later part.
     fn varint(&mut self, part: &mut &[u8]) -> Result<Option<u64>, Malformed> {
         let available = self.available(part);
+        if self.partial == Partial::default() {
+            self.varint_at = self.offset;
+        }
         let Partial {
             mut value,
             mut bits,
@@ -361,8 +367,7 @@ impl<'v, V: Visitor> Scanner<'v, V> {
         for (index, &byte) in part[..available].iter().enumerate() {
             // The tenth byte holds the 64th bit and no other.
             if bits == 63 && byte > 1 {
-                self.consume(index as u64);
-                return Err(self.fault(Fault::Integer));
+                return Err(self.fault_of_varint(Fault::Integer));
             }
             value |= u64::from(byte & 0x7f) << bits;
             if byte < 0x80 {
@@ -403,10 +408,20 @@ impl<'v, V: Visitor> Scanner<'v, V> {
     }
 
     fn fault(&self, fault: Fault) -> Malformed {
-        Malformed {
-            offset: self.offset,
-            fault,
-        }
+        let offset = self.offset;
+        Malformed { offset, fault }
+    }
+
+    /// Of the frame's head that has just been read.
+    fn fault_of_head(&self, fault: Fault) -> Malformed {
+        let offset = self.offset - HEAD as u64;
+        Malformed { offset, fault }
+    }
+
+    /// Of the varint that has just been read, or is being read.
+    fn fault_of_varint(&self, fault: Fault) -> Malformed {
+        let offset = self.varint_at;
+        Malformed { offset, fault }
     }
 }
 

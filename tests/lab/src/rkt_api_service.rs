@@ -19,7 +19,9 @@ use prost::{DecodeError, Message};
 
 use crate::stand_in::{Listing, Protocol};
 
-pub use crate::stand_in::{Behaviour, InvalidBehaviour, InvalidListen, Listen, Reason, Refusal};
+pub use crate::stand_in::{
+    Behaviour, InvalidBehaviour, InvalidListen, Language, Listen, Reason, Refusal,
+};
 pub use images::{Images, Totals};
 
 use v1alpha::ListImagesRequest;

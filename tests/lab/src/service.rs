@@ -235,6 +235,11 @@ impl Service {
         self.process.fds()
     }
 
+    /// The most memory that it has held at a time since it began, in bytes.
+    pub fn peak_memory(&self) -> u64 {
+        self.process.peak_memory()
+    }
+
     /// How many times its threads have gone to sleep of their own will since they began: it does not grow while the
     /// service has nothing to do, unless something wakes it periodically.
     pub fn voluntary_ctxt_switches(&self) -> u64 {

@@ -56,10 +56,15 @@ impl Process {
         self.entries("fd").len()
     }
 
+    pub(super) fn peak_memory(&self) -> u64 {
+        let status = PathBuf::from(format!("/proc/{}/status", self.pid));
+        number_of(&status, "VmHWM:") * 1024
+    }
+
     pub(super) fn voluntary_ctxt_switches(&self) -> u64 {
         self.entries("task")
             .iter()
-            .map(|thread| voluntary_ctxt_switches(&thread.join("status")))
+            .map(|thread| number_of(&thread.join("status"), "voluntary_ctxt_switches:"))
             .sum()
     }
 
@@ -84,11 +89,12 @@ impl Drop for Process {
     }
 }
 
-fn voluntary_ctxt_switches(status: &Path) -> u64 {
+/// See proc(5); a size is in kB.
+fn number_of(status: &Path, name: &str) -> u64 {
     fs::read_to_string(status)
-        .expect("the thread runs")
+        .expect("the process runs")
         .lines()
-        .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))
-        .and_then(|count| count.trim().parse().ok())
-        .expect("every thread's status counts them")
+        .find_map(|line| line.strip_prefix(name))
+        .and_then(|number| number.trim().trim_end_matches(" kB").parse().ok())
+        .expect("every status tells it")
 }

@@ -1,11 +1,13 @@
 //! Every way to answer a call.
 
+mod language;
 mod text;
 
 use std::time::Duration;
 
 use h2::Reason;
 
+pub use language::Language;
 pub use text::InvalidBehaviour;
 
 /// How a call, or for some kinds a connection, is answered.
@@ -20,6 +22,8 @@ pub enum Behaviour {
     /// Accepts every new connection and never says a byte of HTTP/2, not even when released. A call on a
     /// connection that was open already hangs.
     Silent,
+    /// Speaks something else than HTTP/2 on every new connection. A call on a connection that was open already hangs.
+    Speak(Language),
     /// Accepts the call and sends nothing, until released.
     Hang,
     /// Sends the headers and the first half of the message, then nothing, until released.
@@ -63,6 +67,8 @@ pub enum Behaviour {
     Compressed,
     /// The right message, then the end of the stream without trailers.
     WithoutTrailers,
+    /// Status OK and no message, in a trailers-only response: what grpc-go sends for a stream that is empty.
+    NoMessage,
     /// An HTML page with this HTTP status, 200 to 599: what a proxy or a web server would say.
     NotGrpc {
         /// The HTTP status.

@@ -69,6 +69,9 @@ impl<P: Protocol> Connection<P> {
             Behaviour::Silent => {
                 let _bytes_or_error = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
             }
+            Behaviour::Speak(language) => {
+                let _client_gone = language.converse(&mut *stream).await;
+            }
             _ => Arc::new(self).serve_http(stream).await,
         }
     }

@@ -97,7 +97,7 @@ pub(super) async fn respond<P: Protocol>(
             connection.cut.notify_one();
             future::pending::<()>().await;
         }
-        Behaviour::Silent | Behaviour::Hang => released(&mut releases).await,
+        Behaviour::Silent | Behaviour::Speak(_) | Behaviour::Hang => released(&mut releases).await,
         Behaviour::Slow(duration) => tokio::time::sleep(*duration).await,
         Behaviour::Fail { code, message } => {
             let message = message.clone();
@@ -106,6 +106,7 @@ pub(super) async fn respond<P: Protocol>(
                 message,
             });
         }
+        Behaviour::NoMessage => return failed(&Status::ok()),
         Behaviour::NotGrpc { status } => return html(*status),
         _ => {}
     }

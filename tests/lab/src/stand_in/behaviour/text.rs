@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use h2::Reason;
 
-use super::Behaviour;
+use super::{Behaviour, Language};
 
 /// A text that is no [`Behaviour`], with what would be right.
 #[derive(Debug)]
@@ -20,10 +20,14 @@ impl fmt::Display for InvalidBehaviour {
 
 impl std::error::Error for InvalidBehaviour {}
 
-const KINDS: [(&str, &str); 20] = [
+const KINDS: [(&str, &str); 22] = [
     ("answer", "the right answer"),
     ("refuse", "close every connection as soon as it is accepted"),
     ("silent", "accept connections, never say a byte"),
+    (
+        "speak=LANGUAGE",
+        "something else than HTTP/2: http1, ssh, farewell, tls, goaway, nonsense",
+    ),
     ("hang", "accept the call, send nothing"),
     (
         "hang-in-body",
@@ -52,6 +56,7 @@ const KINDS: [(&str, &str); 20] = [
     ("truncated", "a last image longer than the message"),
     ("compressed", "mark the message as compressed"),
     ("without-trailers", "no grpc-status at the end"),
+    ("no-message", "status OK and nothing else"),
     (
         "not-grpc[=STATUS]",
         "an HTML page with this HTTP status [503]",
@@ -122,6 +127,7 @@ impl FromStr for Behaviour {
             ("answer", None) => Self::Answer,
             ("refuse", None) => Self::Refuse,
             ("silent", None) => Self::Silent,
+            ("speak", Some(language)) => Self::Speak(parse_language(language)?),
             ("hang", None) => Self::Hang,
             ("hang-in-body", None) => Self::HangInBody,
             ("cut-off", None) => Self::CutOff,
@@ -131,6 +137,7 @@ impl FromStr for Behaviour {
             ("truncated", None) => Self::Truncated,
             ("compressed", None) => Self::Compressed,
             ("without-trailers", None) => Self::WithoutTrailers,
+            ("no-message", None) => Self::NoMessage,
             ("fail", Some(status)) => {
                 let (code, message) = parse_status(status)?;
                 Self::Fail { code, message }
@@ -197,6 +204,16 @@ fn parse_status(text: &str) -> Result<(i32, String), InvalidBehaviour> {
     Ok((number, message.to_owned()))
 }
 
+fn parse_language(text: &str) -> Result<Language, InvalidBehaviour> {
+    let known = Language::ALL.iter().find(|(name, _)| *name == text);
+    known.map(|(_, language)| *language).ok_or_else(|| {
+        InvalidBehaviour(format!(
+            "{text:?} is no language: expected one of {}",
+            Language::ALL.map(|(name, _)| name).join(", ")
+        ))
+    })
+}
+
 fn parse_reason(text: &str) -> Result<Reason, InvalidBehaviour> {
     name_or_number(text, &REASONS)
         .map(Reason::from)
@@ -256,6 +273,11 @@ impl fmt::Display for Behaviour {
             Self::Answer => f.write_str("answer"),
             Self::Refuse => f.write_str("refuse"),
             Self::Silent => f.write_str("silent"),
+            Self::Speak(language) => {
+                let mut names = Language::ALL.iter();
+                let name = names.find(|(_, known)| known == language);
+                write!(f, "speak={}", name.map_or("", |(name, _)| name))
+            }
             Self::Hang => f.write_str("hang"),
             Self::HangInBody => f.write_str("hang-in-body"),
             Self::Fail { code, message } => write!(f, "fail={code}:{message}"),
@@ -273,6 +295,7 @@ impl fmt::Display for Behaviour {
             Self::Truncated => f.write_str("truncated"),
             Self::Compressed => f.write_str("compressed"),
             Self::WithoutTrailers => f.write_str("without-trailers"),
+            Self::NoMessage => f.write_str("no-message"),
             Self::NotGrpc { status } => write!(f, "not-grpc={status}"),
             Self::Slow(duration) => write!(f, "slow={}ms", duration.as_millis()),
             Self::Dribble { chunk } => write!(f, "dribble={chunk}"),
@@ -291,6 +314,7 @@ mod tests {
             ("CODE[:TEXT]", "UNAVAILABLE:try: later"),
             ("REASON", "REFUSED_STREAM"),
             ("STATUS", "404"),
+            ("LANGUAGE", "ssh"),
             ("DURATION", "2s"),
             ("BYTES", "7"),
             ("COUNT", "1000000"),

@@ -1,0 +1,190 @@
+//! The connection to a store, and whether it is HTTP/2 that is spoken at its other end.
+//!
+//! A server's first frame is SETTINGS, and it comes unasked (RFC 9113, section 3.4). A connection counts as made when that
+//! frame begins to arrive, as in grpc-go: what went wrong before is the address's fault, and is told the same way every time,
+//! whichever of reading, writing and calling meets it first.
+
+use std::{
+    future::{Ready, ready},
+    io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use http::Uri;
+use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioIo};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::UnixStream,
+    sync::oneshot,
+};
+use tonic::transport::{Channel, Endpoint};
+use tower_service::Service;
+
+use super::error::QueryError;
+use crate::config::StoreAddress;
+
+mod first_words;
+
+use first_words::{FirstWords, Heard};
+
+/// Connects, and waits until the other end has begun to speak HTTP/2.
+///
+/// # Errors
+///
+/// When nobody listens, when we may not connect, and when who listens hangs up or speaks something else.
+pub(super) async fn connect(
+    endpoint: &Endpoint,
+    address: &StoreAddress,
+) -> Result<Channel, QueryError> {
+    let stream = open(endpoint.uri(), address).await?;
+    let (told, heard) = oneshot::channel();
+    let connection = Connection {
+        stream,
+        hearing: Some(Hearing {
+            words: FirstWords::default(),
+            told,
+        }),
+    };
+    let closed = || QueryError::Closed {
+        address: address.clone(),
+    };
+    let channel = endpoint
+        .connect_with_connector(Only(Some(TokioIo::new(connection))))
+        .await
+        .map_err(|_| closed())?;
+    match heard.await {
+        Ok(Heard::Http2) => Ok(channel),
+        Ok(Heard::Else(words)) => Err(QueryError::NotGrpc {
+            address: address.clone(),
+            words,
+        }),
+        Ok(Heard::Nothing) | Err(_) => Err(closed()),
+    }
+}
+
+async fn open(uri: &Uri, address: &StoreAddress) -> Result<Box<dyn Stream>, QueryError> {
+    match address {
+        StoreAddress::Tcp { .. } => {
+            let mut connector = HttpConnector::new();
+            connector.set_nodelay(true);
+            let stream = connector.call(uri.clone()).await;
+            let stream = stream.map_err(|error| QueryError::connecting(&error, address))?;
+            Ok(Box::new(stream.into_inner()))
+        }
+        StoreAddress::Unix(path) => {
+            let stream = UnixStream::connect(path).await;
+            let stream = stream.map_err(|error| QueryError::connecting(&error, address))?;
+            Ok(Box::new(stream))
+        }
+    }
+}
+
+/// Of either kind.
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+/// A connection that listens to the first words.
+struct Connection {
+    stream: Box<dyn Stream>,
+    /// `None` once they are told.
+    hearing: Option<Hearing>,
+}
+
+struct Hearing {
+    words: FirstWords,
+    told: oneshot::Sender<Heard>,
+}
+
+impl Connection {
+    fn hear(&mut self, read: Result<&[u8], &io::Error>) {
+        let Some(mut hearing) = self.hearing.take() else {
+            return;
+        };
+        let heard = match read {
+            Ok([]) | Err(_) => Some(Heard::Nothing),
+            Ok(bytes) => hearing.words.judge(bytes),
+        };
+        match heard {
+            // Nobody waits any more when the query has been given up.
+            Some(heard) => drop(hearing.told.send(heard)),
+            None => self.hearing = Some(hearing),
+        }
+    }
+
+    /// While the first words are waited for, a write that fails is passed over: they may lie there unread, and say more
+    /// than that the other end has hung up.
+    fn written(&self, written: io::Result<usize>, length: usize) -> io::Result<usize> {
+        match (&written, &self.hearing) {
+            (Err(_), Some(_)) => Ok(length),
+            _ => written,
+        }
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = ready!(Pin::new(&mut self.stream).poll_read(context, buffer));
+        if self.hearing.is_some() {
+            self.hear(read.as_ref().map(|()| &buffer.filled()[before..]));
+        }
+        Poll::Ready(read)
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = ready!(Pin::new(&mut self.stream).poll_write(context, bytes));
+        Poll::Ready(self.written(written, bytes.len()))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = ready!(Pin::new(&mut self.stream).poll_write_vectored(context, slices));
+        let length = slices.iter().map(|slice| slice.len()).sum();
+        Poll::Ready(self.written(written, length))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+/// Hands out its connection once. tonic would make another one where the first is lost, and a query has one.
+struct Only(Option<TokioIo<Connection>>);
+
+impl Service<Uri> for Only {
+    type Response = TokioIo<Connection>;
+    type Error = io::Error;
+    type Future = Ready<io::Result<Self::Response>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Uri) -> Self::Future {
+        let closed = || io::Error::other("the connection was closed before the answer");
+        ready(self.0.take().ok_or_else(closed))
+    }
+}
