@@ -14,7 +14,7 @@ use exp_rkt_grpc::{
     daemon::{Daemon, End},
     exposition,
     images::ImageStore,
-    metrics::{Metrics, TraceOutcome},
+    metrics::{Metrics, RecordError, TraceOutcome},
     notify::{self, FdStore},
     observe::{Observer, Trigger},
     process::ProcessCollector,
@@ -74,7 +74,8 @@ async fn serve(
     let observer = observer(&config, metrics.clone())?;
     let (fd_store, record) = FdStore::recover(stored);
     if let Some(record) = record {
-        restore(&config, &metrics, &record);
+        let restored = restore(&config, &metrics, &record);
+        restored.unwrap_or_else(|error| fd_store.drop_record(&error));
     }
     announce(&config, &listeners, origin);
 
@@ -143,13 +144,12 @@ fn observer(config: &Config, metrics: Metrics) -> Result<Observer, tonic::transp
 }
 
 /// The numbers of an earlier process, with their age in their timestamps.
-fn restore(config: &Config, metrics: &Metrics, record: &[u8]) {
+fn restore(config: &Config, metrics: &Metrics, record: &[u8]) -> Result<(), RecordError> {
     let stores = config.options.stores.iter();
     let stores: Vec<&str> = stores.map(|store| store.name.as_str()).collect();
-    match metrics.restore(record, &stores) {
-        Ok(()) => tracing::debug!(bytes = record.len(), "kept numbers restored"),
-        Err(error) => tracing::warn!(%error, "kept numbers dropped"),
-    }
+    metrics.restore(record, &stores)?;
+    tracing::debug!(bytes = record.len(), "kept numbers restored");
+    Ok(())
 }
 
 fn start_telemetry(

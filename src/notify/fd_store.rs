@@ -5,6 +5,7 @@
 //! half written. The next process looks at it without taking it out.
 
 use std::{
+    error::Error,
     io,
     os::fd::{AsFd, OwnedFd},
 };
@@ -36,15 +37,13 @@ fn number_of(name: &str) -> Option<u64> {
 impl FdStore {
     /// Finds the latest of the `passed` records, and forgets the others.
     ///
-    /// A record that cannot be read is dropped with a warning.
+    /// A record that cannot be read is forgotten too, with a warning.
     pub fn recover(passed: Vec<(String, OwnedFd)>) -> (Self, Option<Vec<u8>>) {
         let latest = passed.iter().filter_map(|(name, _)| number_of(name)).max();
         let mut record = None;
         for (name, fd) in passed {
-            if number_of(&name) == latest {
-                record = peek(&fd)
-                    .inspect_err(|error| tracing::warn!(%error, "kept numbers dropped"))
-                    .ok();
+            if number_of(&name).is_some_and(|number| Some(number) == latest) {
+                record = Some(peek(&fd));
             } else {
                 remove(&name);
             }
@@ -53,7 +52,17 @@ impl FdStore {
             number: latest.unwrap_or(0),
             warned: false,
         };
+        let record = record.transpose().unwrap_or_else(|error| {
+            store.drop_record(&error);
+            None
+        });
         (store, record)
+    }
+
+    /// Forgets the latest record, which is of no use, so that no later process warns of it again.
+    pub fn drop_record(&self, error: &dyn Error) {
+        tracing::warn!(%error, "kept numbers dropped");
+        remove(&name(self.number));
     }
 
     /// Puts a record in the place of the last one.

@@ -161,7 +161,7 @@ fn a_record_that_is_of_no_use_is_dropped_with_one_warning_and_the_next_query_is_
         (&long, "it is longer than 64 KiB"),
     ] {
         start_with(&host, record);
-        assert_eq!(host.property("NFileDescriptorStore"), "1");
+        assert_eq!(host.property("NFileDescriptorStore"), "0");
         assert_eq!(gauges(&host.scrape()), [""; 0]);
         let warning = format!("kept numbers dropped error={why}");
         assert_eq!(warnings(&host), [warning]);
