@@ -9,7 +9,7 @@ const ENTRIES: &str = concat!(
     include_str!("../src/daemon.rs"),
     include_str!("../src/main.rs"),
     include_str!("../src/observe.rs"),
-    include_str!("../src/telemetry/journal.rs"),
+    include_str!("../src/telemetry/journal/extended.rs"),
 );
 
 #[test]
@@ -35,7 +35,7 @@ fn the_texts_are_filled_in_with_fields_that_the_entries_have() {
             format!("{name} ="),
             format!("{name},"),
             format!("%{name}"),
-            format!("{field} ="),
+            format!("\"{field}\""),
         ];
         assert!(
             given.iter().any(|form| ENTRIES.contains(form)),
