@@ -44,7 +44,7 @@ install: release manual ## build and install the program and all that belongs to
 	$(call place_units,$(PREFIX)/bin/exp-rkt-grpc,$(DOC)/examples,$(EXAMPLES))
 	install -D -m 644 packaging/exp-rkt-grpc.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/exp-rkt-grpc.conf
 	install -D -m 644 packaging/exp-rkt-grpc.catalog $(DESTDIR)$(PREFIX)/lib/systemd/catalog/exp-rkt-grpc.catalog
-	install -D -m 644 packaging/exp-rkt-grpc.default $(DESTDIR)/etc/default/exp-rkt-grpc
+	test -e $(DESTDIR)/etc/default/exp-rkt-grpc || install -D -m 644 packaging/exp-rkt-grpc.default $(DESTDIR)/etc/default/exp-rkt-grpc
 	install -D -m 644 packaging/debian/copyright $(DOC)/copyright
 	packaging/notices >$(TARGET)/notices && gzip -9nc $(TARGET)/notices >$(DOC)/notices.gz && chmod 644 $(DOC)/notices.gz
 	gzip -9nc CHANGELOG.md >$(DOC)/changelog.gz && chmod 644 $(DOC)/changelog.gz
@@ -129,18 +129,22 @@ scripts: setup
 #
 # The numbers are ten times what `systemd-analyze security` may say.
 units: setup
-	@rm -rf $(CHECKED) $(CHECKED)-cri $(CHECKED)-root
+	@rm -rf $(CHECKED) $(CHECKED)-cri $(CHECKED)-root $(CHECKED)-both
 	@$(call place_units,/bin/true,$(CHECKED),$(UNITS) systemd/examples/exp-rkt-grpc-query.path)
 	@$(call place_units,/bin/true,$(CHECKED)-cri,$(UNITS))
 	@cat systemd/examples/cri.conf >>$(CHECKED)-cri/exp-rkt-grpc.service
 	@cp -r $(CHECKED)-cri $(CHECKED)-root
 	@cat systemd/examples/root.conf >>$(CHECKED)-root/exp-rkt-grpc.service
+	@$(call place_units,/bin/true,$(CHECKED)-both,$(UNITS))
+	@cat systemd/examples/both.conf >>$(CHECKED)-both/exp-rkt-grpc.service
 	$(call verify,$(CHECKED))
 	$(call verify,$(CHECKED)-cri)
 	$(call verify,$(CHECKED)-root)
+	$(call verify,$(CHECKED)-both)
 	$(call exposure,9,$(CHECKED)/exp-rkt-grpc.service)
 	$(call exposure,2,$(CHECKED)-cri/exp-rkt-grpc.service)
 	$(call exposure,5,$(CHECKED)-root/exp-rkt-grpc.service)
+	$(call exposure,9,$(CHECKED)-both/exp-rkt-grpc.service)
 	$(call exposure,5,$(CHECKED)/exp-rkt-grpc-query.service)
 
 CHECKED = $(TARGET)/units

@@ -97,7 +97,9 @@ pub enum ActivationError {
     )]
     NotDatagram(#[source] Option<io::Error>),
     /// The address of `--listen` cannot be bound.
-    #[error("cannot listen on {address}")]
+    #[error(
+        "cannot listen on {address}: expected a free address in --listen (EXP_RKT_GRPC_LISTEN); exp-rkt-grpc.socket, too, listens on 127.0.0.1:33333"
+    )]
     Bind {
         /// What `--listen` said.
         address: SocketAddr,

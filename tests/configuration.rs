@@ -21,8 +21,9 @@ const SETTINGS: [(&str, &str); 4] = [
     ("--log-level", "EXP_RKT_GRPC_LOG"),
 ];
 
-const OTEL: [&str; 6] = [
+const OTEL: [&str; 7] = [
     "OTEL_TRACES_EXPORTER",
+    "OTEL_SDK_DISABLED",
     "OTEL_EXPORTER_JAEGER_AGENT_HOST",
     "OTEL_EXPORTER_JAEGER_AGENT_PORT",
     "OTEL_EXPORTER_OTLP_ENDPOINT",

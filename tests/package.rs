@@ -9,7 +9,7 @@ use std::{
 };
 
 /// What the Debian package puts on a machine.
-const FILES: [&str; 21] = [
+const FILES: [&str; 22] = [
     "/etc/default/exp-rkt-grpc",
     "/usr/bin/exp-rkt-grpc",
     "/usr/lib/systemd/catalog/exp-rkt-grpc.catalog",
@@ -23,6 +23,7 @@ const FILES: [&str; 21] = [
     "/usr/share/doc/exp-rkt-grpc/changelog.Debian.gz",
     "/usr/share/doc/exp-rkt-grpc/changelog.gz",
     "/usr/share/doc/exp-rkt-grpc/copyright",
+    "/usr/share/doc/exp-rkt-grpc/examples/both.conf",
     "/usr/share/doc/exp-rkt-grpc/examples/cri.conf",
     "/usr/share/doc/exp-rkt-grpc/examples/exp-rkt-grpc-query.path",
     "/usr/share/doc/exp-rkt-grpc/examples/root.conf",
@@ -186,15 +187,19 @@ fn bash_completes_flags_and_commands() {
     let script = r#"
         source "$1"
         [[ $(complete -p exp-rkt-grpc) =~ -F\ ([^ ]+) ]]
-        for word in --d q; do
-            COMP_WORDS=(exp-rkt-grpc "$word") COMP_CWORD=1
-            "${BASH_REMATCH[1]}" exp-rkt-grpc "$word" exp-rkt-grpc
+        complete() {
+            COMP_WORDS=(exp-rkt-grpc "$@") COMP_CWORD=$#
+            "${BASH_REMATCH[1]}" exp-rkt-grpc "${@: -1}" "${COMP_WORDS[COMP_CWORD - 1]}"
             echo "${COMPREPLY[@]}"
-        done"#;
+        }
+        complete --d
+        complete q
+        complete query --o
+        complete query --output j"#;
     let said = text(&run(Command::new("bash")
         .args(["-c", script, "bash"])
         .arg(file)));
-    assert_eq!(said, "--deadline\nquery\n");
+    assert_eq!(said, "--deadline\nquery\n--output\njson\n");
 }
 
 struct Packages {

@@ -294,11 +294,18 @@ fn the_trace_of_a_failure_has_arrived_too() {
 fn without_tracing_there_is_no_trace_id() {
     let scene = Scene::set();
     let url = scene.cri.url();
-    let off = [("OTEL_TRACES_EXPORTER", "none")];
-    let table = scene.run_with(&["query", "--store", &url], &off);
-    assert_eq!(text(&table.stdout).lines().count(), 2);
-    let json = scene.run_with(&["query", "--store", &url, "--output=json"], &off);
-    assert_eq!(parsed(&json)["trace_id"], Value::Null);
+    for off in [
+        ("OTEL_TRACES_EXPORTER", "none"),
+        ("OTEL_SDK_DISABLED", "True"),
+    ] {
+        let table = scene.run_with(&["query", "--store", &url], &[off]);
+        assert_eq!(text(&table.stdout).lines().count(), 2, "{off:?}");
+        let json = scene.run_with(&["query", "--store", &url, "--output=json"], &[off]);
+        assert_eq!(parsed(&json)["trace_id"], Value::Null, "{off:?}");
+    }
+    let on = ("OTEL_SDK_DISABLED", "1");
+    let json = scene.run_with(&["query", "--store", &url, "--output=json"], &[on]);
+    assert!(parsed(&json)["trace_id"].is_string());
 }
 
 #[test]

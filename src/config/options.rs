@@ -18,6 +18,7 @@ const DEADLINE_RANGE: RangeInclusive<Duration> =
 const AFTER_HELP: &str = "\
 Environment (OpenTelemetry's own variables):
   OTEL_TRACES_EXPORTER             jaeger (default), otlp or none
+  OTEL_SDK_DISABLED                true is the same as the exporter none
   OTEL_EXPORTER_JAEGER_AGENT_HOST  where the Jaeger agent listens [default: 127.0.0.1]
   OTEL_EXPORTER_JAEGER_AGENT_PORT  its UDP port for compact Thrift [default: 6831]
   OTEL_EXPORTER_OTLP_ENDPOINT      OTLP over gRPC without TLS [default: http://localhost:4317]
@@ -123,7 +124,8 @@ pub struct Options {
 pub enum Command {
     /// Query the image stores once and print what they answer
     ///
-    /// Exits with 0 when every store answered, with 1 otherwise. Nothing is logged unless --log-level is given.
+    /// Exits with 0 when every store answered, with 1 when one did not, with 78 when the configuration is refused. Nothing is
+    /// logged unless --log-level or its variable is given.
     Query {
         /// A table for people, or JSON for programs
         #[arg(long, value_name = "FORMAT", default_value = "table")]

@@ -103,11 +103,17 @@ pub(super) fn parse(text: &str) -> Result<StoreConfig, String> {
         Some((name, address)) if !name.contains('+') => (Some(name), address),
         _ => (None, text),
     };
-    let (kind, url) = address.split_once('+').ok_or(EXPECTED)?;
+    let (kind, url) = address
+        .split_once('+')
+        .ok_or_else(|| format!("rkt+ or cri+ is missing before the URL; {EXPECTED}"))?;
     let kind = match kind {
         "rkt" => StoreKind::Rkt,
         "cri" => StoreKind::Cri,
-        other => return Err(format!("{other:?} is no kind of store; {EXPECTED}")),
+        other => {
+            return Err(format!(
+                "{other:?} is no kind of store, which are rkt and cri; {EXPECTED}"
+            ));
+        }
     };
     Ok(StoreConfig {
         name: name.map_or_else(|| Ok(kind.to_string()), checked_name)?,
@@ -167,7 +173,9 @@ fn parse_http(kind: StoreKind, url: &str) -> Result<StoreAddress, String> {
         None => return Err(EXPECTED.to_owned()),
     };
     if !only_host_and_port || host.is_empty() {
-        return Err(format!("only a host and a port can be given; {EXPECTED}"));
+        return Err(format!(
+            "nothing but a host and a port can be given; {EXPECTED}"
+        ));
     }
     Ok(StoreAddress::Tcp {
         host: host.to_owned(),

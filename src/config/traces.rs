@@ -6,6 +6,7 @@ use http::Uri;
 
 use super::ConfigError;
 
+const DISABLED: &str = "OTEL_SDK_DISABLED";
 const EXPORTER: &str = "OTEL_TRACES_EXPORTER";
 const JAEGER_HOST: &str = "OTEL_EXPORTER_JAEGER_AGENT_HOST";
 const JAEGER_PORT: &str = "OTEL_EXPORTER_JAEGER_AGENT_PORT";
@@ -50,7 +51,12 @@ impl TracesConfig {
                 None => Ok(None),
             }
         };
-        let export = match variable(EXPORTER)?.as_deref() {
+        let exporter = match variable(DISABLED)? {
+            // Every other value means false, as OpenTelemetry has it.
+            Some(disabled) if disabled.eq_ignore_ascii_case("true") => Some("none".to_owned()),
+            _ => variable(EXPORTER)?,
+        };
+        let export = match exporter.as_deref() {
             None | Some("jaeger") => Some(TraceExport::Jaeger {
                 host: jaeger_host(variable(JAEGER_HOST)?)?,
                 port: jaeger_port(variable(JAEGER_PORT)?)?,

@@ -7,6 +7,7 @@ use lab::cri_runtime::client;
 use lab::exposition::Scrape;
 use lab::jaeger_agent::{Batch, Trace};
 use lab::poll::eventually;
+use lab::rkt_api_service::Images;
 use lab::service::PATIENCE;
 
 use crate::host::{Host, JAEGER, SERVICE, localhost};
@@ -200,6 +201,22 @@ fn the_trace_leaves_through_the_socket_that_systemd_hands_over() {
     eventually("its line in the journal", || {
         let of_trace = format!("TRACE_ID={}", trace.id_hex());
         (scene.host.machine.journal([of_trace]).len() == 1).then_some(())
+    });
+}
+
+#[test]
+fn stores_of_both_kinds_are_asked_with_the_drop_in_for_both() {
+    let Some(scene) = Scene::boot("both") else {
+        return;
+    };
+    let _rkt = scene.host.store(Images::generated(4));
+    scene.import(&["example.org/a:1", "example.org/b:1"], 2);
+    scene.drop_in(&["both.conf"]);
+    scene.host.systemctl("kill --signal=SIGQUIT exp-rkt-grpc");
+    eventually("the numbers of both", || {
+        let scrape = scene.host.scrape();
+        let images = |store| scrape.value("imagestore_images", &[("store", store)]);
+        (images("rkt") == Some(4.0) && images("containerd") == Some(2.0)).then_some(())
     });
 }
 

@@ -1,8 +1,10 @@
 //! What an operator does to the service, and what they see then.
 
+use std::net::SocketAddr;
+
 use lab::poll::eventually;
 use lab::rkt_api_service::{Behaviour, Images};
-use lab::service::PATIENCE;
+use lab::service::{PATIENCE, http};
 use serde_json::Value;
 
 use crate::host::{Host, SERVICE, SOCKET};
@@ -42,6 +44,23 @@ fn the_first_scrape_starts_the_service_through_its_socket() {
     assert_eq!(host.property("ActiveState"), "inactive");
     host.scrape();
     assert_eq!(host.property("ActiveState"), "active");
+}
+
+/// What the sandbox says of addresses is about connections that the service makes.
+#[test]
+fn a_socket_at_another_address_is_scraped_from_outside_of_localhost() {
+    let outside: SocketAddr = "10.77.0.1:33333".parse().expect("an address");
+    let Some(host) = Host::boot("outside") else {
+        return;
+    };
+    host.machine.succeed("ip address add 10.77.0.1/32 dev lo");
+    host.edit(
+        SOCKET,
+        &format!("[Socket]\nListenStream=\nListenStream={outside}\n"),
+    );
+    host.systemctl("restart exp-rkt-grpc.socket");
+    let response = host.machine.network(|| http::get(outside, "/metrics"));
+    assert_eq!(response.expect("it is answered").status, 200);
 }
 
 #[test]

@@ -31,10 +31,19 @@ fn main() -> Result<(), Box<dyn Error>> {
     fs::create_dir_all(&folder)?;
     write_man_page(&mut File::create(folder.join("exp-rkt-grpc.8"))?)?;
     for (shell, name) in COMPLETIONS {
-        let mut file = File::create(folder.join(name))?;
-        clap_complete::generate(shell, &mut Options::command(), "exp-rkt-grpc", &mut file);
+        let mut script = Vec::new();
+        clap_complete::generate(shell, &mut Options::command(), "exp-rkt-grpc", &mut script);
+        fs::write(
+            folder.join(name),
+            completing_commands(&String::from_utf8(script)?),
+        )?;
     }
     Ok(())
+}
+
+/// In bash's script clap_complete spells a program with hyphens in two ways, so that nothing after a command is completed.
+fn completing_commands(script: &str) -> String {
+    script.replace("exp__subcmd__rkt__subcmd__grpc", "exp__rkt__grpc")
 }
 
 fn write_man_page(page: &mut impl Write) -> io::Result<()> {
