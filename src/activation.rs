@@ -98,7 +98,7 @@ pub enum ActivationError {
     NotDatagram(#[source] Option<io::Error>),
     /// The address of `--listen` cannot be bound.
     #[error(
-        "cannot listen on {address}: expected a free address in --listen (EXP_RKT_GRPC_LISTEN); exp-rkt-grpc.socket, too, listens on 127.0.0.1:33333"
+        "cannot listen on {address}, see --listen (EXP_RKT_GRPC_LISTEN); exp-rkt-grpc.socket may have it"
     )]
     Bind {
         /// What `--listen` said.

@@ -233,7 +233,7 @@ fn an_address_that_is_taken_is_a_failure_that_names_it() {
     assert_says(
         &String::from_utf8_lossy(&output.stderr),
         &[
-            &format!("cannot listen on {address}"),
+            &format!("cannot listen on {address}, see --listen (EXP_RKT_GRPC_LISTEN)"),
             "Address already in use",
         ],
     );

@@ -14,11 +14,12 @@ const FAMILIES: &str = concat!(
 );
 
 /// OpenTelemetry's, which clap does not know; `src/config/traces.rs` and opentelemetry_sdk read them.
-const TRACES: [(&str, &str); 6] = [
+const TRACES: [(&str, &str); 7] = [
     ("OTEL_EXPORTER_JAEGER_AGENT_HOST", "127.0.0.1"),
     ("OTEL_EXPORTER_JAEGER_AGENT_PORT", "6831"),
     ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4317"),
     ("OTEL_RESOURCE_ATTRIBUTES", ""),
+    ("OTEL_SDK_DISABLED", "false"),
     ("OTEL_SERVICE_NAME", "exp-rkt-grpc"),
     ("OTEL_TRACES_EXPORTER", "jaeger"),
 ];

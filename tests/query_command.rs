@@ -379,7 +379,12 @@ fn help_is_for_standard_output_and_says_what_it_does() {
     assert_eq!(output.status.code(), Some(0));
     assert_eq!(text(&output.stderr), "");
     let told = text(&output.stdout);
-    for words in ["--output", "--store", "--deadline", "with 1 otherwise"] {
+    for words in [
+        "--output",
+        "--store",
+        "--deadline",
+        "with 1 when one did not",
+    ] {
         assert!(told.contains(words), "{words}: {told}");
     }
 }
