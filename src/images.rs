@@ -2,18 +2,15 @@
 //!
 //! Every query connects afresh: it costs less than a millisecond, and an idle connection would have to be kept alive.
 
-use std::{collections::HashMap, time::Duration};
+use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Uri};
-use opentelemetry::propagation::TextMapPropagator;
-use opentelemetry_sdk::propagation::TraceContextPropagator;
+use http::Uri;
 use tokio::time::Instant;
 use tonic::{
     Code, Status,
     transport::{Channel, Endpoint},
 };
-use tracing::{Instrument, Span, field::Empty};
-use tracing_opentelemetry::OpenTelemetrySpanExt;
+use tracing::Instrument;
 
 use crate::config::{StoreAddress, StoreConfig, StoreKind};
 
@@ -25,12 +22,16 @@ mod error;
 mod limit;
 mod peer;
 mod rkt;
+mod runtime;
+mod spans;
 
 pub use contents::Contents;
 pub use cri::Filesystem;
 pub use error::{QueryError, error_codes};
 pub use limit::Limit;
+pub use runtime::Runtime;
 
+use runtime::label;
 use wire::Context;
 
 /// What a query may spend on the side calls, once the images are counted.
@@ -67,17 +68,6 @@ pub struct Answer {
     pub runtime: Option<Runtime>,
     /// The file systems that hold its images; `None` when the store would not say.
     pub filesystems: Option<Vec<Filesystem>>,
-}
-
-/// Who answered.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Runtime {
-    /// For example `rkt` or `containerd`.
-    pub name: String,
-    /// Empty where the runtime tells none.
-    pub version: String,
-    /// Version of the API it serves.
-    pub api_version: String,
 }
 
 impl ImageStore {
@@ -227,70 +217,45 @@ impl ImageStore {
         connection: &mut Option<Channel>,
         ask: impl AsyncFnOnce(&mut Channel, Context) -> Result<T, Status>,
     ) -> Result<T, QueryError> {
-        let span = self.client_span(method);
+        let span = spans::call(method, &self.name, &self.address);
         let work = async {
             let channel = match connection {
                 Some(channel) => channel,
-                None => connection.insert(self.connect().await?),
+                None => connection.insert(self.connect(limit).await?),
             };
             let context = Context {
-                metadata: propagated(&span),
+                metadata: spans::propagated(&span),
                 timeout: limit.remaining(),
                 max_response: self.max_response,
             };
-            Ok(ask(channel, context).await?)
+            limit.hold(async { Ok(ask(channel, context).await?) }).await
         };
-        let outcome = limit.hold(work).instrument(span.clone()).await;
-        let outcome = outcome.map_err(|error| match error {
-            QueryError::Deadline(timeout) if connection.is_none() => QueryError::Silent {
-                timeout,
-                address: self.address.clone(),
-            },
-            error => error,
-        });
+        let outcome = work.instrument(span.clone()).await;
         let code = outcome.as_ref().err().map_or("OK", QueryError::code);
         span.record("rpc.response.status_code", code);
         if let Err(error) = &outcome {
-            mark_failed(&span, error);
+            spans::mark_failed(&span, error);
         }
         outcome
     }
 
-    async fn connect(&self) -> Result<Channel, QueryError> {
-        let span = tracing::info_span!(
-            "connect",
-            "otel.status_code" = Empty,
-            "otel.status_description" = Empty,
-            "error.type" = Empty,
-            "server.address" = self.address.host(),
-            "server.port" = self.address.port(),
-        );
-        let outcome = peer::connect(&self.endpoint, &self.address)
+    async fn connect(&self, limit: &Limit) -> Result<Channel, QueryError> {
+        let span = spans::connect(&self.address);
+        let outcome = limit
+            .hold(peer::connect(&self.endpoint, &self.address))
             .instrument(span.clone())
-            .await;
+            .await
+            .map_err(|error| match error {
+                QueryError::Deadline(timeout) => QueryError::Silent {
+                    timeout,
+                    address: self.address.clone(),
+                },
+                error => error,
+            });
         if let Err(error) = &outcome {
-            mark_failed(&span, error);
+            spans::mark_failed(&span, error);
         }
         outcome
-    }
-
-    /// Attributes after the OpenTelemetry semantic conventions for RPC, version 1.39.
-    fn client_span(&self, method: &'static str) -> Span {
-        tracing::info_span!(
-            "rpc",
-            "otel.name" = method,
-            "otel.kind" = "client",
-            "otel.status_code" = Empty,
-            "otel.status_description" = Empty,
-            "rpc.system.name" = "grpc",
-            "rpc.method" = method,
-            "rpc.response.status_code" = Empty,
-            "server.address" = self.address.host(),
-            "server.port" = self.address.port(),
-            "error.type" = Empty,
-            "imagestore.store" = self.name,
-            "imagestore.images" = Empty,
-        )
     }
 
     /// What a side call said; why it said nothing is a matter of debugging.
@@ -310,58 +275,9 @@ impl ImageStore {
     }
 }
 
-impl From<rkt::Info> for Runtime {
-    fn from(info: rkt::Info) -> Self {
-        Self {
-            name: "rkt".to_owned(),
-            version: label(info.version),
-            api_version: label(info.api_version),
-        }
-    }
-}
-
-impl From<cri::Version> for Runtime {
-    fn from(version: cri::Version) -> Self {
-        Self {
-            name: label(version.name),
-            version: label(version.version),
-            api_version: label(version.api_version),
-        }
-    }
-}
-
-/// A store's text that becomes the value of a label: none of them may fill a scrape.
-fn label(mut text: String) -> String {
-    const LONGEST: usize = 256;
-    text.truncate(text.floor_char_boundary(LONGEST));
-    text
-}
-
 fn labelled(filesystem: Filesystem) -> Filesystem {
     Filesystem {
         mountpoint: label(filesystem.mountpoint),
         ..filesystem
     }
-}
-
-fn mark_failed(span: &Span, error: &QueryError) {
-    span.record("error.type", error.code());
-    span.record("otel.status_code", "ERROR");
-    span.record("otel.status_description", error.to_string());
-}
-
-/// The span's W3C trace context (<https://www.w3.org/TR/trace-context/>), so that the store's own spans join the trace.
-fn propagated(span: &Span) -> HeaderMap {
-    let mut carrier = HashMap::new();
-    TraceContextPropagator::new().inject_context(&span.context(), &mut carrier);
-    carrier
-        .into_iter()
-        .filter(|(_, value)| !value.is_empty())
-        .filter_map(|(name, value)| {
-            Some((
-                HeaderName::try_from(name).ok()?,
-                HeaderValue::try_from(value).ok()?,
-            ))
-        })
-        .collect()
 }

@@ -120,6 +120,23 @@ fn the_program_does_not_name_the_folders_it_was_built_in() {
     }
 }
 
+#[test]
+fn an_installation_leaves_the_settings_of_the_one_before_alone() {
+    const SETTINGS: &str = "EXP_RKT_GRPC_DEADLINE=7s\n";
+    let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join("installed");
+    let _ = fs::remove_dir_all(&root);
+    let settings = root.join("etc/default/exp-rkt-grpc");
+    let install = || {
+        // What it is made of is built by then.
+        packages();
+        run(make("install").arg(format!("DESTDIR={}", root.display())));
+        fs::read_to_string(&settings).unwrap()
+    };
+    assert_ne!(install(), SETTINGS);
+    fs::write(&settings, SETTINGS).unwrap();
+    assert_eq!(install(), SETTINGS);
+}
+
 /// It names those that can panic.
 #[test]
 fn the_crates_that_the_program_names_are_in_its_notices() {
@@ -249,11 +266,7 @@ impl Packages {
 fn packages() -> &'static Packages {
     static PACKAGES: OnceLock<Packages> = OnceLock::new();
     PACKAGES.get_or_init(|| {
-        let mut make = Command::new("make");
-        let built = text(&run(make
-            .env_remove("MAKEFLAGS")
-            .args(["--silent", "--no-print-directory", "packages"])
-            .current_dir(env!("CARGO_MANIFEST_DIR"))));
+        let built = text(&run(&mut make("packages")));
         let ending = |end: &str| {
             let line = built.lines().find(|line| line.ends_with(end));
             PathBuf::from(line.unwrap_or_else(|| panic!("no {end} in {built}")))
@@ -271,6 +284,15 @@ fn packages() -> &'static Packages {
             tree,
         }
     })
+}
+
+fn make(target: &str) -> Command {
+    let mut command = Command::new("make");
+    command
+        .env_remove("MAKEFLAGS")
+        .args(["--silent", "--no-print-directory", target])
+        .current_dir(env!("CARGO_MANIFEST_DIR"));
+    command
 }
 
 fn dpkg_deb(act: &str) -> Command {

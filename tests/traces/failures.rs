@@ -104,8 +104,10 @@ fn a_deadline_that_is_exceeded_is_never_told_as_anything_else() {
 fn a_deadline_that_is_exceeded_while_connecting_ends_that_span_too() {
     let failed = Failed::by(Behaviour::Silent);
     assert_eq!(failed.code, "DEADLINE_EXCEEDED");
+    failed.assert_told("has not begun to speak HTTP/2", &[CONNECT]);
     let trace = &failed.trace;
     let connect = trace.span(CONNECT);
+    assert_error(connect, "has not begun to speak HTTP/2");
     assert_eq!(trace.parent_of(connect), Some(trace.span(LIST_IMAGES)));
 }
 
