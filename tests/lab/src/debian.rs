@@ -42,7 +42,9 @@ fn make(suite: &str) -> Result<PathBuf, String> {
         .output()
         .map_err(|error| format!("{SCRIPT} does not start: {error}"))?;
     if !output.status.success() {
-        return Err(String::from_utf8_lossy(&output.stderr).trim_end().to_owned());
+        return Err(String::from_utf8_lossy(&output.stderr)
+            .trim_end()
+            .to_owned());
     }
     Ok(String::from_utf8_lossy(&output.stdout).trim_end().into())
 }
