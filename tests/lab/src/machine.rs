@@ -1,6 +1,6 @@
-//! Throw-away machines: this host's own files under a systemd that is really booted, in a network of its own.
+//! Throw-away machines: Debian 12 under a systemd that is really booted, in a network of its own.
 //!
-//! `tests/lab/sdbox` boots them, and says how. A machine lives as long as its [`Machine`]; when the test process is killed, the
+//! `tests/lab/sdbox` boots them, and says how; their files are those of [`Suite::Bookworm`], which nothing on this host changes. A machine lives as long as its [`Machine`]; when the test process is killed, the
 //! machine ends with it, and should even its holder be killed, the next test process removes what is left.
 
 mod possible;
@@ -22,6 +22,7 @@ use std::time::Duration;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use serde_json::Value;
 
+use crate::debian::{self, Suite};
 use crate::service;
 use slots::Slot;
 
@@ -40,7 +41,7 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Whether this host can boot machines: root can, with systemd-nspawn.
+    /// Whether this host can boot machines: root can, with systemd-nspawn and a Debian mirror.
     ///
     /// Says loudly, and once, why not; with `CI` set that is a panic.
     #[track_caller]
@@ -71,10 +72,12 @@ impl Machine {
         REAPED.call_once(|| {
             service::run(SDBOX, ["reap"], &[]);
         });
+        let root = debian::root(Suite::Bookworm).expect("machines are possible");
         let slot = Slot::take();
         let name = format!("{name}-{}", std::process::id());
         let mut holder = Command::new(SDBOX)
             .args(["hold", &name])
+            .arg(root)
             .args(arguments)
             .env_remove("SDBOX_DIR")
             .stdin(Stdio::piped())

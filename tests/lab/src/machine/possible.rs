@@ -5,10 +5,12 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::LazyLock;
 
+use crate::debian::{self, Suite};
+
 /// Whether this host can boot machines; says loudly, and once, why not, and panics with `CI` set.
 #[track_caller]
 pub(super) fn possible() -> bool {
-    static OBSTACLE: LazyLock<Option<&str>> = LazyLock::new(|| {
+    static OBSTACLE: LazyLock<Option<String>> = LazyLock::new(|| {
         let obstacle = obstacle()?;
         // The test runner keeps what is printed by macros to itself when a test passes.
         let _ = writeln!(
@@ -17,7 +19,7 @@ pub(super) fn possible() -> bool {
         );
         Some(obstacle)
     });
-    match *OBSTACLE {
+    match &*OBSTACLE {
         None => true,
         Some(obstacle) => {
             assert!(
@@ -29,22 +31,23 @@ pub(super) fn possible() -> bool {
     }
 }
 
-fn obstacle() -> Option<&'static str> {
+fn obstacle() -> Option<String> {
     if !rustix::process::geteuid().is_root() {
-        return Some("only root can boot a machine");
+        return Some("only root can boot a machine".to_owned());
     }
     let path = env::var_os("PATH").unwrap_or_default();
     let installed =
         |program: &str| env::split_paths(&path).any(|folder| folder.join(program).exists());
     if !installed("systemd-nspawn") {
         return Some(
-            "there is no systemd-nspawn (Debian: systemd-container; tests/setup installs it)",
+            "there is no systemd-nspawn (Debian: systemd-container; tests/setup installs it)"
+                .to_owned(),
         );
     }
     if !Path::new("/sys/fs/cgroup/unified").exists()
         && !Path::new("/sys/fs/cgroup/cgroup.controllers").exists()
     {
-        return Some("there is no cgroup v2 hierarchy below /sys/fs/cgroup");
+        return Some("there is no cgroup v2 hierarchy below /sys/fs/cgroup".to_owned());
     }
-    None
+    debian::root(Suite::Bookworm).err()
 }
