@@ -1,29 +1,51 @@
-//! OpenTelemetry's variables, as far as they matter here.
+//! OpenTelemetry's variables: which exporter, where it sends to, and what it says of the service.
+//!
+//! A variable is applied, or refused with a sentence. Those of an exporter that is not chosen are left alone, as all are when
+//! traces are switched off; so are those of other signals.
 
-use std::{ffi::OsString, net::Ipv6Addr};
+use std::{fmt, net::Ipv6Addr};
 
-use http::Uri;
+use opentelemetry_sdk::trace::{Sampler, SpanLimits};
 
-use super::ConfigError;
+use super::{ConfigError, Environment, invalid};
 
-const DISABLED: &str = "OTEL_SDK_DISABLED";
-const EXPORTER: &str = "OTEL_TRACES_EXPORTER";
-const JAEGER_HOST: &str = "OTEL_EXPORTER_JAEGER_AGENT_HOST";
-const JAEGER_PORT: &str = "OTEL_EXPORTER_JAEGER_AGENT_PORT";
-const OTLP_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
-const SERVICE_NAME: &str = "OTEL_SERVICE_NAME";
+mod attributes;
+mod otlp;
+mod variables;
 
-/// Where finished traces go, and under which name.
-#[derive(Clone, Debug, PartialEq, Eq)]
+pub use otlp::OtlpConfig;
+pub use variables::{VARIABLES, Variable};
+
+pub(super) use variables::names;
+
+use variables::{
+    DISABLED, EXPORTER, JAEGER, JAEGER_HOST, JAEGER_PORT, NOT_OFFERED, NOT_OFFERED_BY_JAEGER,
+    NOT_OFFERED_BY_OTLP, OTLP, PROPAGATORS, SAMPLER, SAMPLER_ARG, SERVICE_NAME, SPAN_ATTRIBUTES,
+    SPAN_EVENTS, SPAN_LINKS,
+};
+
+/// Longest host name, see RFC 1035.
+pub(super) const MAX_HOST: usize = 253;
+
+/// Where finished traces go, which of them, and under which name.
+#[derive(Clone, Debug)]
 pub struct TracesConfig {
-    /// `service.name` of the traces, where `OTEL_SERVICE_NAME` gives one.
-    pub service_name: Option<String>,
     /// The exporter; `None` switches tracing off.
     pub export: Option<TraceExport>,
+    /// The variables that have decided on the exporter and its place; empty when none was set.
+    pub decided_by: Vec<String>,
+    /// `service.name` of the traces, where `OTEL_SERVICE_NAME` gives one.
+    pub service_name: Option<String>,
+    /// `OTEL_RESOURCE_ATTRIBUTES`, decoded.
+    pub attributes: Vec<(String, String)>,
+    /// Which traces are sent.
+    pub sampler: Sampler,
+    /// How much a span may hold.
+    pub limits: SpanLimits,
 }
 
 /// The exporters.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum TraceExport {
     /// The Jaeger agent protocol: compact Thrift over UDP.
     Jaeger {
@@ -33,47 +55,117 @@ pub enum TraceExport {
         port: u16,
     },
     /// OTLP over gRPC, without TLS.
-    Otlp {
-        /// `http://HOST:PORT`.
-        endpoint: String,
-    },
+    Otlp(OtlpConfig),
+}
+
+/// The exporters by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Exporter {
+    Jaeger,
+    Otlp,
+    None,
 }
 
 impl TracesConfig {
+    /// Adds to `warnings` what is applied otherwise than it may be meant.
     pub(super) fn read(
-        environment: impl Fn(&str) -> Option<OsString>,
+        environment: &Environment,
+        warnings: &mut Vec<String>,
     ) -> Result<Self, ConfigError> {
-        let variable = |name: &'static str| -> Result<Option<String>, ConfigError> {
-            match environment(name).map(OsString::into_string) {
-                Some(Ok(value)) if value.trim().is_empty() => Ok(None),
-                Some(Ok(value)) => Ok(Some(value.trim().to_owned())),
-                Some(Err(value)) => Err(invalid(name, &value.to_string_lossy(), "expected UTF-8")),
-                None => Ok(None),
+        let (exporter, mut decided_by) = exporter(environment, warnings)?;
+        let mut config = Self {
+            export: None,
+            decided_by: Vec::new(),
+            service_name: None,
+            attributes: Vec::new(),
+            sampler: always_on(),
+            limits: SpanLimits::default(),
+        };
+        if exporter != Exporter::None {
+            environment.require_known_traces()?;
+            refuse_all(environment, &NOT_OFFERED)?;
+            require_trace_context(environment)?;
+            config.service_name = environment.text(SERVICE_NAME)?;
+            config.attributes = attributes::read(environment)?;
+            config.sampler = sampler(environment)?;
+            config.limits = limits(environment)?;
+        }
+        config.export = match exporter {
+            Exporter::Jaeger => Some(jaeger(environment, &mut decided_by)?),
+            Exporter::Otlp => {
+                refuse_all(environment, &NOT_OFFERED_BY_OTLP)?;
+                let otlp = OtlpConfig::read(environment, &mut decided_by, warnings)?;
+                Some(TraceExport::Otlp(otlp))
             }
+            Exporter::None => None,
         };
-        let exporter = match variable(DISABLED)? {
-            // Every other value means false, as OpenTelemetry has it.
-            Some(disabled) if disabled.eq_ignore_ascii_case("true") => Some("none".to_owned()),
-            _ => variable(EXPORTER)?,
-        };
-        let export = match exporter.as_deref() {
-            None | Some("jaeger") => Some(TraceExport::Jaeger {
-                host: jaeger_host(variable(JAEGER_HOST)?)?,
-                port: jaeger_port(variable(JAEGER_PORT)?)?,
-            }),
-            Some("otlp") => Some(TraceExport::Otlp {
-                endpoint: otlp_endpoint(variable(OTLP_ENDPOINT)?)?,
-            }),
-            Some("none") => None,
-            Some(other) => {
-                return Err(invalid(EXPORTER, other, "expected jaeger, otlp or none"));
-            }
-        };
-        Ok(Self {
-            service_name: variable(SERVICE_NAME)?,
-            export,
-        })
+        config.decided_by = decided_by;
+        Ok(config)
     }
+}
+
+/// The exporter, its place, and the variables that say so: `otlp http://127.0.0.1:4317 (OTEL_EXPORTER_OTLP_ENDPOINT)`.
+impl fmt::Display for TracesConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.export {
+            Some(TraceExport::Jaeger { host, port }) => write!(f, "jaeger {host}:{port}")?,
+            Some(TraceExport::Otlp(otlp)) => write!(f, "otlp {}", otlp.endpoint)?,
+            None => f.write_str("none")?,
+        }
+        match self.decided_by.as_slice() {
+            [] => f.write_str(" (default)"),
+            variables => write!(f, " ({})", variables.join(", ")),
+        }
+    }
+}
+
+/// Which exporter, and the variable that chooses it, where one does by itself.
+fn exporter(
+    environment: &Environment,
+    warnings: &mut Vec<String>,
+) -> Result<(Exporter, Vec<String>), ConfigError> {
+    if truth(environment, DISABLED, warnings)? {
+        return Ok((Exporter::None, vec![DISABLED.to_owned()]));
+    }
+    let Some(chosen) = environment.text(EXPORTER)? else {
+        let exporter = by_what_is_set(environment)?;
+        return Ok((exporter, Vec::new()));
+    };
+    let exporter = match chosen.as_str() {
+        "jaeger" => Exporter::Jaeger,
+        "otlp" => Exporter::Otlp,
+        "none" => Exporter::None,
+        other => return Err(invalid(EXPORTER, other, "expected jaeger, otlp or none")),
+    };
+    Ok((exporter, vec![EXPORTER.to_owned()]))
+}
+
+/// OpenTelemetry's default is `otlp`, ours is `jaeger`; where the variables of one are set, it is meant.
+fn by_what_is_set(environment: &Environment) -> Result<Exporter, ConfigError> {
+    let first_set = |beginning: &str| {
+        names()
+            .filter(|name| name.starts_with(beginning))
+            .find(|name| environment.is_set(name))
+    };
+    match (first_set(OTLP), first_set(JAEGER)) {
+        (Some(otlp), Some(jaeger)) => Err(ConfigError::Ambiguous { otlp, jaeger }),
+        (Some(_), None) => Ok(Exporter::Otlp),
+        (None, _) => Ok(Exporter::Jaeger),
+    }
+}
+
+fn jaeger(
+    environment: &Environment,
+    decided_by: &mut Vec<String>,
+) -> Result<TraceExport, ConfigError> {
+    refuse_all(environment, &NOT_OFFERED_BY_JAEGER)?;
+    let place = [JAEGER_HOST, JAEGER_PORT];
+    let set = place.into_iter().filter(|name| environment.is_set(name));
+    decided_by.extend(set.map(str::to_owned));
+    Ok(TraceExport::Jaeger {
+        host: jaeger_host(environment.text(JAEGER_HOST)?)?,
+        port: jaeger_port(environment.text(JAEGER_PORT)?)?,
+    })
 }
 
 fn jaeger_host(value: Option<String>) -> Result<String, ConfigError> {
@@ -86,9 +178,10 @@ fn jaeger_host(value: Option<String>) -> Result<String, ConfigError> {
         .strip_prefix('[')
         .and_then(|host| host.strip_suffix(']'))
         .is_some_and(|host| host.parse::<Ipv6Addr>().is_ok());
-    let plain = host
-        .chars()
-        .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'));
+    let plain = host.len() <= MAX_HOST
+        && host
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'));
     if bracketed || plain {
         Ok(host)
     } else {
@@ -106,23 +199,115 @@ fn jaeger_port(value: Option<String>) -> Result<u16, ConfigError> {
     })
 }
 
-fn otlp_endpoint(value: Option<String>) -> Result<String, ConfigError> {
-    const EXPECTED: &str = "expected http://HOST:PORT; TLS is not offered";
-    let endpoint = value.unwrap_or_else(|| "http://localhost:4317".to_owned());
-    let usable = endpoint
-        .parse::<Uri>()
-        .is_ok_and(|uri| uri.scheme_str() == Some("http") && uri.authority().is_some());
-    if usable {
-        Ok(endpoint)
+/// What every other SDK does when nothing is set.
+fn always_on() -> Sampler {
+    Sampler::ParentBased(Box::new(Sampler::AlwaysOn))
+}
+
+fn sampler(environment: &Environment) -> Result<Sampler, ConfigError> {
+    const EXPECTED: &str = "expected always_on, always_off, traceidratio, parentbased_always_on, parentbased_always_off or parentbased_traceidratio";
+    let name = environment.text(SAMPLER)?;
+    let name = name.as_deref().unwrap_or("parentbased_always_on");
+    let (is_parent_based, own) = match name.strip_prefix("parentbased_") {
+        Some(own) => (true, own),
+        None => (false, name),
+    };
+    let sampler = match own {
+        "always_on" => Sampler::AlwaysOn,
+        "always_off" => Sampler::AlwaysOff,
+        "traceidratio" => Sampler::TraceIdRatioBased(ratio(environment)?),
+        _ => return Err(invalid(SAMPLER, name, EXPECTED)),
+    };
+    if own != "traceidratio"
+        && let Some(argument) = environment.text(SAMPLER_ARG)?
+    {
+        let expected = "expected OTEL_TRACES_SAMPLER to be traceidratio or parentbased_traceidratio; no other sampler has an argument";
+        return Err(invalid(SAMPLER_ARG, &argument, expected));
+    }
+    Ok(if is_parent_based {
+        Sampler::ParentBased(Box::new(sampler))
     } else {
-        Err(invalid(OTLP_ENDPOINT, &endpoint, EXPECTED))
+        sampler
+    })
+}
+
+fn ratio(environment: &Environment) -> Result<f64, ConfigError> {
+    environment.text(SAMPLER_ARG)?.map_or(Ok(1.0), |ratio| {
+        ratio
+            .parse()
+            .ok()
+            .filter(|ratio| (0.0..=1.0).contains(ratio))
+            .ok_or_else(|| {
+                invalid(
+                    SAMPLER_ARG,
+                    &ratio,
+                    "expected a ratio from 0 to 1, such as 0.25",
+                )
+            })
+    })
+}
+
+fn limits(environment: &Environment) -> Result<SpanLimits, ConfigError> {
+    let defaults = SpanLimits::default();
+    let limit = |name: &str, default: u32| {
+        environment.text(name)?.map_or(Ok(default), |limit| {
+            limit
+                .parse()
+                .map_err(|_| invalid(name, &limit, "expected a number from 0 to 4294967295"))
+        })
+    };
+    Ok(SpanLimits {
+        max_attributes_per_span: limit(SPAN_ATTRIBUTES, defaults.max_attributes_per_span)?,
+        max_events_per_span: limit(SPAN_EVENTS, defaults.max_events_per_span)?,
+        max_links_per_span: limit(SPAN_LINKS, defaults.max_links_per_span)?,
+        ..defaults
+    })
+}
+
+/// There is nothing to choose: `traceparent` goes out, and there is no baggage.
+fn require_trace_context(environment: &Environment) -> Result<(), ConfigError> {
+    let Some(list) = environment.text(PROPAGATORS)? else {
+        return Ok(());
+    };
+    let mut names = list.split(',').map(str::trim);
+    let known = names
+        .clone()
+        .all(|name| ["tracecontext", "baggage"].contains(&name));
+    if known && names.any(|name| name == "tracecontext") {
+        Ok(())
+    } else {
+        let expected = "expected tracecontext, alone or with baggage: traceparent is what is sent to the stores";
+        Err(invalid(PROPAGATORS, &list, expected))
     }
 }
 
-fn invalid(variable: &str, value: &str, expected: &str) -> ConfigError {
-    ConfigError::Invalid {
-        variable: variable.to_owned(),
-        value: value.to_owned(),
-        expected: expected.to_owned(),
+/// As OpenTelemetry has it, every value but `true` is false; one that may be meant otherwise is a warning.
+fn truth(
+    environment: &Environment,
+    name: &str,
+    warnings: &mut Vec<String>,
+) -> Result<bool, ConfigError> {
+    let value = environment.text(name)?;
+    let value = value.as_deref().unwrap_or("false");
+    let is_true = value.eq_ignore_ascii_case("true");
+    if !is_true && !value.eq_ignore_ascii_case("false") {
+        let shown = super::shown(value);
+        warnings.push(format!(
+            "{name} is {shown}, which counts as false: expected true or false"
+        ));
+    }
+    Ok(is_true)
+}
+
+fn refuse_all(
+    environment: &Environment,
+    not_offered: &[(&'static str, &'static str)],
+) -> Result<(), ConfigError> {
+    match not_offered
+        .iter()
+        .find(|(name, _)| environment.is_set(name))
+    {
+        Some(&(variable, why)) => Err(ConfigError::NotOffered { variable, why }),
+        None => Ok(()),
     }
 }

@@ -13,7 +13,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
     TraceService, TraceServiceServer,
 };
 use opentelemetry_proto::tonic::collector::trace::v1::{
-    ExportTraceServiceRequest, ExportTraceServiceResponse,
+    ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse,
 };
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
@@ -44,8 +44,17 @@ pub enum Behaviour {
     /// Takes the spans and says so.
     #[default]
     Answer,
+    /// Says that the call is OK, with this about the spans.
+    Partial {
+        /// How many were rejected.
+        rejected_spans: i64,
+        /// Why, or what else is to be said.
+        error_message: String,
+    },
     /// Never answers.
     Hang,
+    /// Answers with a status whose details are not the base64 that they should be.
+    BreakDetails,
     /// Answers with this status.
     Fail {
         /// The gRPC code.
@@ -244,10 +253,33 @@ impl TraceService for Service {
         drop(self.calls.send(Call { metadata, request }));
         match behaviour {
             Behaviour::Answer => Ok(Response::new(ExportTraceServiceResponse::default())),
+            Behaviour::Partial {
+                rejected_spans,
+                error_message,
+            } => Ok(Response::new(ExportTraceServiceResponse {
+                partial_success: Some(ExportTracePartialSuccess {
+                    rejected_spans,
+                    error_message,
+                }),
+            })),
             Behaviour::Hang => std::future::pending().await,
+            Behaviour::BreakDetails => Err(broken_details()),
             Behaviour::Fail { code, message } => Err(Status::new(code, message)),
         }
     }
+}
+
+fn broken_details() -> Status {
+    let mut headers = http::HeaderMap::new();
+    headers.insert(
+        "grpc-status-details-bin",
+        http::HeaderValue::from_static("!"),
+    );
+    Status::with_metadata(
+        Code::PermissionDenied,
+        "no",
+        MetadataMap::from_headers(headers),
+    )
 }
 
 /// Serves until `stopped` resolves, which it does when its sender is dropped.
