@@ -3,6 +3,7 @@
 //! It keeps what it is sent, with the metadata of each call, and can refuse to answer.
 
 use std::collections::BTreeMap;
+use std::mem;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -53,6 +54,13 @@ pub enum Behaviour {
     },
     /// Never answers.
     Hang,
+    /// Answers the next call with this status, and the calls after it as if nothing had been.
+    FailOnce {
+        /// The gRPC code.
+        code: Code,
+        /// Its message.
+        message: String,
+    },
     /// Answers with a status whose details are not the base64 that they should be.
     BreakDetails,
     /// Answers with this status.
@@ -244,11 +252,16 @@ impl TraceService for Service {
         request: Request<ExportTraceServiceRequest>,
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
         let (metadata, _, request) = request.into_parts();
-        let behaviour = self
-            .behaviour
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+        let behaviour = {
+            let mut behaviour = self
+                .behaviour
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            match *behaviour {
+                Behaviour::FailOnce { .. } => mem::take(&mut *behaviour),
+                _ => behaviour.clone(),
+            }
+        };
         // Nobody listens any more when the collector is being dropped.
         drop(self.calls.send(Call { metadata, request }));
         match behaviour {
@@ -264,7 +277,9 @@ impl TraceService for Service {
             })),
             Behaviour::Hang => std::future::pending().await,
             Behaviour::BreakDetails => Err(broken_details()),
-            Behaviour::Fail { code, message } => Err(Status::new(code, message)),
+            Behaviour::Fail { code, message } | Behaviour::FailOnce { code, message } => {
+                Err(Status::new(code, message))
+            }
         }
     }
 }
