@@ -29,9 +29,9 @@ const STATE: &str = "state-";
 /// Set by systemd for a service that is to notify it, see sd_notify(3).
 const NOTIFY_SOCKET: &str = "NOTIFY_SOCKET";
 
-/// How to give the metrics socket another address. The service is restarted along with its socket: until then a changed
-/// socket is none, and nothing is passed.
-pub const CHANGE_OF_ADDRESS: &str = "change the address by systemctl edit exp-rkt-grpc.socket, and then run systemctl restart exp-rkt-grpc.socket";
+/// How to change the address of the metrics socket. Restarting the socket unit restarts the service, too; until then systemd has
+/// no socket for the changed address, and passes none.
+pub const CHANGE_OF_ADDRESS: &str = "run systemctl edit exp-rkt-grpc.socket to set the address, then systemctl restart exp-rkt-grpc.socket";
 
 /// Longest list of names that is shown whole, in bytes.
 const MAX_NAMES: usize = 512;
@@ -109,7 +109,7 @@ pub enum ActivationError {
     NotDatagram(#[source] Option<io::Error>),
     /// systemd runs the service and has passed no socket, and no address was given.
     #[error(
-        "systemd passed no socket: if the address of exp-rkt-grpc.socket was changed, run systemctl restart exp-rkt-grpc.socket (a restart of the service is not enough); to serve without a socket unit, set --listen (EXP_RKT_GRPC_LISTEN)"
+        "systemd passed no socket: if the address of exp-rkt-grpc.socket was changed, run systemctl restart exp-rkt-grpc.socket (restarting the service is not enough); to serve without a socket unit, set --listen (EXP_RKT_GRPC_LISTEN)"
     )]
     NothingPassed,
     /// The address of `--listen` cannot be bound.
@@ -165,7 +165,7 @@ pub fn take(given: Option<SocketAddr>, default: SocketAddr) -> Result<Sockets, A
         none if none.is_empty() => {
             let address = match given {
                 Some(given) => given,
-                // Where nobody looks for it, a service is as good as none.
+                // Nobody would look for the metrics at the default address.
                 None if is_run_by_systemd() => return Err(ActivationError::NothingPassed),
                 None => default,
             };

@@ -36,7 +36,7 @@ pub struct Config {
     pub listen: Option<SocketAddr>,
     /// OpenTelemetry's variables.
     pub traces: TracesConfig,
-    /// What is to be logged of the settings: those that are applied otherwise than they may be meant.
+    /// Warnings about settings that may be meant differently from how they are applied.
     pub warnings: Vec<String>,
 }
 
@@ -70,7 +70,7 @@ pub enum ConfigError {
     /// A variable whose bytes are not a text.
     #[error("invalid value for {0}: expected UTF-8")]
     NotText(String),
-    /// A variable that is known, and can have no effect.
+    /// A known variable that cannot have an effect.
     #[error("{variable} is not supported: {why}; unset it")]
     NotOffered {
         /// The environment variable.
@@ -78,7 +78,7 @@ pub enum ConfigError {
         /// Why it is not.
         why: &'static str,
     },
-    /// A variable that is nearly one of ours.
+    /// A name that is not a known variable, but looks like one.
     #[error(
         "unknown variable {}: did you mean {nearest}? exp-rkt-grpc --help lists all of them",
         shown(variable)
@@ -89,10 +89,8 @@ pub enum ConfigError {
         /// The name that is most like it.
         nearest: String,
     },
-    /// The variables of two exporters, and no choice between them.
-    #[error(
-        "{otlp} and {jaeger} are both set: set OTEL_TRACES_EXPORTER to otlp or jaeger, which says where traces go"
-    )]
+    /// Variables of two exporters are set, and nothing chooses one of them.
+    #[error("{otlp} and {jaeger} are both set: set OTEL_TRACES_EXPORTER to otlp or jaeger, too")]
     Ambiguous {
         /// A variable of the exporter `otlp`.
         otlp: String,

@@ -1,4 +1,4 @@
-//! The variables of the process, and names among them that are nearly ours.
+//! The environment variables, and how misspelt ones are found among them.
 
 use std::{
     collections::BTreeMap,
@@ -10,10 +10,10 @@ use super::{ConfigError, traces};
 /// What all variables of the flags begin with.
 const OURS: &str = "EXP_RKT_GRPC_";
 
-/// Log records have a batch processor, too; its names are two letters away from those of the spans' one.
+/// The variables of OpenTelemetry's batch processor for log records, which differ by two letters from those for spans.
 const LOG_RECORDS: &str = "OTEL_BLRP_";
 
-/// Differences up to which a name is taken for a misspelt one: a letter too many, missing, wrong, or two swapped.
+/// Up to so many differences a name counts as misspelt: a letter too many, missing, wrong, or two swapped.
 const MISSPELT: usize = 2;
 
 /// Characters of a name that are compared; all known names are shorter.
@@ -55,7 +55,7 @@ impl Environment {
         self.require_known(flags, |name| name.starts_with(OURS))
     }
 
-    /// Refuses a variable that looks like one of OpenTelemetry's that are read here. Others of theirs are not our business.
+    /// Refuses a variable that looks like one of OpenTelemetry's that are known here. Their other variables are ignored.
     pub(super) fn require_known_traces(&self) -> Result<(), ConfigError> {
         let known: Vec<String> = traces::names().collect();
         let known: Vec<&str> = known.iter().map(String::as_str).collect();

@@ -102,8 +102,8 @@ pub struct Options {
 
     /// Where to serve metrics when systemd passes no socket: IP:PORT
     ///
-    /// Started by systemd without a socket, the service needs it to be given. A passed socket goes before it: its address is
-    /// that of exp-rkt-grpc.socket.
+    /// If systemd passes a socket, this has no effect: the address is then set in exp-rkt-grpc.socket. If systemd starts the
+    /// service without passing a socket, there is no default: this has to be given.
     #[arg(
         long,
         env = "EXP_RKT_GRPC_LISTEN",

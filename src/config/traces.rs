@@ -1,7 +1,7 @@
 //! OpenTelemetry's variables: which exporter, where it sends to, and what it says of the service.
 //!
-//! A variable is applied, or refused with a sentence. Those of an exporter that is not chosen are left alone, as all are when
-//! traces are switched off; so are those of other signals.
+//! A variable is applied, or refused with the reason. Those of the exporter that is not chosen are ignored, and when traces are
+//! switched off, all of them are. Those of other signals always are.
 
 use std::{fmt, net::Ipv6Addr};
 
@@ -67,7 +67,7 @@ enum Exporter {
 }
 
 impl TracesConfig {
-    /// Adds to `warnings` what is applied otherwise than it may be meant.
+    /// Adds to `warnings` what may be meant differently from how it is applied.
     pub(super) fn read(
         environment: &Environment,
         warnings: &mut Vec<String>,
@@ -140,7 +140,7 @@ fn exporter(
     Ok((exporter, vec![EXPORTER.to_owned()]))
 }
 
-/// OpenTelemetry's default is `otlp`, ours is `jaeger`; where the variables of one are set, it is meant.
+/// OpenTelemetry's default is `otlp`, ours is `jaeger`; if variables of only one of them are set, it is that one.
 fn by_what_is_set(environment: &Environment) -> Result<Exporter, ConfigError> {
     let first_set = |beginning: &str| {
         names()
@@ -281,7 +281,7 @@ fn require_trace_context(environment: &Environment) -> Result<(), ConfigError> {
     }
 }
 
-/// As OpenTelemetry has it, every value but `true` is false; one that may be meant otherwise is a warning.
+/// OpenTelemetry requires every value but `true` to count as false, with a warning unless it is `false`.
 fn truth(
     environment: &Environment,
     name: &str,

@@ -1,7 +1,6 @@
 //! OTLP over gRPC, see <https://opentelemetry.io/docs/specs/otlp/#otlpgrpc>.
 //!
-//! An exporter of our own, because the crate opentelemetry-otlp takes a trace that the collector rejects for one that was
-//! accepted.
+//! This is not the exporter of opentelemetry-otlp, which reports a trace that the collector rejects as delivered.
 
 use std::{
     error::Error,
@@ -50,10 +49,10 @@ const RETRIES: [Duration; 3] = [
     Duration::from_millis(400),
 ];
 
-/// Longest text of a collector's that is told, in bytes.
+/// Longest text of a collector that is logged, in bytes.
 const MAX_WORDS: usize = 1024;
 
-/// The port of OTLP over HTTP, which is easily taken for ours.
+/// The port of OTLP over HTTP, which is easily confused with that of gRPC.
 const HTTP_PORT: &str = ":4318";
 
 /// Sends finished traces to a collector; connects when the first one is there, and again when the connection was lost.
@@ -62,7 +61,7 @@ pub(super) struct OtlpExporter {
     headers: HeaderMap,
     client: TraceServiceClient<WithoutDetails>,
     resource: ResourceAttributesWithSchema,
-    /// What the collector has last said of spans that it accepts all the same.
+    /// The last warning that came with accepted spans; it is logged as a warning only once.
     remark: Mutex<String>,
 }
 
@@ -78,7 +77,7 @@ impl OtlpExporter {
         })
     }
 
-    /// Repeats what may succeed when it is repeated.
+    /// Retries failures that may be temporary.
     async fn send(&self, request: ExportTraceServiceRequest) -> Result<(), String> {
         let mut outcome = self.attempt(request.clone()).await;
         for delay in RETRIES {
@@ -105,7 +104,7 @@ impl OtlpExporter {
         Ok(answer.into_inner().partial_success)
     }
 
-    /// An answer that is OK can still reject spans, or warn.
+    /// An OK answer can still reject spans, or carry a warning.
     fn judge(&self, partial: &ExportTracePartialSuccess) -> Result<(), String> {
         let said = cut(&partial.error_message, MAX_WORDS);
         if partial.rejected_spans > 0 {
@@ -160,7 +159,8 @@ impl fmt::Debug for OtlpExporter {
     }
 }
 
-/// The codes that the protocol calls retryable; RESOURCE_EXHAUSTED is so only in details that we do not read.
+/// The codes that the protocol calls retryable. RESOURCE_EXHAUSTED is retryable only if the status details say so, which are not
+/// read.
 fn may_pass(code: Code) -> bool {
     matches!(
         code,
@@ -173,7 +173,7 @@ fn may_pass(code: Code) -> bool {
     )
 }
 
-/// The causes of a failure on this side; else the code and the words of the collector's.
+/// The causes of a local failure, or the code and message of the collector.
 fn words(status: &Status) -> String {
     let said = match status.source() {
         Some(source) => causes(source),
@@ -192,7 +192,7 @@ fn causes(error: &(dyn Error + 'static)) -> String {
     text
 }
 
-/// Removes `grpc-status-details-bin` from what comes: nothing here reads it, and tonic panics where it is malformed.
+/// Removes `grpc-status-details-bin` from answers: nothing here reads it, and tonic panics if it is malformed.
 #[derive(Clone, Debug)]
 struct WithoutDetails(Channel);
 

@@ -1,7 +1,7 @@
 //! Finished traces: collects the spans of each trace and, when its root ends, hands the whole to one exporter.
 //!
 //! The SDK's batch processor has a thread and a timer of its own; this one has neither. A trace goes through a bounded queue to a
-//! task on the service's runtime, which awaits the exporter. Of traces that are lost in a row, the first is a warning.
+//! task on the service's runtime, which awaits the exporter. The first trace lost in a row is a warning.
 
 use std::{
     collections::HashMap,
@@ -119,7 +119,7 @@ impl TraceQueue {
 
 type Trace = Vec<SpanData>;
 
-/// One trace after the other, until there will be no more. Those that the queue has no room for are told of meanwhile.
+/// Exports one trace after the other until the queue is closed, and reports those that the queue had no room for.
 async fn export(
     exporter: impl SpanExporter,
     limit: Duration,
@@ -146,7 +146,7 @@ async fn export(
     ends.row.map_or(Ok(()), |row| Err(Undelivered(row.error)))
 }
 
-/// What the exporter says, without what the SDK says before it.
+/// The exporter's own error text.
 fn words(error: OTelSdkError) -> String {
     match error {
         OTelSdkError::InternalFailure(words) => words,
@@ -185,7 +185,10 @@ impl Ends {
             (self.on_outcome)(Outcome::Dropped);
         }
         if traces > 0 {
-            self.lost(traces, format!("{QUEUE} traces wait to be sent already"));
+            self.lost(
+                traces,
+                format!("{QUEUE} traces are waiting to be sent already"),
+            );
         }
     }
 
@@ -204,7 +207,7 @@ impl Ends {
     }
 }
 
-/// Traces that there was no room for, and that the exporter's task has not counted yet.
+/// Number of traces that the queue had no room for and that are not yet reported.
 #[derive(Debug, Default)]
 struct Dropped {
     traces: AtomicU64,

@@ -218,7 +218,7 @@ fn traces_that_wait_for_a_collector_have_a_bound_and_those_beyond_it_are_a_warni
         query(&scene.service);
     }
     wait_for_traces(&scene.service, "dropped", 2);
-    let warned = |text: &str| text.contains(" WARN ") && text.contains("64 traces wait");
+    let warned = |text: &str| text.contains(" WARN ") && text.contains("64 traces are waiting");
     scene.service.wait_for_stderr(warned, PATIENCE);
     assert!(scene.service.stop().success());
     let stderr = scene.service.stderr();

@@ -1,4 +1,4 @@
-//! OpenTelemetry's variables: those that are read, with their defaults, and those that nothing can be done about.
+//! OpenTelemetry's variables: those that are read, with their defaults, and those that are refused, with the reason.
 
 /// A variable that is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub(super) const SPAN_EVENTS: &str = "OTEL_SPAN_EVENT_COUNT_LIMIT";
 pub(super) const SPAN_LINKS: &str = "OTEL_SPAN_LINK_COUNT_LIMIT";
 pub(super) const PROPAGATORS: &str = "OTEL_PROPAGATORS";
 
-/// Before these, what is an exporter's own setting; behind them, what is set.
+/// What the names of an exporter's own variables begin with.
 pub(super) const OTLP: &str = "OTEL_EXPORTER_OTLP_";
 pub(super) const OTLP_TRACES: &str = "OTEL_EXPORTER_OTLP_TRACES_";
 pub(super) const JAEGER: &str = "OTEL_EXPORTER_JAEGER_";
@@ -66,7 +66,7 @@ pub const VARIABLES: [Variable; 18] = [
     variable(
         "OTEL_EXPORTER_OTLP_INSECURE",
         "false",
-        "true: the endpoint may lack http://",
+        "true: the endpoint may be without http://",
     ),
     variable("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "grpc only"),
     variable("OTEL_EXPORTER_OTLP_COMPRESSION", "none", "none only"),
@@ -96,7 +96,7 @@ pub const VARIABLES: [Variable; 18] = [
     ),
 ];
 
-/// What the OTLP variables can set, behind either of their beginnings.
+/// The endings of the OTLP variables that are read.
 pub(super) const OTLP_OPTIONS: [&str; 6] = [
     "ENDPOINT",
     "HEADERS",
@@ -113,7 +113,7 @@ const NO_BATCHES: &str = "a finished trace is sent at once and whole, there are 
 const OTHER_LIMITS: &str = "only OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT, OTEL_SPAN_EVENT_COUNT_LIMIT and OTEL_SPAN_LINK_COUNT_LIMIT are offered";
 const NO_FILE: &str = "OpenTelemetry's configuration files are not read";
 
-/// What has no effect whatever the exporter, and why.
+/// Refused with every exporter, and why.
 pub(super) const NOT_OFFERED: [(&str, &str); 12] = [
     ("OTEL_BSP_SCHEDULE_DELAY", NO_BATCHES),
     ("OTEL_BSP_EXPORT_TIMEOUT", NO_BATCHES),
@@ -129,7 +129,7 @@ pub(super) const NOT_OFFERED: [(&str, &str); 12] = [
     ("OTEL_EXPERIMENTAL_CONFIG_FILE", NO_FILE),
 ];
 
-/// What the exporter `otlp` cannot do.
+/// Refused with the exporter `otlp`.
 pub(super) const NOT_OFFERED_BY_OTLP: [(&str, &str); 6] = [
     ("OTEL_EXPORTER_OTLP_CERTIFICATE", NO_TLS),
     ("OTEL_EXPORTER_OTLP_CLIENT_KEY", NO_TLS),
@@ -139,7 +139,7 @@ pub(super) const NOT_OFFERED_BY_OTLP: [(&str, &str); 6] = [
     ("OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE", NO_TLS),
 ];
 
-/// What the exporter `jaeger` cannot do.
+/// Refused with the exporter `jaeger`.
 pub(super) const NOT_OFFERED_BY_JAEGER: [(&str, &str); 5] = [
     ("OTEL_EXPORTER_JAEGER_ENDPOINT", AGENT_ONLY),
     ("OTEL_EXPORTER_JAEGER_PROTOCOL", AGENT_ONLY),
