@@ -3,14 +3,16 @@
 //! A variable is applied, or refused with the reason. Those of the exporter that is not chosen are ignored, and when traces are
 //! switched off, all of them are. Those of other signals always are.
 
-use std::{fmt, net::Ipv6Addr};
+use std::fmt;
 
 use opentelemetry_sdk::trace::{Sampler, SpanLimits};
 
 use super::{ConfigError, Environment, invalid};
 
 mod attributes;
+mod jaeger;
 mod otlp;
+mod spans;
 mod variables;
 
 pub use otlp::OtlpConfig;
@@ -19,9 +21,8 @@ pub use variables::{VARIABLES, Variable};
 pub(super) use variables::names;
 
 use variables::{
-    DISABLED, EXPORTER, JAEGER, JAEGER_HOST, JAEGER_PORT, NOT_OFFERED, NOT_OFFERED_BY_JAEGER,
-    NOT_OFFERED_BY_OTLP, OTLP, PROPAGATORS, SAMPLER, SAMPLER_ARG, SERVICE_NAME, SPAN_ATTRIBUTES,
-    SPAN_EVENTS, SPAN_LINKS,
+    DISABLED, EXPORTER, JAEGER, NOT_OFFERED, NOT_OFFERED_BY_JAEGER, NOT_OFFERED_BY_OTLP, OTLP,
+    PROPAGATORS, SERVICE_NAME,
 };
 
 /// Longest host name, see RFC 1035.
@@ -78,7 +79,7 @@ impl TracesConfig {
             decided_by: Vec::new(),
             service_name: None,
             attributes: Vec::new(),
-            sampler: always_on(),
+            sampler: spans::always_on(),
             limits: SpanLimits::default(),
         };
         if exporter != Exporter::None {
@@ -87,11 +88,14 @@ impl TracesConfig {
             require_trace_context(environment)?;
             config.service_name = environment.text(SERVICE_NAME)?;
             config.attributes = attributes::read(environment)?;
-            config.sampler = sampler(environment)?;
-            config.limits = limits(environment)?;
+            config.sampler = spans::sampler(environment)?;
+            config.limits = spans::limits(environment)?;
         }
         config.export = match exporter {
-            Exporter::Jaeger => Some(jaeger(environment, &mut decided_by)?),
+            Exporter::Jaeger => {
+                refuse_all(environment, &NOT_OFFERED_BY_JAEGER)?;
+                Some(jaeger::read(environment, &mut decided_by)?)
+            }
             Exporter::Otlp => {
                 refuse_all(environment, &NOT_OFFERED_BY_OTLP)?;
                 let otlp = OtlpConfig::read(environment, &mut decided_by, warnings)?;
@@ -152,116 +156,6 @@ fn by_what_is_set(environment: &Environment) -> Result<Exporter, ConfigError> {
         (Some(_), None) => Ok(Exporter::Otlp),
         (None, _) => Ok(Exporter::Jaeger),
     }
-}
-
-fn jaeger(
-    environment: &Environment,
-    decided_by: &mut Vec<String>,
-) -> Result<TraceExport, ConfigError> {
-    refuse_all(environment, &NOT_OFFERED_BY_JAEGER)?;
-    let place = [JAEGER_HOST, JAEGER_PORT];
-    let set = place.into_iter().filter(|name| environment.is_set(name));
-    decided_by.extend(set.map(str::to_owned));
-    Ok(TraceExport::Jaeger {
-        host: jaeger_host(environment.text(JAEGER_HOST)?)?,
-        port: jaeger_port(environment.text(JAEGER_PORT)?)?,
-    })
-}
-
-fn jaeger_host(value: Option<String>) -> Result<String, ConfigError> {
-    const EXPECTED: &str =
-        "expected a host name or an IP address (IPv6 in brackets), without a port";
-    let Some(host) = value else {
-        return Ok("127.0.0.1".to_owned());
-    };
-    let bracketed = host
-        .strip_prefix('[')
-        .and_then(|host| host.strip_suffix(']'))
-        .is_some_and(|host| host.parse::<Ipv6Addr>().is_ok());
-    let plain = host.len() <= MAX_HOST
-        && host
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'));
-    if bracketed || plain {
-        Ok(host)
-    } else {
-        Err(invalid(JAEGER_HOST, &host, EXPECTED))
-    }
-}
-
-fn jaeger_port(value: Option<String>) -> Result<u16, ConfigError> {
-    const DEFAULT: u16 = 6831;
-    value.map_or(Ok(DEFAULT), |port| {
-        port.parse()
-            .ok()
-            .filter(|&port| port != 0)
-            .ok_or_else(|| invalid(JAEGER_PORT, &port, "expected a port from 1 to 65535"))
-    })
-}
-
-/// What every other SDK does when nothing is set.
-fn always_on() -> Sampler {
-    Sampler::ParentBased(Box::new(Sampler::AlwaysOn))
-}
-
-fn sampler(environment: &Environment) -> Result<Sampler, ConfigError> {
-    const EXPECTED: &str = "expected always_on, always_off, traceidratio, parentbased_always_on, parentbased_always_off or parentbased_traceidratio";
-    let name = environment.text(SAMPLER)?;
-    let name = name.as_deref().unwrap_or("parentbased_always_on");
-    let (is_parent_based, own) = match name.strip_prefix("parentbased_") {
-        Some(own) => (true, own),
-        None => (false, name),
-    };
-    let sampler = match own {
-        "always_on" => Sampler::AlwaysOn,
-        "always_off" => Sampler::AlwaysOff,
-        "traceidratio" => Sampler::TraceIdRatioBased(ratio(environment)?),
-        _ => return Err(invalid(SAMPLER, name, EXPECTED)),
-    };
-    if own != "traceidratio"
-        && let Some(argument) = environment.text(SAMPLER_ARG)?
-    {
-        let expected = "expected OTEL_TRACES_SAMPLER to be traceidratio or parentbased_traceidratio; no other sampler has an argument";
-        return Err(invalid(SAMPLER_ARG, &argument, expected));
-    }
-    Ok(if is_parent_based {
-        Sampler::ParentBased(Box::new(sampler))
-    } else {
-        sampler
-    })
-}
-
-fn ratio(environment: &Environment) -> Result<f64, ConfigError> {
-    environment.text(SAMPLER_ARG)?.map_or(Ok(1.0), |ratio| {
-        ratio
-            .parse()
-            .ok()
-            .filter(|ratio| (0.0..=1.0).contains(ratio))
-            .ok_or_else(|| {
-                invalid(
-                    SAMPLER_ARG,
-                    &ratio,
-                    "expected a ratio from 0 to 1, such as 0.25",
-                )
-            })
-    })
-}
-
-fn limits(environment: &Environment) -> Result<SpanLimits, ConfigError> {
-    let defaults = SpanLimits::default();
-    let limit = |name: &str, default: u32| {
-        environment.text(name)?.map_or(Ok(default), |limit| {
-            limit
-                .parse()
-                .map_err(|_| invalid(name, &limit, "expected a number from 0 to 4294967295"))
-        })
-    };
-    Ok(SpanLimits {
-        max_attributes_per_span: limit(SPAN_ATTRIBUTES, defaults.max_attributes_per_span)?,
-        max_events_per_span: limit(SPAN_EVENTS, defaults.max_events_per_span)?,
-        max_links_per_span: limit(SPAN_LINKS, defaults.max_links_per_span)?,
-        ..defaults
-    })
 }
 
 /// There is nothing to choose: `traceparent` goes out, and there is no baggage.

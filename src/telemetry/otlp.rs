@@ -228,3 +228,21 @@ fn remove_details(headers: &mut HeaderMap) {
     const DETAILS: &str = "grpc-status-details-bin";
     headers.remove(DETAILS);
 }
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, HeaderValue};
+    use hyper::body::Frame;
+
+    use super::strip_trailers;
+
+    #[test]
+    fn the_details_of_a_status_are_taken_out_of_trailers_and_nothing_else_is() {
+        let mut trailers = HeaderMap::new();
+        trailers.insert("grpc-status-details-bin", HeaderValue::from_static("!"));
+        trailers.insert("grpc-status", HeaderValue::from_static("7"));
+        let stripped = strip_trailers(Frame::trailers(trailers));
+        let left = stripped.into_trailers().expect("they are trailers still");
+        assert_eq!(left.keys().collect::<Vec<_>>(), ["grpc-status"]);
+    }
+}
