@@ -14,8 +14,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         "" => env!("CARGO_PKG_VERSION").to_owned(),
         revision => format!("{} ({revision})", env!("CARGO_PKG_VERSION")),
     };
-    println!("cargo::rustc-env=EXP_RKT_GRPC_REVISION={revision}");
-    println!("cargo::rustc-env=EXP_RKT_GRPC_VERSION={version}");
+    // Cargo also sets these where it runs the program, which refuses EXP_RKT_GRPC_ variables that it does not know.
+    println!("cargo::rustc-env=BUILD_REVISION={revision}");
+    println!("cargo::rustc-env=BUILD_VERSION={version}");
     // The log of HEAD grows with every commit and checkout. A path that does not exist would rebuild for ever.
     let log = Path::new(".git/logs/HEAD");
     if log.exists() {

@@ -10,7 +10,7 @@ use std::{
 
 use exp_rkt_grpc::{
     activation::{self, ActivationError, Origin, Socket, Sockets},
-    config::{Command, Config, ConfigError, Output, REVISION},
+    config::{Command, Config, ConfigError, Environment, Output, REVISION},
     daemon::{Daemon, End},
     exposition,
     images::ImageStore,
@@ -44,11 +44,12 @@ fn start() -> Result<ExitCode, Box<dyn Error>> {
         let _within = runtime.enter();
         Signals::register()?
     };
-    let config = Config::read(env::args_os(), |name| env::var_os(name))?;
+    let environment: Environment = env::vars_os().collect();
+    let config = Config::read(env::args_os(), &environment)?;
     let done = match config.options.command {
         Some(Command::Query { output }) => runtime.block_on(query_once(config, output, signals)),
         None => {
-            let sockets = activation::take(config.options.listen)?;
+            let sockets = activation::take(config.listen, config.options.listen)?;
             runtime.block_on(serve(config, sockets, signals))
         }
     };
@@ -96,7 +97,8 @@ async fn serve(
             Ok(Err(error)) => tracing::error!(%error, "metrics not served"),
             Err(error) => tracing::error!(%error, "metrics server lost"),
         }
-        telemetry.flush().await;
+        // What was not delivered has been logged.
+        let _ = telemetry.flush().await;
     };
     Ok(match daemon.run(signals, wind_down).await {
         End::Drained => ExitCode::SUCCESS,
@@ -111,18 +113,26 @@ async fn query_once(
 ) -> Result<ExitCode, Box<dyn Error>> {
     let metrics = Metrics::new(env!("CARGO_PKG_VERSION"), REVISION)?;
     let telemetry = start_telemetry(&config, None, metrics.clone())?;
+    warn(&config.warnings);
     let mut observer = observer(&config, metrics)?;
     let abandoned = CancellationToken::new();
     let event = tokio::select! {
         event = observer.observe(Trigger::Command, abandoned.clone()) => event,
         _ = signals.stops.next() => return Ok(ExitCode::FAILURE),
     };
-    let text = match output {
-        Output::Table => query::table(&event),
-        Output::Json => query::json(&event),
+    // A table is there at once; JSON also says whether the trace was delivered.
+    let print = |text: String| io::stdout().write_all(text.as_bytes());
+    let (printed, delivery) = match output {
+        Output::Table => (print(query::table(&event)), telemetry.flush().await),
+        Output::Json => {
+            let delivery = telemetry.flush().await;
+            (print(query::json(&event, &delivery)), delivery)
+        }
     };
-    let printed = io::stdout().write_all(text.as_bytes());
-    telemetry.flush().await;
+    if let Err(why) = &delivery {
+        // Without standard error there is nobody to tell.
+        let _ = writeln!(io::stderr(), "{}", query::undelivered(why));
+    }
     printed?;
     Ok(match event.failures() {
         None => ExitCode::SUCCESS,
@@ -181,15 +191,30 @@ fn announce(config: &Config, listeners: &[Socket], origin: Origin) {
         Origin::Systemd => "passed by systemd",
         Origin::Bound => "bound by the service",
     };
+    warn(&config.warnings);
+    if let (Origin::Systemd, Some(address)) = (origin, config.listen) {
+        tracing::warn!(
+            %address,
+            cure = activation::CHANGE_OF_ADDRESS,
+            "--listen (EXP_RKT_GRPC_LISTEN) has no effect: systemd passed a socket"
+        );
+    }
     tracing::info!(
         name: "service ready",
         {
             address = %list(listeners.iter()),
             socket,
             stores = %list(config.options.stores.iter()),
+            traces = config.traces.to_string(),
         },
         "serving metrics"
     );
+}
+
+fn warn(warnings: &[String]) {
+    for warning in warnings {
+        tracing::warn!(warning, "setting not applied as given");
+    }
 }
 
 /// Says once why there is no service, one cause a line.

@@ -33,7 +33,7 @@ struct Observed {
 /// What an event came to.
 #[derive(Debug)]
 pub struct Event {
-    /// The id of its trace in hexadecimal; `None` when tracing is off.
+    /// The id of its trace in hexadecimal; `None` when tracing is off, or this trace is not sampled.
     pub trace_id: Option<String>,
     /// In the order of the configuration.
     pub outcomes: Vec<Outcome>,
@@ -239,5 +239,7 @@ fn signed(number: u64) -> i64 {
 fn trace_id(span: &Span) -> Option<String> {
     let context = span.context();
     let recorded = context.span().span_context().clone();
-    recorded.is_valid().then(|| recorded.trace_id().to_string())
+    recorded
+        .is_sampled()
+        .then(|| recorded.trace_id().to_string())
 }
