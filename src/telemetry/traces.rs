@@ -24,6 +24,7 @@ use tokio::{
     task::JoinHandle,
     time::timeout,
 };
+use tokio_util::sync::CancellationToken;
 
 /// Traces that wait for the exporter.
 const QUEUE: usize = 64;
@@ -50,6 +51,7 @@ pub enum Outcome {
 pub(super) struct TraceQueue {
     provider: SdkTracerProvider,
     exporting: JoinHandle<()>,
+    ended: CancellationToken,
 }
 
 impl TraceQueue {
@@ -67,13 +69,24 @@ impl TraceQueue {
             finished: Mutex::new(Some(finished)),
             on_outcome: Arc::clone(&on_outcome),
         };
+        let ended = CancellationToken::new();
+        let at_the_end = ended.clone().drop_guard();
         Self {
             provider: SdkTracerProvider::builder()
                 .with_resource(resource)
                 .with_span_processor(collector)
                 .build(),
-            exporting: tokio::spawn(export(exporter, queue, on_outcome)),
+            exporting: tokio::spawn(async move {
+                let _at_the_end = at_the_end;
+                export(exporter, queue, on_outcome).await;
+            }),
+            ended,
         }
+    }
+
+    /// Cancelled when the exporter's task has ended, by a panic too.
+    pub(super) fn ended(&self) -> CancellationToken {
+        self.ended.clone()
     }
 
     pub(super) fn provider(&self) -> &SdkTracerProvider {
