@@ -162,7 +162,7 @@ fn restore(observer: &Observer, fd_store: &FdStore, record: &[u8]) {
         }
         Ok(dropped) => tracing::info!(
             stores = %list(dropped.iter()),
-            "kept numbers dropped of stores that are not configured any more"
+            "kept numbers dropped, their stores are no longer configured"
         ),
         Err(error) => fd_store.drop_record(&error),
     }
@@ -201,7 +201,7 @@ fn announce(config: &Config, addresses: &str, origin: Origin) {
     tracing::info!(
         name: "service ready",
         {
-            address = addresses,
+            address = %addresses,
             socket,
             stores = %list(config.options.stores.iter()),
         },

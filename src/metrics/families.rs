@@ -86,13 +86,13 @@ impl StoreFamilies {
             used_bytes: Gauges::register(
                 registry,
                 "imagestore_filesystem_used_bytes",
-                "Bytes that images use on the file system, as the runtime reported it after its last good answer (CRI ImageFsInfo); absent when it did not. It is not the usage of the whole file system. CRI only.",
+                "Bytes that images use on the file system, as the runtime reported it after its last good list (CRI ImageFsInfo). Absent when it did not report it. It is not the usage of the whole file system. CRI only.",
                 &["store", "mountpoint"],
             )?,
             inodes_used: Gauges::register(
                 registry,
                 "imagestore_filesystem_inodes_used",
-                "Inodes that images use on the file system, as the runtime reported it after its last good answer (CRI ImageFsInfo); absent when it did not. It is not the usage of the whole file system. CRI only.",
+                "Inodes that images use on the file system, as the runtime reported it after its last good list (CRI ImageFsInfo). Absent when it did not report it. It is not the usage of the whole file system. CRI only.",
                 &["store", "mountpoint"],
             )?,
             response_bytes: Gauges::register(
@@ -104,19 +104,19 @@ impl StoreFamilies {
             runtime_info: Gauges::register(
                 registry,
                 "imagestore_runtime_info",
-                "Always 1; the labels say which runtime answered, its version (empty where it tells none) and the version of its API. Absent when it did not say so after its last good answer.",
+                "Always 1; the labels say which runtime answered, its version (empty where it tells none) and the version of its API. Absent when the runtime did not report it after its last good list.",
                 &["store", "runtime", "version", "api_version"],
             )?,
             queries: counter(
                 registry,
                 "imagestore_queries_total",
-                "Queries of the store that have answered or failed. One that is abandoned because the service stops is not counted.",
+                "Queries of the store that have answered or failed. A query abandoned because the service stops is not counted.",
                 STORE,
             )?,
             failures: counter(
                 registry,
                 "imagestore_query_failures_total",
-                "Queries of the store that failed, by gRPC status code: the store's own, or the one that describes what the client met (UNAVAILABLE: no connection or a lost one; DEADLINE_EXCEEDED: no complete answer in time; INTERNAL: an answer that breaks the protocol; RESOURCE_EXHAUSTED: an answer longer than --max-response). A query that is abandoned because the service stops is not a failure of the store.",
+                "Queries of the store that failed, by gRPC status code: the store's own, or the one that describes what the client met (UNAVAILABLE: no connection or a lost one; DEADLINE_EXCEEDED: no complete answer in time; INTERNAL: an answer that breaks the protocol; RESOURCE_EXHAUSTED: an answer longer than --max-response). A query abandoned because the service stops is not a failure of the store.",
                 &["store", "code"],
             )?,
             duration: histogram(

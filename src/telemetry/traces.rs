@@ -193,3 +193,33 @@ impl fmt::Debug for Collector {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry::trace::{Span as _, Tracer as _, TracerProvider as _};
+    use opentelemetry_sdk::{
+        Resource,
+        error::OTelSdkResult,
+        trace::{SpanData, SpanExporter},
+    };
+
+    use super::TraceQueue;
+
+    #[derive(Debug)]
+    struct Panics;
+
+    impl SpanExporter for Panics {
+        async fn export(&self, _: Vec<SpanData>) -> OTelSdkResult {
+            panic!("out of cheese")
+        }
+    }
+
+    #[tokio::test]
+    async fn the_end_of_the_exporter_s_task_is_heard_of_though_it_panics() {
+        let queue = TraceQueue::spawn(Panics, Resource::builder().build(), |_| {});
+        let ended = queue.ended();
+        assert!(!ended.is_cancelled());
+        queue.provider().tracer("test").start("root").end();
+        ended.cancelled().await;
+    }
+}
