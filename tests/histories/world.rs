@@ -327,8 +327,8 @@ fn filesystem(
         inodes_used.unwrap_or(0),
     );
     FilesystemUsage {
-        used_bytes: used_bytes.and(usage.used_bytes.clone()),
-        inodes_used: inodes_used.and(usage.inodes_used.clone()),
+        used_bytes: used_bytes.and(usage.used_bytes),
+        inodes_used: inodes_used.and(usage.inodes_used),
         ..usage
     }
 }

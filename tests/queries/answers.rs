@@ -1,6 +1,5 @@
 //! Good answers.
 
-use lab::exposition::Scrape;
 use lab::rkt_api_service::{Behaviour, Images, Method, StandIn, v1alpha};
 use lab::service::PATIENCE;
 use lab::tempdir;
