@@ -2,7 +2,7 @@
 
 use std::{
     future::{Future, pending},
-    pin::pin,
+    pin::{Pin, pin},
     time::Duration,
 };
 
@@ -60,6 +60,13 @@ impl TaskEnded {
     pub fn new(task: &'static str, source: Option<JoinError>) -> Self {
         Self { task, source }
     }
+
+    /// At the end of the service the task's end is in order, unless it was a panic.
+    fn warn_of_panic(self) {
+        if let Some(error) = self.source {
+            tracing::error!(task = self.task, %error, "task lost");
+        }
+    }
 }
 
 impl Daemon {
@@ -109,14 +116,9 @@ impl Daemon {
         };
 
         let drained = async {
-            if timeout(DRAIN_GRACE, events.as_mut()).await.is_err() {
-                abandoned.cancel();
-                events.await;
-            }
-            if lost.is_none()
-                && let Some(error) = task.await.source
-            {
-                tracing::error!(%error, "metrics server lost");
+            give_grace(events, &abandoned).await;
+            if lost.is_none() {
+                task.await.warn_of_panic();
             }
             wind_down.await;
         };
@@ -152,6 +154,14 @@ impl Daemon {
         if !event.is_void() {
             self.fd_store.keep(&self.observer.record());
         }
+    }
+}
+
+/// The running event may end by itself, for as long as the grace is.
+async fn give_grace(mut events: Pin<&mut impl Future<Output = ()>>, abandoned: &CancellationToken) {
+    if timeout(DRAIN_GRACE, events.as_mut()).await.is_err() {
+        abandoned.cancel();
+        events.await;
     }
 }
 

@@ -27,6 +27,9 @@ pub(super) const ADDRESSES: usize = RUNTIMES + 2;
 /// Longer than any test.
 const DEADLINE: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// Mountpoint, bytes and inodes.
+pub(super) type Filesystem = (&'static str, Option<u64>, Option<u64>);
+
 /// What the store at one address holds and does during a query.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
@@ -36,7 +39,7 @@ pub(super) struct Plan {
     pub(super) seed: usize,
     pub(super) list: List,
     pub(super) version: Side<Said>,
-    pub(super) filesystems: Side<Vec<(&'static str, Option<u64>, Option<u64>)>>,
+    pub(super) filesystems: Side<Vec<Filesystem>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -318,9 +321,7 @@ fn side<T>(side: &Side<T>) -> cri::Behaviour {
     }
 }
 
-fn filesystem(
-    (mountpoint, used_bytes, inodes_used): &(&str, Option<u64>, Option<u64>),
-) -> FilesystemUsage {
+fn filesystem((mountpoint, used_bytes, inodes_used): &Filesystem) -> FilesystemUsage {
     let usage = cri::filesystem(
         mountpoint,
         used_bytes.unwrap_or(0),
