@@ -23,6 +23,7 @@ mod limit;
 mod peer;
 mod rkt;
 mod runtime;
+mod side_call;
 mod spans;
 
 pub use contents::Contents;
@@ -32,6 +33,7 @@ pub use limit::Limit;
 pub use runtime::Runtime;
 
 use runtime::label;
+use side_call::SideCall;
 use wire::Context;
 
 /// What a query may spend on the side calls, once the images are counted.
@@ -53,7 +55,13 @@ pub struct ImageStore {
     runtime: Option<Runtime>,
     /// Whether that runtime streams its list; to be found out when it is not the same any more.
     streams: bool,
+    identity: SideCall,
+    filesystems: SideCall,
 }
+
+/// The connection of one query, which its first call makes.
+#[derive(Debug, Default)]
+pub struct Connection(Option<Channel>);
 
 /// What a store answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,9 +72,9 @@ pub struct Answer {
     pub response_bytes: u64,
     /// From connecting to the last byte of the list.
     pub duration: Duration,
-    /// Who answered; `None` when the store would not say.
+    /// Who answered; `None` until the store has said so, and when it does not.
     pub runtime: Option<Runtime>,
-    /// The file systems that hold its images; `None` when the store would not say.
+    /// The file systems that hold its images; `None` until the store has said so, and when it does not.
     pub filesystems: Option<Vec<Filesystem>>,
 }
 
@@ -96,6 +104,11 @@ impl ImageStore {
             max_response: None,
             runtime: None,
             streams: true,
+            identity: SideCall::of(match config.kind {
+                StoreKind::Rkt => rkt::GET_INFO,
+                StoreKind::Cri => cri::VERSION,
+            }),
+            filesystems: SideCall::of(cri::IMAGE_FS_INFO),
         })
     }
 
@@ -114,36 +127,55 @@ impl ImageStore {
         &self.name
     }
 
-    /// Connects, lists the images, then asks who the runtime is and what its file systems hold.
-    ///
-    /// A runtime that lacks one of the side calls still has its images counted.
+    /// Kind and address, which say whose numbers they are, as in `cri+unix:///run/containerd/containerd.sock`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("{}+{}", self.kind, self.address)
+    }
+
+    /// Connects and lists the images.
     ///
     /// # Errors
     ///
     /// When there is no connection, no complete list within `limit`, or an error in its place.
-    pub async fn query(&mut self, limit: &Limit) -> Result<Answer, QueryError> {
+    pub async fn count(
+        &mut self,
+        limit: &Limit,
+        connection: &mut Connection,
+    ) -> Result<Answer, QueryError> {
         let began = Instant::now();
-        let mut connection = None;
-        let (contents, response_bytes) = self.list(limit, &mut connection).await?;
-        let duration = began.elapsed();
-
-        let limit = limit.at_most(SIDE_CALLS_TIMEOUT);
-        let mut another = connection.clone();
-        let (runtime, filesystems) = tokio::join!(
-            self.identify(&limit, &mut connection),
-            self.filesystems(&limit, &mut another)
-        );
-        let runtime = self.told(runtime);
-        if let Some(runtime) = &runtime {
-            self.remember(runtime);
-        }
+        let (contents, response_bytes) = self.list(limit, &mut connection.0).await?;
         Ok(Answer {
             contents,
             response_bytes,
-            duration,
-            runtime,
-            filesystems: self.told(filesystems).flatten(),
+            duration: began.elapsed(),
+            runtime: None,
+            filesystems: None,
         })
+    }
+
+    /// Asks who the runtime is and what its file systems hold, for two seconds at most, and adds that to its answer.
+    ///
+    /// A runtime that lacks one of these calls, or fails it, has its images counted all the same.
+    pub async fn describe(
+        &mut self,
+        limit: &Limit,
+        connection: Connection,
+        mut answer: Answer,
+    ) -> Answer {
+        let limit = limit.at_most(SIDE_CALLS_TIMEOUT);
+        let mut connection = connection.0;
+        let mut another = connection.clone();
+        let (runtime, filesystems) = tokio::join!(
+            self.ask_identity(&limit, &mut connection),
+            self.ask_filesystems(&limit, &mut another)
+        );
+        answer.runtime = self.identity.said(&self.name, runtime);
+        answer.filesystems = self.filesystems.said(&self.name, filesystems).flatten();
+        if let Some(runtime) = &answer.runtime {
+            self.remember(runtime);
+        }
+        answer
     }
 
     async fn list(
@@ -177,7 +209,7 @@ impl ImageStore {
         }
     }
 
-    async fn identify(
+    async fn ask_identity(
         &self,
         limit: &Limit,
         connection: &mut Option<Channel>,
@@ -195,7 +227,7 @@ impl ImageStore {
     }
 
     /// `None` for a kind of store that knows no file systems.
-    async fn filesystems(
+    async fn ask_filesystems(
         &self,
         limit: &Limit,
         connection: &mut Option<Channel>,
@@ -256,15 +288,6 @@ impl ImageStore {
             spans::mark_failed(&span, error);
         }
         outcome
-    }
-
-    /// What a side call said; why it said nothing is a matter of debugging.
-    fn told<T>(&self, outcome: Result<T, QueryError>) -> Option<T> {
-        outcome
-            .inspect_err(|error| {
-                tracing::debug!({ imagestore.store = self.name, %error }, "side call failed");
-            })
-            .ok()
     }
 
     /// A runtime that has been replaced may stream what its predecessor could not.

@@ -1,6 +1,6 @@
 //! What the service says of itself: one subscriber of a filter, a log (journal or stderr), and finished traces on their way out.
 
-use std::{io, net::UdpSocket, time::Duration};
+use std::{future::pending, io, net::UdpSocket, time::Duration};
 
 use opentelemetry::{KeyValue, trace::TracerProvider as _};
 use opentelemetry_sdk::{
@@ -9,6 +9,7 @@ use opentelemetry_sdk::{
     trace::{SdkTracerProvider, SpanExporter},
 };
 use thiserror::Error;
+use tokio_util::sync::CancellationToken;
 use tracing::{Subscriber, level_filters::LevelFilter};
 use tracing_subscriber::{
     Layer, filter::Targets, layer::SubscriberExt, registry::LookupSpan, util::SubscriberInitExt,
@@ -133,6 +134,19 @@ pub fn log_to_journal(log: impl FnOnce()) -> bool {
 }
 
 impl Telemetry {
+    /// Waits for the end of a task or thread that carries words out, which nothing but [`Telemetry::flush`] should bring about, and
+    /// says which.
+    pub fn ended(&self) -> impl Future<Output = &'static str> + use<> {
+        let exporter = self.traces.as_ref().map(TraceQueue::ended);
+        let journal = self.journal.as_ref().map(Journal::ended);
+        async {
+            tokio::select! {
+                () = cancelled(exporter) => "exporter of traces",
+                () = cancelled(journal) => "thread that writes to the journal",
+            }
+        }
+    }
+
     /// Sends what is still waiting, for at most two seconds each.
     ///
     /// # Errors
@@ -156,6 +170,14 @@ async fn drained(traces: TraceQueue) -> Result<(), Undelivered> {
         tracing::warn!("traces not sent in time");
         Err(Undelivered(format!("not sent within {FLUSH_TIMEOUT:?}")))
     })
+}
+
+/// Never, without a token.
+async fn cancelled(token: Option<CancellationToken>) {
+    match token {
+        Some(token) => token.cancelled().await,
+        None => pending().await,
+    }
 }
 
 fn export_to(

@@ -6,7 +6,7 @@ use lab::containerd::{Containerd, OciImage};
 use lab::jaeger_agent::JaegerAgent;
 use lab::otlp_collector::{Behaviour, OtlpCollector};
 use lab::rkt_api_service as rkt;
-use lab::service::{PATIENCE, ReservedPort, run};
+use lab::service::{Listen, PATIENCE, ReservedPort, Service, Signal, run};
 use lab::{TempDir, cri_runtime as cri, tempdir};
 use serde_json::Value;
 
@@ -474,4 +474,26 @@ fn a_real_containerd_is_asked_without_a_service() {
     assert_eq!(store["runtime"]["name"], "containerd");
     assert_eq!(store["registry_images"]["registry.k8s.io"], 1);
     assert_eq!(json["trace_id"], scene.agent.next_trace(PATIENCE).id_hex());
+}
+
+#[test]
+fn ctrl_c_abandons_the_query_and_its_trace_arrives() {
+    let scene = Scene::set();
+    scene.rkt.behave(rkt::Behaviour::Hang);
+    let agent = scene.agent.port().to_string();
+    let command = Service::builder(PROGRAM)
+        .arg("query")
+        .arg("--log-level=info")
+        .store(scene.rkt.url())
+        .env("OTEL_EXPORTER_JAEGER_AGENT_PORT", agent)
+        // A query has no such flag.
+        .listen(Listen::Variable(ReservedPort::reserve().address()))
+        .spawn();
+    scene.rkt.wait_for_calls(1, PATIENCE);
+    command.signal(Signal::INT);
+    assert_eq!(command.wait(PATIENCE).code(), Some(1));
+    let log = command.stderr();
+    assert!(log.contains(" INFO query abandoned"), "{log}");
+    assert!(!log.contains("ERROR"), "{log}");
+    scene.agent.next_trace(PATIENCE);
 }

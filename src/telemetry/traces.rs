@@ -32,6 +32,7 @@ use tokio::{
     task::JoinHandle,
     time::timeout,
 };
+use tokio_util::sync::CancellationToken;
 
 /// Traces that wait for the exporter.
 const QUEUE: usize = 64;
@@ -65,6 +66,7 @@ pub(super) struct Settings {
 pub(super) struct TraceQueue {
     provider: SdkTracerProvider,
     exporting: JoinHandle<Result<(), Undelivered>>,
+    ended: CancellationToken,
 }
 
 /// Why the last trace was not delivered.
@@ -91,6 +93,8 @@ impl TraceQueue {
             row: None,
             on_outcome: Box::new(on_outcome),
         };
+        let ended = CancellationToken::new();
+        let at_the_end = ended.clone().drop_guard();
         Self {
             provider: SdkTracerProvider::builder()
                 .with_resource(settings.resource)
@@ -98,8 +102,17 @@ impl TraceQueue {
                 .with_span_limits(settings.limits)
                 .with_span_processor(collector)
                 .build(),
-            exporting: tokio::spawn(export(exporter, settings.timeout, queue, dropped, ends)),
+            exporting: tokio::spawn(async move {
+                let _at_the_end = at_the_end;
+                export(exporter, settings.timeout, queue, dropped, ends).await
+            }),
+            ended,
         }
+    }
+
+    /// Cancelled when the exporter's task has ended, by a panic too.
+    pub(super) fn ended(&self) -> CancellationToken {
+        self.ended.clone()
     }
 
     pub(super) fn provider(&self) -> &SdkTracerProvider {
@@ -294,4 +307,40 @@ impl fmt::Debug for Collector {
 /// What these mutexes guard is whole at every moment, also after a panic.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry::trace::{Span as _, Tracer as _, TracerProvider as _};
+    use opentelemetry_sdk::{
+        Resource,
+        error::OTelSdkResult,
+        trace::{SpanData, SpanExporter},
+    };
+
+    use super::{Duration, Sampler, Settings, SpanLimits, TraceQueue};
+
+    #[derive(Debug)]
+    struct Panics;
+
+    impl SpanExporter for Panics {
+        async fn export(&self, _: Vec<SpanData>) -> OTelSdkResult {
+            panic!("out of cheese")
+        }
+    }
+
+    #[tokio::test]
+    async fn the_end_of_the_exporter_s_task_is_heard_of_though_it_panics() {
+        let settings = Settings {
+            resource: Resource::builder().build(),
+            sampler: Sampler::AlwaysOn,
+            limits: SpanLimits::default(),
+            timeout: Duration::MAX,
+        };
+        let queue = TraceQueue::spawn(Panics, settings, |_| {});
+        let ended = queue.ended();
+        assert!(!ended.is_cancelled());
+        queue.provider().tracer("test").start("root").end();
+        ended.cancelled().await;
+    }
 }

@@ -210,13 +210,14 @@ impl Service {
         }
     }
 
-    /// Waits until it ends by itself; panics when it does not.
+    /// Waits until it ends by itself, and all that it has said is heard; panics when it does not.
     #[track_caller]
     pub fn wait(&self, within: Duration) -> ExitStatus {
         let Some(status) = self.process.wait(within) else {
             self.fail(&format!("it has not ended after {within:?}"));
         };
         self.stderr.wait_for_end(PATIENCE);
+        self.notify_socket.wait_for_end(PATIENCE);
         status
     }
 
