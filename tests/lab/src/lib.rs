@@ -14,6 +14,7 @@
 //! | [`identity`] | lets a program run as somebody with fewer rights |
 //! | [`poll`] | waits for what nobody announces |
 //! | [`machine`] | boots throw-away machines with a systemd of their own |
+//! | [`name_server`] | a DNS server that knows a few names |
 //! | [`load`] | scrapes many times a second and counts what comes back |
 
 pub mod containerd;
@@ -23,6 +24,7 @@ pub mod identity;
 pub mod jaeger_agent;
 pub mod load;
 pub mod machine;
+pub mod name_server;
 pub mod otlp_collector;
 pub mod poll;
 pub mod protobuf;
