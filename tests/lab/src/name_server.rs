@@ -3,7 +3,7 @@
 //! It answers over UDP at port 53, the only one that a resolver asks, so binding it takes root (or a network of one's own).
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, UdpSocket};
+use std::net::{Ipv4Addr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
@@ -27,6 +27,8 @@ const A_IN: [u8; 4] = [0, 1, 0, 1];
 #[derive(Debug)]
 pub struct NameServer {
     address: Ipv4Addr,
+    /// The server's own, which may be in another network than the one that drops it.
+    socket: UdpSocket,
     stopping: Arc<AtomicBool>,
     server: Option<JoinHandle<()>>,
 }
@@ -41,12 +43,13 @@ impl NameServer {
         let socket = UdpSocket::bind((address, PORT))?;
         let names: Vec<Vec<u8>> = names.iter().map(|name| encoded(name)).collect();
         let stopping = Arc::<AtomicBool>::default();
-        let told = Arc::clone(&stopping);
+        let (served, told) = (socket.try_clone()?, Arc::clone(&stopping));
         let server = thread::Builder::new()
             .name("name-server".to_owned())
-            .spawn(move || serve(&socket, &names, &told))?;
+            .spawn(move || serve(&served, &names, &told))?;
         Ok(Self {
             address,
+            socket,
             stopping,
             server: Some(server),
         })
@@ -62,9 +65,8 @@ impl Drop for NameServer {
     fn drop(&mut self) {
         self.stopping.store(true, Ordering::SeqCst);
         // An empty datagram, so that it looks.
-        let wake = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))
-            .and_then(|socket| socket.send_to(&[], (IpAddr::from(self.address), PORT)));
-        if let (Ok(_), Some(server)) = (wake, self.server.take()) {
+        let woken = self.socket.send_to(&[], (self.address, PORT));
+        if let (Ok(_), Some(server)) = (woken, self.server.take()) {
             let _ = server.join();
         }
     }
