@@ -146,9 +146,8 @@ fn make_adds_the_target_that_is_missing_or_says_how() {
 
     let (succeeded, said) = toolchain("exit 1", HOST);
     assert!(!succeeded, "{said}");
-    let advice = format!(
-        "This needs the standard library of Rust for {HOST}: rustup target add {HOST}\n"
-    );
+    let advice =
+        format!("This needs the standard library of Rust for {HOST}: rustup target add {HOST}\n");
     assert!(said.starts_with(&advice), "{said}");
 
     let (succeeded, said) = toolchain("exit 0", "x86_64-unknown-linux-gnu");
