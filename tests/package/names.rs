@@ -6,6 +6,7 @@ use std::io::{Write, stderr};
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::LazyLock;
 
 use lab::jaeger_agent::JaegerAgent;
 use lab::name_server::NameServer;
@@ -25,6 +26,9 @@ const IN_DNS: &str = "in-dns.example";
 
 /// Neither's.
 const UNKNOWN: &str = "unknown.example";
+
+/// What glibc looks names up with where systemd is.
+const MODULES: &str = "libnss-myhostname,libnss-mymachines,libnss-resolve";
 
 /// Runs the program, $1 as seen from here, on the host whose files are $0. Whatever is written vanishes with the mount namespace.
 const ELSEWHERE: &str = r#"
@@ -100,9 +104,16 @@ impl Scene {
     }
 }
 
-/// Panics unless glibc would load all the modules there.
+/// Debian 13, made once; panics unless glibc would load all the modules there.
 fn other_host() -> PathBuf {
-    let root = root();
+    static ROOT: LazyLock<PathBuf> = LazyLock::new(|| {
+        let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join("debian-13");
+        if !root.exists() {
+            make_root(&root);
+        }
+        root
+    });
+    let root = ROOT.clone();
     let settings = fs::read_to_string(root.join("etc/nsswitch.conf")).expect("glibc has settings");
     let hosts = settings
         .lines()
@@ -112,6 +123,20 @@ fn other_host() -> PathBuf {
         assert!(hosts.contains(module), "{module}: {hosts}");
     }
     root
+}
+
+/// Under another name until it is whole.
+fn make_root(root: &Path) {
+    let unfinished = root.with_extension("unfinished");
+    let _ = fs::remove_dir_all(&unfinished);
+    let output = Command::new("mmdebstrap")
+        .args(["--variant=essential", "--include", MODULES, "trixie"])
+        .arg(&unfinished)
+        .output()
+        .expect("mmdebstrap is installed (tests/setup)");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    fs::rename(&unfinished, root).expect("it is in the same folder");
 }
 
 /// `output` is that of a query which found its store.
@@ -181,8 +206,4 @@ fn an_otlp_collector_is_found_by_its_name_in_etc_hosts_and_in_dns() {
             assert!(collector.next_call(PATIENCE).is_some(), "{name}");
         }
     }
-}
-
-fn root() -> PathBuf {
-    Path::new("/tmp/muslw/trixie").to_owned()
 }
