@@ -26,6 +26,11 @@ use exp_rkt_grpc::{
 use tokio::runtime;
 use tokio_util::sync::CancellationToken;
 
+/// musl's own allocator maps and unmaps every larger buffer, of which a long answer takes thousands: this one keeps them.
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+
 /// EX_CONFIG of sysexits.h: starting again with the same settings is of no use, and the unit does not.
 const EX_CONFIG: u8 = 78;
 

@@ -14,7 +14,7 @@ use std::{
 use http::Uri;
 use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioIo};
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncWrite, BufReader, ReadBuf},
     net::UnixStream,
     sync::oneshot,
 };
@@ -28,6 +28,9 @@ mod first_words;
 
 use first_words::{FirstWords, Heard};
 
+/// Bytes that one call of recv(2) takes at most. HTTP/2's own reader asks for 8 KiB, which is twice for each frame.
+const READ_AT_ONCE: usize = 64 * 1024;
+
 /// Connects, and waits until the other end has begun to speak HTTP/2.
 ///
 /// # Errors
@@ -40,7 +43,7 @@ pub(super) async fn connect(
     let stream = open(endpoint.uri(), address).await?;
     let (told, heard) = oneshot::channel();
     let connection = Connection {
-        stream,
+        stream: BufReader::with_capacity(READ_AT_ONCE, stream),
         hearing: Some(Hearing {
             words: FirstWords::default(),
             told,
@@ -87,7 +90,7 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
 /// A connection that listens to the first words.
 struct Connection {
-    stream: Box<dyn Stream>,
+    stream: BufReader<Box<dyn Stream>>,
     /// `None` once they are told.
     hearing: Option<Hearing>,
 }
