@@ -6,44 +6,38 @@
 //! (<https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>) and the protobuf encoding
 //! (<https://protobuf.dev/programming-guides/encoding/>).
 
-use std::{error::Error, future::poll_fn, iter::successors, time::Duration};
+use std::{cmp::Ordering, error::Error, iter::successors, time::Duration};
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use h2::Reason;
 use http::{HeaderMap, HeaderValue, Request, Response, header};
 use http_body_util::{BodyExt, Full};
 use prost::Message;
-use tonic::{Code, Status, body::Body, metadata::MetadataMap, transport::Channel};
-use tower_service::Service;
+use tonic::{Code, Status, body::Body};
+
+use super::peer::{Channel, MAX_HEADERS, Seen};
 
 mod fault;
 mod field;
 mod scan;
+mod status;
 
 pub use fault::{Fault, Malformed};
 pub use scan::{Scanner, Visitor};
 
 /// What goes out with every call.
 #[derive(Clone, Debug)]
-pub struct Context {
+pub(super) struct Context {
     /// Sent as gRPC metadata, for example `traceparent`.
-    pub metadata: HeaderMap,
+    pub(super) metadata: HeaderMap,
     /// Sent as `grpc-timeout`; keeping to it is the caller's affair, servers may ignore it.
-    pub timeout: Duration,
+    pub(super) timeout: Duration,
     /// Bytes that the answer to [`call`] may have at most; `None` is no limit.
-    pub max_response: Option<u64>,
+    pub(super) max_response: Option<u64>,
 }
 
-impl Context {
-    /// The request of a generated client.
-    pub(super) fn request<T>(self, message: T) -> tonic::Request<T> {
-        let metadata = MetadataMap::from_headers(self.metadata);
-        let mut request =
-            tonic::Request::from_parts(metadata, tonic::Extensions::default(), message);
-        request.set_timeout(self.timeout);
-        request
-    }
-}
+/// Most bytes of an answer that is decoded whole, as those to side calls are: decoded, they can be forty times as long.
+const MAX_MESSAGE: u64 = 64 * 1024;
 
 /// A whole answer that ended with status OK.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,41 +72,136 @@ impl Received {
 /// # Errors
 ///
 /// The status that the server sent; UNAVAILABLE when the connection is lost, and the codes that gRPC assigns to HTTP/2 resets
-/// and HTTP errors; RESOURCE_EXHAUSTED for an answer that is longer than the context permits; INTERNAL for an answer that breaks the protocol (compressed, malformed, cut short), saying where.
-pub async fn call<V: Visitor>(
+/// and HTTP errors; RESOURCE_EXHAUSTED for an answer that is longer than the context permits; INTERNAL for an answer that breaks
+/// the protocol (compressed, malformed, cut short), saying where.
+pub(super) async fn call<V: Visitor>(
     channel: &mut Channel,
     method: &str,
     message: &impl Message,
     context: Context,
     visitor: &mut V,
 ) -> Result<Received, Status> {
-    poll_fn(|context| channel.poll_ready(context))
-        .await
-        .map_err(lost)?;
     let max_response = context.max_response.unwrap_or(u64::MAX);
-    let request = request(method, message, context)?;
-    let response = channel.call(request).await.map_err(lost)?;
-    let status_first = response.headers().contains_key(Status::GRPC_STATUS);
-    let mut body = accepted(response)?;
-
+    let mut answer = Answer::to(channel, method, message, context).await?;
     let mut scanner = Scanner::new(visitor);
-    while let Some(frame) = body.frame().await {
-        match frame.map_err(lost_status)?.into_data() {
-            Ok(data) if scanner.read() + data.len() as u64 > max_response => {
-                return Err(too_long(max_response));
+    while let Some(data) = answer.next().await? {
+        if scanner.read() + data.len() as u64 > max_response {
+            return Err(too_long(max_response, "--max-response permits"));
+        }
+        scanner.feed(&data).map_err(malformed)?;
+    }
+    scanner.finish().map_err(malformed)
+}
+
+/// Calls `/method` with `message`, and decodes the one message of the answer.
+///
+/// # Errors
+///
+/// As [`call`]; RESOURCE_EXHAUSTED for an answer of more than 64 KiB.
+pub(super) async fn ask<M: Message + Default>(
+    channel: &mut Channel,
+    method: &str,
+    message: &impl Message,
+    context: Context,
+) -> Result<M, Status> {
+    let mut answer = Answer::to(channel, method, message, context).await?;
+    let mut body = BytesMut::new();
+    while let Some(data) = answer.next().await? {
+        if (body.len() + data.len()) as u64 > MAX_MESSAGE {
+            return Err(too_long(MAX_MESSAGE, "are read of it"));
+        }
+        body.extend_from_slice(&data);
+    }
+    let message = unframed(body.freeze())?;
+    M::decode(message)
+        .map_err(|error| Status::internal(format!("the answer is malformed: {error}")))
+}
+
+/// The only message of a body.
+fn unframed(mut body: Bytes) -> Result<Bytes, Status> {
+    let length = body.len() as u64;
+    let unfinished = Malformed {
+        offset: length,
+        fault: Fault::Unfinished,
+    };
+    if body.is_empty() {
+        Received {
+            bytes: 0,
+            messages: 0,
+        }
+        .require_one_message()?;
+    }
+    if body.len() < 5 {
+        return Err(malformed(unfinished));
+    }
+    let fault = match body.get_u8() {
+        0 => None,
+        1 => Some(Fault::Compressed),
+        flag => Some(Fault::Flag(flag)),
+    };
+    if let Some(fault) = fault {
+        return Err(malformed(Malformed { offset: 0, fault }));
+    }
+    match (body.get_u32() as usize).cmp(&body.len()) {
+        Ordering::Equal => Ok(body),
+        Ordering::Greater => Err(malformed(unfinished)),
+        Ordering::Less => Err(Status::internal(
+            "the answer holds more than the one message that the method has",
+        )),
+    }
+}
+
+/// An answer, as it arrives.
+struct Answer {
+    body: Body,
+    seen: Seen,
+    /// Whether the status came in the headers: grpc-go says OK there when there is no message to send them for.
+    status_first: bool,
+    has_begun: bool,
+}
+
+impl Answer {
+    async fn to(
+        channel: &mut Channel,
+        method: &str,
+        message: &impl Message,
+        context: Context,
+    ) -> Result<Self, Status> {
+        let request = request(method, message, context)?;
+        let seen = channel.seen();
+        let response = channel
+            .send(request)
+            .await
+            .map_err(|error| lost(error, &seen))?;
+        Ok(Self {
+            status_first: status::is_in(response.headers()),
+            body: accepted(response, &seen)?,
+            seen,
+            has_begun: false,
+        })
+    }
+
+    /// The next bytes; `None` when the answer has ended with status OK.
+    async fn next(&mut self) -> Result<Option<Bytes>, Status> {
+        let Some(frame) = self.body.frame().await else {
+            return if self.status_first && !self.has_begun {
+                Ok(None)
+            } else {
+                Err(Status::internal("the answer ended without a status"))
+            };
+        };
+        let frame = frame.map_err(|error| lost_status(error, &self.seen))?;
+        match frame.into_data() {
+            Ok(data) => {
+                self.has_begun |= !data.is_empty();
+                Ok(Some(data))
             }
-            Ok(data) => scanner.feed(&data).map_err(malformed)?,
             Err(frame) => {
                 let trailers = frame.into_trailers().unwrap_or_default();
-                return ended(&trailers, scanner);
+                ended(&trailers, &self.seen).map(|()| None)
             }
         }
     }
-    // A stream of nothing: grpc-go says OK in the headers when there was no message to send them for.
-    if status_first && scanner.read() == 0 {
-        return scanner.finish().map_err(malformed);
-    }
-    Err(Status::internal("the answer ended without a status"))
 }
 
 fn request(
@@ -156,23 +245,39 @@ fn timeout_value(timeout: Duration) -> HeaderValue {
 }
 
 /// Refuses what is not the beginning of a gRPC answer, and answers that consist of nothing but an error.
-fn accepted(response: Response<Body>) -> Result<Body, Status> {
+fn accepted(response: Response<Body>, seen: &Seen) -> Result<Body, Status> {
     let (head, body) = response.into_parts();
-    if let Some(status) = Status::from_header_map(&head.headers)
+    let content_type = head.headers.get(header::CONTENT_TYPE);
+    let is_grpc = content_type.is_some_and(|value| is_grpc(value.as_bytes()));
+    let is_other = content_type.is_some() && !is_grpc;
+    // A status counts whatever HTTP says, but not one of another protocol.
+    if let Some(status) = read_status(&head.headers, seen)
         && status.code() != Code::Ok
+        && !(is_other && head.status == http::StatusCode::OK)
     {
         return Err(status);
     }
     if head.status != http::StatusCode::OK {
         return Err(not_grpc(head.status));
     }
-    let content_type = head.headers.get(header::CONTENT_TYPE);
-    if !content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/grpc")) {
-        return Err(Status::unknown(format!(
-            "the answer is not gRPC: its content-type is {content_type:?}"
-        )));
+    if !is_grpc {
+        return Err(Status::unknown(match content_type {
+            Some(other) => format!("the answer is not gRPC: its content-type is {other:?}"),
+            None => "the answer is not gRPC: it has no content-type".to_owned(),
+        }));
     }
     Ok(body)
+}
+
+/// Whether a content type is `application/grpc`, alone or with a suffix or parameters; `application/grpc-web` is another protocol.
+fn is_grpc(content_type: &[u8]) -> bool {
+    const GRPC: &[u8] = b"application/grpc";
+    content_type
+        .split_at_checked(GRPC.len())
+        .is_some_and(|(name, rest)| {
+            name.eq_ignore_ascii_case(GRPC)
+                && matches!(rest.trim_ascii_start().first(), None | Some(b'+' | b';'))
+        })
 }
 
 /// <https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md>
@@ -191,18 +296,37 @@ fn not_grpc(status: http::StatusCode) -> Status {
     )
 }
 
-fn ended<V: Visitor>(trailers: &HeaderMap, scanner: Scanner<'_, V>) -> Result<Received, Status> {
-    let status = Status::from_header_map(trailers)
-        .unwrap_or_else(|| Status::internal("the answer's trailers hold no grpc-status"));
-    if status.code() != Code::Ok {
-        return Err(status);
+fn ended(trailers: &HeaderMap, seen: &Seen) -> Result<(), Status> {
+    match read_status(trailers, seen) {
+        Some(status) if status.code() == Code::Ok => Ok(()),
+        Some(status) => Err(status),
+        None if seen.has_long_headers() => Err(headers_too_long(Code::ResourceExhausted)),
+        None => Err(Status::internal(
+            "the answer's trailers hold no grpc-status",
+        )),
     }
-    scanner.finish().map_err(malformed)
 }
 
-fn too_long(max_response: u64) -> Status {
+/// Of trailers that are too long, HTTP/2's library hands over those fields that came first.
+fn read_status(fields: &HeaderMap, seen: &Seen) -> Option<Status> {
+    let status = status::read(fields)?;
+    let is_cut = status::lacks_text(fields) && seen.has_long_headers();
+    Some(match status.code() {
+        code if code != Code::Ok && is_cut => headers_too_long(code),
+        _ => status,
+    })
+}
+
+fn headers_too_long(code: Code) -> Status {
+    let text = format!(
+        "the headers or trailers of the answer are longer than the {MAX_HEADERS} bytes that are read of them"
+    );
+    Status::new(code, text)
+}
+
+fn too_long(most: u64, why: &str) -> Status {
     Status::resource_exhausted(format!(
-        "the answer is longer than the {max_response} bytes that --max-response permits"
+        "the answer is longer than the {most} bytes that {why}"
     ))
 }
 
@@ -211,31 +335,47 @@ fn malformed(error: Malformed) -> Status {
 }
 
 /// hyper calls a call cancelled when the connection closes before it is sent.
-fn lost(error: tonic::transport::Error) -> Status {
-    let closed = causes(&error)
+fn lost(error: tonic::transport::Error, seen: &Seen) -> Status {
+    let cancelled = causes(&error)
         .find_map(|cause| cause.downcast_ref::<hyper::Error>())
         .is_some_and(hyper::Error::is_canceled);
-    if closed {
-        return Status::unavailable("the connection was closed before the answer");
+    if cancelled {
+        return closed(seen, || {
+            "the connection was closed before the answer".to_owned()
+        });
     }
-    lost_status(Status::from_error(error.into()))
+    lost_status(Status::from_error(error.into()), seen)
 }
 
-/// In our words and by gRPC's codes, what ended a call in place of a status. A status of the store's own stays as it is.
-pub(super) fn lost_status(status: Status) -> Status {
+/// In our words and by gRPC's codes, what ended a call in place of a status.
+fn lost_status(status: Status, seen: &Seen) -> Status {
     let http2 = causes(&status).find_map(|cause| cause.downcast_ref::<h2::Error>());
     match (http2, http2.and_then(h2::Error::reason)) {
+        (Some(error), _) if error.is_library() && seen.has_long_headers() => {
+            headers_too_long(Code::ResourceExhausted)
+        }
         (Some(error), Some(reason)) if error.is_reset() => Status::new(
             code_of_reset(reason),
             format!("the call was reset with {reason:?} ({reason})"),
         ),
-        (Some(error), _) => Status::unavailable(format!("the connection was lost: {error}")),
+        (Some(error), _) => closed(seen, || format!("the connection was lost: {error}")),
         // What tonic cannot name is a lost connection.
         (None, _) if status.code() == Code::Unknown && status.source().is_some() => {
-            Status::unavailable(format!("the connection was lost: {}", innermost(&status)))
+            closed(seen, || {
+                format!("the connection was lost: {}", innermost(&status))
+            })
         }
         _ => status,
     }
+}
+
+/// A connection that has ended: as the store said itself, else in our words.
+fn closed(seen: &Seen, otherwise: impl FnOnce() -> String) -> Status {
+    Status::unavailable(match seen.goaway() {
+        Some(goaway) => format!("the connection was closed by the store: {goaway}"),
+        None if seen.has_long_headers() => return headers_too_long(Code::ResourceExhausted),
+        None => otherwise(),
+    })
 }
 
 /// "Errors" in <https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>.

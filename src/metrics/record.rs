@@ -105,7 +105,7 @@ mod tests {
         let contents = Contents {
             images: 3,
             size_bytes: 1 << 52,
-            registries: vec![("a.example", 2), ("other", 1)],
+            registries: vec![("a.example", 2), ("(other)", 1)],
             ..Contents::default()
         };
         metrics.store("kept").answered(&contents, Duration::ZERO);
