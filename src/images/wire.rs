@@ -365,6 +365,10 @@ fn lost_status(status: Status, seen: &Seen) -> Status {
                 format!("the connection was lost: {}", innermost(&status))
             })
         }
+        // tonic has wanted to connect once more, see `peer::Only`.
+        (None, _) if status.code() == Code::Unavailable => {
+            closed(seen, || status.message().to_owned())
+        }
         _ => status,
     }
 }
