@@ -179,6 +179,17 @@ fn a_version_of_10_kilobytes_is_cut() {
 }
 
 #[test]
+fn a_version_of_100_kilobytes_is_not_read_and_the_images_are_counted() {
+    let scene = scene();
+    scene
+        .runtime
+        .serve_version("stand-in", &"1".repeat(100_000));
+    let scrape = scene.ask();
+    assert_eq!(runtime(&scrape), None);
+    assert_eq!(number(&scrape, "imagestore_images"), Some(7.0));
+}
+
+#[test]
 fn a_runtime_without_version_has_its_images_counted() {
     let scene = scene();
     scene.runtime.without(Method::Version);
