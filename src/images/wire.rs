@@ -9,19 +9,21 @@
 use std::{cmp::Ordering, error::Error, iter::successors, time::Duration};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use h2::Reason;
-use http::{HeaderMap, HeaderValue, Request, Response, header};
-use http_body_util::{BodyExt, Full};
+use http::{HeaderMap, HeaderValue, Request, header};
+use http_body_util::Full;
 use prost::Message;
-use tonic::{Code, Status, body::Body};
+use tonic::{Status, body::Body};
 
-use super::peer::{Channel, MAX_HEADERS, Seen};
+use super::peer::Channel;
 
+mod answer;
 mod fault;
 mod field;
+mod lost;
 mod scan;
 mod status;
 
+use answer::Answer;
 pub use fault::{Fault, Malformed};
 pub use scan::{Scanner, Visitor};
 
@@ -151,59 +153,6 @@ fn unframed(mut body: Bytes) -> Result<Bytes, Status> {
     }
 }
 
-/// An answer, as it arrives.
-struct Answer {
-    body: Body,
-    seen: Seen,
-    /// Whether the status came in the headers: grpc-go says OK there when there is no message to send them for.
-    status_first: bool,
-    has_begun: bool,
-}
-
-impl Answer {
-    async fn to(
-        channel: &mut Channel,
-        method: &str,
-        message: &impl Message,
-        context: Context,
-    ) -> Result<Self, Status> {
-        let request = request(method, message, context)?;
-        let seen = channel.seen();
-        let response = channel
-            .send(request)
-            .await
-            .map_err(|error| lost(error, &seen))?;
-        Ok(Self {
-            status_first: status::is_in(response.headers()),
-            body: accepted(response, &seen)?,
-            seen,
-            has_begun: false,
-        })
-    }
-
-    /// The next bytes; `None` when the answer has ended with status OK.
-    async fn next(&mut self) -> Result<Option<Bytes>, Status> {
-        let Some(frame) = self.body.frame().await else {
-            return if self.status_first && !self.has_begun {
-                Ok(None)
-            } else {
-                Err(Status::internal("the answer ended without a status"))
-            };
-        };
-        let frame = frame.map_err(|error| lost_status(error, &self.seen))?;
-        match frame.into_data() {
-            Ok(data) => {
-                self.has_begun |= !data.is_empty();
-                Ok(Some(data))
-            }
-            Err(frame) => {
-                let trailers = frame.into_trailers().unwrap_or_default();
-                ended(&trailers, &self.seen).map(|()| None)
-            }
-        }
-    }
-}
-
 fn request(
     method: &str,
     message: &impl Message,
@@ -244,86 +193,6 @@ fn timeout_value(timeout: Duration) -> HeaderValue {
     HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("99999999S"))
 }
 
-/// Refuses what is not the beginning of a gRPC answer, and answers that consist of nothing but an error.
-fn accepted(response: Response<Body>, seen: &Seen) -> Result<Body, Status> {
-    let (head, body) = response.into_parts();
-    let content_type = head.headers.get(header::CONTENT_TYPE);
-    let is_grpc = content_type.is_some_and(|value| is_grpc(value.as_bytes()));
-    let is_other = content_type.is_some() && !is_grpc;
-    // A status counts whatever HTTP says, but not one of another protocol.
-    if let Some(status) = read_status(&head.headers, seen)
-        && status.code() != Code::Ok
-        && !(is_other && head.status == http::StatusCode::OK)
-    {
-        return Err(status);
-    }
-    if head.status != http::StatusCode::OK {
-        return Err(not_grpc(head.status));
-    }
-    if !is_grpc {
-        return Err(Status::unknown(match content_type {
-            Some(other) => format!("the answer is not gRPC: its content-type is {other:?}"),
-            None => "the answer is not gRPC: it has no content-type".to_owned(),
-        }));
-    }
-    Ok(body)
-}
-
-/// Whether a content type is `application/grpc`, alone or with a suffix or parameters; `application/grpc-web` is another protocol.
-fn is_grpc(content_type: &[u8]) -> bool {
-    const GRPC: &[u8] = b"application/grpc";
-    content_type
-        .split_at_checked(GRPC.len())
-        .is_some_and(|(name, rest)| {
-            name.eq_ignore_ascii_case(GRPC)
-                && matches!(rest.trim_ascii_start().first(), None | Some(b'+' | b';'))
-        })
-}
-
-/// <https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md>
-fn not_grpc(status: http::StatusCode) -> Status {
-    let code = match status.as_u16() {
-        400 => Code::Internal,
-        401 => Code::Unauthenticated,
-        403 => Code::PermissionDenied,
-        404 => Code::Unimplemented,
-        429 | 502 | 503 | 504 => Code::Unavailable,
-        _ => Code::Unknown,
-    };
-    Status::new(
-        code,
-        format!("the answer is not gRPC: HTTP status {status}"),
-    )
-}
-
-fn ended(trailers: &HeaderMap, seen: &Seen) -> Result<(), Status> {
-    match read_status(trailers, seen) {
-        Some(status) if status.code() == Code::Ok => Ok(()),
-        Some(status) => Err(status),
-        None if seen.has_long_headers() => Err(headers_too_long(Code::ResourceExhausted)),
-        None => Err(Status::internal(
-            "the answer's trailers hold no grpc-status",
-        )),
-    }
-}
-
-/// Of trailers that are too long, HTTP/2's library hands over those fields that came first.
-fn read_status(fields: &HeaderMap, seen: &Seen) -> Option<Status> {
-    let status = status::read(fields)?;
-    let is_cut = status::lacks_text(fields) && seen.has_long_headers();
-    Some(match status.code() {
-        code if code != Code::Ok && is_cut => headers_too_long(code),
-        _ => status,
-    })
-}
-
-fn headers_too_long(code: Code) -> Status {
-    let text = format!(
-        "the headers or trailers of the answer are longer than the {MAX_HEADERS} bytes that are read of them"
-    );
-    Status::new(code, text)
-}
-
 fn too_long(most: u64, why: &str) -> Status {
     Status::resource_exhausted(format!(
         "the answer is longer than the {most} bytes that {why}"
@@ -332,65 +201,6 @@ fn too_long(most: u64, why: &str) -> Status {
 
 fn malformed(error: Malformed) -> Status {
     Status::internal(error.to_string())
-}
-
-/// hyper calls a call cancelled when the connection closes before it is sent.
-fn lost(error: tonic::transport::Error, seen: &Seen) -> Status {
-    let cancelled = causes(&error)
-        .find_map(|cause| cause.downcast_ref::<hyper::Error>())
-        .is_some_and(hyper::Error::is_canceled);
-    if cancelled {
-        return closed(seen, || {
-            "the connection was closed before the answer".to_owned()
-        });
-    }
-    lost_status(Status::from_error(error.into()), seen)
-}
-
-/// In our words and by gRPC's codes, what ended a call in place of a status.
-fn lost_status(status: Status, seen: &Seen) -> Status {
-    let http2 = causes(&status).find_map(|cause| cause.downcast_ref::<h2::Error>());
-    match (http2, http2.and_then(h2::Error::reason)) {
-        (Some(error), _) if error.is_library() && seen.has_long_headers() => {
-            headers_too_long(Code::ResourceExhausted)
-        }
-        (Some(error), Some(reason)) if error.is_reset() => Status::new(
-            code_of_reset(reason),
-            format!("the call was reset with {reason:?} ({reason})"),
-        ),
-        (Some(error), _) => closed(seen, || format!("the connection was lost: {error}")),
-        // What tonic cannot name is a lost connection.
-        (None, _) if status.code() == Code::Unknown && status.source().is_some() => {
-            closed(seen, || {
-                format!("the connection was lost: {}", innermost(&status))
-            })
-        }
-        // tonic has wanted to connect once more, see `peer::Only`.
-        (None, _) if status.code() == Code::Unavailable => {
-            closed(seen, || status.message().to_owned())
-        }
-        _ => status,
-    }
-}
-
-/// A connection that has ended: as the store said itself, else in our words.
-fn closed(seen: &Seen, otherwise: impl FnOnce() -> String) -> Status {
-    Status::unavailable(match seen.goaway() {
-        Some(goaway) => format!("the connection was closed by the store: {goaway}"),
-        None if seen.has_long_headers() => return headers_too_long(Code::ResourceExhausted),
-        None => otherwise(),
-    })
-}
-
-/// "Errors" in <https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>.
-fn code_of_reset(reason: Reason) -> Code {
-    match reason {
-        Reason::REFUSED_STREAM => Code::Unavailable,
-        Reason::CANCEL => Code::Cancelled,
-        Reason::ENHANCE_YOUR_CALM => Code::ResourceExhausted,
-        Reason::INADEQUATE_SECURITY => Code::PermissionDenied,
-        _ => Code::Internal,
-    }
 }
 
 /// The error itself, then what caused it, and so on.

@@ -44,8 +44,9 @@ fn a_query_without_a_descriptor_left_is_a_limit_of_ours() {
     }
 }
 
-/// A resolver that never answers, in a network of its own: what is sent to its neighbours goes nowhere. Needs root.
-const SILENT_RESOLVER: &str = "
+/// A network of its own with this resolver: what is sent to its neighbours, 192.0.2.2 and 192.0.2.3, goes nowhere, and nobody
+/// listens at 127.0.0.1. Needs root.
+const NETWORK: &str = "
     set -e
     ip link set lo up
     ip link add silent0 type veth peer name silent1
@@ -55,58 +56,48 @@ const SILENT_RESOLVER: &str = "
     for nobody in 2 3; do
         ip neighbour add 192.0.2.$nobody lladdr 02:00:00:00:00:0$nobody dev silent0
     done
-    echo 'nameserver 192.0.2.2' > \"$2\"
-    mount --bind \"$2\" /etc/resolv.conf
-    exec \"$0\" query --output json --deadline 500ms --store \"$1\"
+    echo \"nameserver $2\" > \"$3\"
+    mount --bind \"$3\" /etc/resolv.conf
+    exec \"$0\" query --output json --deadline \"$4\" --store \"$1\"
 ";
+
+/// What a query in that network says of a store at `host`.
+fn told_in_network(host: &str, resolver: &str, deadline: &str) -> String {
+    let folder = tempdir().expect("a temporary folder can be made");
+    let file = folder.path().join("resolv.conf").display().to_string();
+    let store = format!("rkt+http://{host}:15441");
+    let script = ["-mn", "/bin/sh", "-c", NETWORK];
+    let arguments = [PROGRAM, &store, resolver, &file, deadline];
+    let output = run(
+        "/usr/bin/unshare",
+        script.iter().chain(&arguments),
+        &[("OTEL_TRACES_EXPORTER", "none")],
+    );
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(!told.is_empty(), "{output:?}");
+    told
+}
 
 #[test]
 fn a_name_lookup_that_hangs_is_told_as_the_name_lookup_s() {
-    let folder = tempdir().expect("a temporary folder can be made");
-    let resolver = folder.path().join("resolv.conf");
-    let resolver = resolver.display().to_string();
-    let store = "rkt+http://store.test:15441";
-    let output = run(
-        "/usr/bin/unshare",
-        [
-            "-mn",
-            "/bin/sh",
-            "-c",
-            SILENT_RESOLVER,
-            PROGRAM,
-            store,
-            &resolver,
-        ],
-        &[("OTEL_TRACES_EXPORTER", "none")],
-    );
-    let told = String::from_utf8_lossy(&output.stdout);
+    let told = told_in_network("store.test", "192.0.2.2", "500ms");
     let why = "no complete answer within 500ms: the lookup of the name store.test has not ended";
-    assert!(told.contains(why), "{told} {output:?}");
+    assert!(told.contains(why), "{told}");
     assert!(told.contains("\"DEADLINE_EXCEEDED\""), "{told}");
 }
 
-/// The same network: nobody answers at this address either, not even to refuse.
+#[test]
+fn a_name_that_is_not_found_is_told_as_that() {
+    let told = told_in_network("store.test", "127.0.0.1", "60s");
+    let why = "cannot connect to http://store.test:15441: failed to lookup address information";
+    assert!(told.contains(why), "{told}");
+    assert!(told.contains("\"UNAVAILABLE\""), "{told}");
+}
+
 #[test]
 fn an_address_that_leads_nowhere_is_told_as_not_connected() {
-    let folder = tempdir().expect("a temporary folder can be made");
-    let resolver = folder.path().join("resolv.conf");
-    let resolver = resolver.display().to_string();
-    let store = "rkt+http://192.0.2.3:15441";
-    let output = run(
-        "/usr/bin/unshare",
-        [
-            "-mn",
-            "/bin/sh",
-            "-c",
-            SILENT_RESOLVER,
-            PROGRAM,
-            store,
-            &resolver,
-        ],
-        &[("OTEL_TRACES_EXPORTER", "none")],
-    );
-    let told = String::from_utf8_lossy(&output.stdout);
+    let told = told_in_network("192.0.2.3", "127.0.0.1", "500ms");
     let why =
         "no complete answer within 500ms: http://192.0.2.3:15441 has not accepted the connection";
-    assert!(told.contains(why), "{told} {output:?}");
+    assert!(told.contains(why), "{told}");
 }
