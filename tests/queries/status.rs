@@ -65,23 +65,18 @@ fn a_long_status_text_keeps_its_code_and_its_beginning() {
 fn a_status_text_beyond_what_is_read_is_blamed_on_its_length() {
     const WHY: &str = "longer than the 1048576 bytes that are read of them";
     let scene = Scene::set();
-    for length in [1_100_000, 3_000_000, 6_000_000] {
-        let text = "x".repeat(length);
-        for (behaviour, code) in failing(&text).into_iter().zip(["RESOURCE_EXHAUSTED"; 2]) {
-            let status = scene_told(&scene, behaviour);
-            assert!(status.contains(WHY), "{length}: {code}: {status}");
-            assert!(!status.contains("PROTOCOL_ERROR"), "{length}: {status}");
+    for (length, code_of_trailers) in [
+        // The code comes first, and there is room for it.
+        (1_100_000, "NOT_FOUND"),
+        (3_000_000, "RESOURCE_EXHAUSTED"),
+        (6_000_000, "RESOURCE_EXHAUSTED"),
+    ] {
+        let codes = ["RESOURCE_EXHAUSTED", code_of_trailers];
+        for (behaviour, code) in failing(&"x".repeat(length)).into_iter().zip(codes) {
+            let status = told(&scene, behaviour, code);
+            assert!(status.contains(WHY), "{length}: {status}");
         }
     }
-    // The code came first, and there was room for it.
-    let [_, behind_list] = failing(&"x".repeat(1_100_000));
-    let status = told(&scene, behind_list, "NOT_FOUND");
-    assert!(status.contains(WHY), "{status}");
-}
-
-fn scene_told(scene: &Scene, behaviour: Behaviour) -> String {
-    scene.store.behave(behaviour);
-    scene.service.query()
 }
 
 #[test]
@@ -173,6 +168,15 @@ fn other_protocols_of_a_similar_name_are_not_grpc() {
         assert!(images(&scene.query()).is_some(), "{name}");
         assert_eq!(super::value(&scene.query(), "imagestore_up"), Some(1.0));
     }
+}
+
+#[test]
+fn headers_that_http_2_forbids_are_told_as_the_answer_s_and_not_as_a_reset() {
+    let scene = Scene::set();
+    let behaviour = head(&[("grpc-status", "5"), ("content-length", "7")]);
+    let status = told(&scene, behaviour, "INTERNAL");
+    let why = "the answer breaks HTTP/2: PROTOCOL_ERROR";
+    assert!(status.contains(why), "{status}");
 }
 
 #[test]

@@ -28,6 +28,10 @@ pub(super) fn lost_status(status: Status, seen: &Seen) -> Status {
         (Some(error), _) if error.is_library() && seen.has_long_headers() => {
             headers_too_long(Code::ResourceExhausted)
         }
+        // Our side has reset it.
+        (Some(error), Some(reason)) if error.is_reset() && error.is_library() => {
+            Status::internal(format!("the answer breaks HTTP/2: {reason:?} ({reason})"))
+        }
         (Some(error), Some(reason)) if error.is_reset() => Status::new(
             code_of_reset(reason),
             format!("the call was reset with {reason:?} ({reason})"),
