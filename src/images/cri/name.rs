@@ -47,6 +47,15 @@ impl Name {
         if !self.given {
             return Registry::None;
         }
+        match self.plain_host() {
+            Some(length) => {
+                from_utf8(&self.beginning[..length]).map_or(Registry::Invalid, Registry::Host)
+            }
+            None => self.any_registry(),
+        }
+    }
+
+    fn any_registry(&mut self) -> Registry<'_> {
         let Some(slash) = self.beginning.iter().position(|&byte| byte == b'/') else {
             return self.registry_of_only_component();
         };
@@ -64,6 +73,26 @@ impl Name {
             }
             _ => Registry::Invalid,
         }
+    }
+
+    /// Length of a host as nearly all are: a letter, then letters, digits, hyphens and a dot, all small, and a slash. Every
+    /// image has one, so it is looked at once.
+    fn plain_host(&self) -> Option<usize> {
+        let mut has_dot = false;
+        for (length, &byte) in self.beginning.iter().enumerate() {
+            match byte {
+                b'a'..=b'z' => {}
+                b'0'..=b'9' | b'-' if length > 0 => {}
+                b'.' if length > 0 => has_dot = true,
+                b'/' if has_dot => {
+                    let is_legacy =
+                        self.beginning[..length] == *Self::LEGACY_DEFAULT_REGISTRY.as_bytes();
+                    return (!is_legacy).then_some(length);
+                }
+                _ => return None,
+            }
+        }
+        None
     }
 
     /// Of a name without a slash: nothing in it is a host.
@@ -242,6 +271,16 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn the_short_way_to_a_plain_host_leads_where_the_long_one_does(name in "[a-z0-9.-]{0,9}(index\\.docker\\.io)?/?[a-z:/]{0,9}") {
+            let mut first = Name::default();
+            first.give(name.as_bytes());
+            let short = format!("{:?}", first.registry());
+            if first.is_given() {
+                prop_assert_eq!(short, format!("{:?}", first.any_registry()));
+            }
+        }
+
         #[test]
         fn every_registry_is_ours_or_has_the_characters_of_a_host(
             host in prop_oneof!["[a-zA-Z0-9.:()_\\[\\]-]{0,20}", ".{0,12}", "\\((other|none|invalid)\\)"],
