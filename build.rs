@@ -5,6 +5,7 @@ use std::{error::Error, path::Path, process::Command};
 fn main() -> Result<(), Box<dyn Error>> {
     let files = protox::compile(["cri.proto", "rkt.proto"], ["proto"])?;
     tonic_prost_build::configure()
+        .build_client(false)
         .build_server(false)
         .compile_fds(files)?;
     println!("cargo::rerun-if-changed=proto");

@@ -6,10 +6,7 @@ use std::time::Duration;
 
 use http::Uri;
 use tokio::time::Instant;
-use tonic::{
-    Code, Status,
-    transport::{Channel, Endpoint},
-};
+use tonic::{Code, Status, transport::Endpoint};
 use tracing::Instrument;
 
 use crate::config::{StoreAddress, StoreConfig, StoreKind};
@@ -28,11 +25,11 @@ mod spans;
 
 pub use contents::Contents;
 pub use cri::Filesystem;
-pub use error::{QueryError, error_codes};
+pub use error::{Phase, QueryError, Shortage, error_codes};
 pub use limit::Limit;
 pub use runtime::Runtime;
 
-use runtime::label;
+use peer::Channel;
 use side_call::SideCall;
 use wire::Context;
 
@@ -53,7 +50,7 @@ pub struct ImageStore {
     max_response: Option<u64>,
     /// Who answered last.
     runtime: Option<Runtime>,
-    /// Whether that runtime streams its list; to be found out when it is not the same any more.
+    /// Whether that runtime streams its list; to be found out anew when it is not the same any more, or its list fails.
     streams: bool,
     identity: SideCall,
     filesystems: SideCall,
@@ -100,6 +97,7 @@ impl ImageStore {
             endpoint: endpoint
                 .initial_stream_window_size(WINDOW)
                 .initial_connection_window_size(WINDOW)
+                .http2_max_header_list_size(peer::MAX_HEADERS)
                 .user_agent(concat!("exp-rkt-grpc/", env!("CARGO_PKG_VERSION")))?,
             max_response: None,
             runtime: None,
@@ -188,25 +186,37 @@ impl ImageStore {
                 self.call(rkt::LIST_IMAGES, limit, connection, rkt::list_images)
                     .await
             }
-            StoreKind::Cri if self.streams => {
-                let streamed = self
-                    .call(cri::STREAM_IMAGES, limit, connection, cri::stream_images)
-                    .await;
-                match streamed {
-                    Err(error) if error.grpc_code() == Code::Unimplemented => {}
-                    outcome => return outcome,
-                }
-                let listed = self
-                    .call(cri::LIST_IMAGES, limit, connection, cri::list_images)
-                    .await;
-                self.streams = listed.is_err();
-                listed
-            }
-            StoreKind::Cri => {
-                self.call(cri::LIST_IMAGES, limit, connection, cri::list_images)
-                    .await
+            StoreKind::Cri => self.list_of_runtime(limit, connection).await,
+        }
+    }
+
+    /// Streamed where the runtime can do so. Whether it can is found out again after every failure: it may have been one of
+    /// the size of the list, or of a runtime that is being replaced.
+    async fn list_of_runtime(
+        &mut self,
+        limit: &Limit,
+        connection: &mut Option<Channel>,
+    ) -> Result<(Contents, u64), QueryError> {
+        if std::mem::replace(&mut self.streams, true) {
+            let mut begun = false;
+            let streamed = self
+                .call(
+                    cri::STREAM_IMAGES,
+                    limit,
+                    connection,
+                    async |channel, context| cri::stream_images(channel, context, &mut begun).await,
+                )
+                .await;
+            match streamed {
+                Err(error) if error.grpc_code() == Code::Unimplemented && !begun => {}
+                outcome => return outcome,
             }
         }
+        let listed = self
+            .call(cri::LIST_IMAGES, limit, connection, cri::list_images)
+            .await;
+        self.streams = listed.is_err();
+        listed
     }
 
     async fn ask_identity(
@@ -237,7 +247,7 @@ impl ImageStore {
             StoreKind::Cri => self
                 .call(cri::IMAGE_FS_INFO, limit, connection, cri::image_fs_info)
                 .await
-                .map(|filesystems| Some(filesystems.into_iter().map(labelled).collect())),
+                .map(Some),
         }
     }
 
@@ -273,17 +283,9 @@ impl ImageStore {
 
     async fn connect(&self, limit: &Limit) -> Result<Channel, QueryError> {
         let span = spans::connect(&self.address);
-        let outcome = limit
-            .hold(peer::connect(&self.endpoint, &self.address))
+        let outcome = peer::connect(&self.endpoint, &self.address, limit)
             .instrument(span.clone())
-            .await
-            .map_err(|error| match error {
-                QueryError::Deadline(timeout) => QueryError::Silent {
-                    timeout,
-                    address: self.address.clone(),
-                },
-                error => error,
-            });
+            .await;
         if let Err(error) = &outcome {
             spans::mark_failed(&span, error);
         }
@@ -295,12 +297,5 @@ impl ImageStore {
         let replaced = self.runtime.as_ref().is_some_and(|known| known != runtime);
         self.streams |= replaced;
         self.runtime = Some(runtime.clone());
-    }
-}
-
-fn labelled(filesystem: Filesystem) -> Filesystem {
-    Filesystem {
-        mountpoint: label(filesystem.mountpoint),
-        ..filesystem
     }
 }

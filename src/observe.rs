@@ -247,13 +247,7 @@ impl Observed {
 }
 
 fn contents(answer: &Answer) -> Contents<'_> {
-    /// The label's value for all registries that are not named.
-    const OTHER: &str = "other";
     let contents = &answer.contents;
-    let (mut registries, others) = contents.registries.largest();
-    if others > 0 {
-        registries.push((OTHER, others));
-    }
     Contents {
         images: contents.images,
         size_bytes: contents.size_bytes,
@@ -261,7 +255,7 @@ fn contents(answer: &Answer) -> Contents<'_> {
         newest_seconds: contents.newest_seconds,
         untagged: contents.untagged,
         pinned: contents.pinned,
-        registries,
+        registries: contents.registries.counts().collect(),
         response_bytes: answer.response_bytes,
     }
 }

@@ -150,10 +150,9 @@ fn store(outcome: &Outcome) -> Value {
 
 fn answered(answer: &Answer) -> Map<String, Value> {
     let contents = &answer.contents;
-    let (largest, others) = contents.registries.largest();
-    let registries: Map<String, Value> = largest
-        .into_iter()
-        .chain((others > 0).then_some(("other", others)))
+    let registries: Map<String, Value> = contents
+        .registries
+        .counts()
         .map(|(registry, images)| (registry.to_owned(), json!(images)))
         .collect();
     Map::from_iter(

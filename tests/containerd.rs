@@ -297,7 +297,7 @@ fn a_containerd_without_its_cri_plugin_is_unimplemented_and_told_why() {
     containerd.launch(Setup::WithoutCri);
     containerd.wait_until_it_refuses(UNIMPLEMENTED);
     let scene = Scene::of(containerd);
-    scene.assert_fails("UNIMPLEMENTED", "its plugin may be disabled");
+    scene.assert_fails("UNIMPLEMENTED", "its CRI plugin may be disabled");
 }
 
 #[test]

@@ -470,7 +470,7 @@ mod limits {
         service.trigger();
         service.wait_for_stderr(|log| log.contains("ERROR query failed"), PATIENCE);
         drop(greedy);
-        let failures = [("store", "rkt"), ("code", "UNAVAILABLE")];
+        let failures = [("store", "rkt"), ("code", "RESOURCE_EXHAUSTED")];
         let failures = service
             .scrape()
             .value("imagestore_query_failures_total", &failures);

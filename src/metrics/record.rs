@@ -150,7 +150,7 @@ mod tests {
         let contents = Contents {
             images,
             size_bytes: 1 << 52,
-            registries: vec![("a.example", 2), ("b.example", 1)],
+            registries: vec![("a.example", 2), ("(other)", 1)],
             ..Contents::default()
         };
         store.answered(&contents, Duration::ZERO);

@@ -26,7 +26,7 @@ pub struct Contents<'a> {
     pub untagged: Option<u64>,
     /// Images kept from garbage collection.
     pub pinned: Option<u64>,
-    /// Images per registry, `other` among them.
+    /// Images per registry, `(other)` among them.
     pub registries: Vec<(&'a str, u64)>,
     /// Length of the answer on the wire in bytes, gRPC's framing included.
     pub response_bytes: u64,

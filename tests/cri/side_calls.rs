@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lab::cri_runtime::v1::FilesystemUsage;
+use lab::cri_runtime::v1::{self, FilesystemUsage};
 use lab::cri_runtime::{Behaviour, Images, Method, filesystem};
 use lab::exposition::Scrape;
 use lab::service::PATIENCE;
@@ -118,6 +118,50 @@ fn what_a_file_system_does_not_tell_is_absent() {
 }
 
 #[test]
+fn file_systems_with_one_mountpoint_are_added_up() {
+    let scene = scene();
+    let without = |inodes_used| FilesystemUsage {
+        inodes_used,
+        used_bytes: None,
+        ..filesystem("/a", 0, 0)
+    };
+    scene.runtime.serve_filesystems(vec![
+        filesystem("/a", 1_000, 3),
+        filesystem("/b", 7, 1),
+        without(Some(v1::UInt64Value { value: 4 })),
+        filesystem("/a", 50, 1),
+        without(None),
+    ]);
+    let scrape = scene.ask();
+    assert_eq!(used_bytes(&scrape, "/a"), Some(1_050.0));
+    assert_eq!(inodes_used(&scrape, "/a"), Some(8.0));
+    assert_eq!(used_bytes(&scrape, "/b"), Some(7.0));
+}
+
+#[test]
+fn mountpoints_that_are_the_same_once_they_are_cut_are_added_up() {
+    let scene = scene();
+    let long = |end: char| filesystem(&format!("/{}{end}", "a".repeat(300)), 10, 1);
+    let filesystems = vec![long('b'), long('c')];
+    scene.runtime.serve_filesystems(filesystems);
+    let scrape = scene.ask();
+    let mut told = scrape.samples("imagestore_filesystem_used_bytes");
+    assert_eq!(told.next().map(|sample| sample.value), Some(20.0));
+    assert!(told.next().is_none());
+}
+
+#[test]
+fn a_file_system_without_a_mountpoint_is_counted_as_of_none() {
+    let scene = scene();
+    let nowhere = FilesystemUsage {
+        fs_id: None,
+        ..filesystem("", 5, 1)
+    };
+    scene.runtime.serve_filesystems(vec![nowhere]);
+    assert_eq!(used_bytes(&scene.ask(), "(none)"), Some(5.0));
+}
+
+#[test]
 fn sixteen_file_systems_are_told_of_at_most() {
     let scene = scene();
     let filesystems = (0..1_000).map(|number| filesystem(&format!("/{number}"), 1, 1));
@@ -133,6 +177,17 @@ fn a_version_of_10_kilobytes_is_cut() {
     scene.runtime.serve_version("stand-in", &"1".repeat(10_000));
     let (_, version) = runtime(&scene.ask()).expect("it is told");
     assert_eq!(version.len(), 256);
+}
+
+#[test]
+fn a_version_of_100_kilobytes_is_not_read_and_the_images_are_counted() {
+    let scene = scene();
+    scene
+        .runtime
+        .serve_version("stand-in", &"1".repeat(100_000));
+    let scrape = scene.ask();
+    assert_eq!(runtime(&scrape), None);
+    assert_eq!(number(&scrape, "imagestore_images"), Some(7.0));
 }
 
 #[test]

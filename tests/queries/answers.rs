@@ -118,6 +118,42 @@ fn a_negative_size_counts_as_none() {
     assert_eq!(value(&scrape, "imagestore_images_size_bytes"), Some(12.0));
 }
 
+/// Oldest and newest import of a store whose images were imported then.
+fn oldest_and_newest(times: &[i64]) -> [Option<f64>; 2] {
+    let image = |&import_timestamp| v1alpha::Image {
+        import_timestamp,
+        ..v1alpha::Image::default()
+    };
+    let stored = Images::Listed(times.iter().map(image).collect());
+    let scene = Scene::of(StandIn::tcp(stored), |builder| builder);
+    let scrape = scene.query();
+    assert_eq!(images(&scrape), Some(times.len() as f64));
+    ["oldest", "newest"].map(|edge| {
+        value(
+            &scrape,
+            &format!("imagestore_{edge}_image_timestamp_seconds"),
+        )
+    })
+}
+
+#[test]
+fn an_import_time_that_is_none_is_absent_and_not_1970() {
+    /// What Go's zero time, of the year 1, is in seconds since 1970.
+    const GO_ZERO: i64 = -62_135_596_800;
+    for none in [
+        0,
+        GO_ZERO,
+        -1,
+        i64::MIN,
+        i64::MAX,
+        1_500_000_000_000_000_000,
+    ] {
+        assert_eq!(oldest_and_newest(&[none]), [None; 2], "{none}");
+        let told = oldest_and_newest(&[1_500_000_001, none, 1_500_000_000]);
+        assert_eq!(told, [Some(1.5e9), Some(1.5e9 + 1.0)], "{none}");
+    }
+}
+
 #[test]
 fn each_query_sees_the_store_as_it_is_then() {
     let scene = Scene::set();
