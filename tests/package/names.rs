@@ -4,10 +4,10 @@
 use std::fs;
 use std::io::{Write, stderr};
 use std::net::Ipv4Addr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
-use std::sync::LazyLock;
 
+use lab::debian::{self, Suite};
 use lab::jaeger_agent::JaegerAgent;
 use lab::name_server::NameServer;
 use lab::otlp_collector::OtlpCollector;
@@ -27,9 +27,6 @@ const IN_DNS: &str = "in-dns.example";
 /// Neither's.
 const UNKNOWN: &str = "unknown.example";
 
-/// What glibc looks names up with where systemd is.
-const MODULES: &str = "libnss-myhostname,libnss-mymachines,libnss-resolve";
-
 /// Runs the program, $1 as seen from here, on the host whose files are $0. Whatever is written vanishes with the mount namespace.
 const ELSEWHERE: &str = r#"
     set -e
@@ -46,7 +43,7 @@ const ELSEWHERE: &str = r#"
 
 /// The other host, its name server, and a store on this one.
 struct Scene {
-    root: PathBuf,
+    root: &'static Path,
     name_server: NameServer,
     store: StandIn,
 }
@@ -62,7 +59,7 @@ impl Scene {
             && mounts.is_ok_and(|output| output.status.success())
         {
             return Some(Self {
-                root: other_host(),
+                root: other_host()?,
                 name_server,
                 store: StandIn::tcp(Images::generated(IMAGES)),
             });
@@ -104,16 +101,9 @@ impl Scene {
     }
 }
 
-/// Debian 13, made once; panics unless glibc would load all the modules there.
-fn other_host() -> PathBuf {
-    static ROOT: LazyLock<PathBuf> = LazyLock::new(|| {
-        let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join("debian-13");
-        if !root.exists() {
-            make_root(&root);
-        }
-        root
-    });
-    let root = ROOT.clone();
+/// Panics unless glibc would load all the modules there. `None` where there is no such root.
+fn other_host() -> Option<&'static Path> {
+    let root = debian::root(Suite::Trixie)?;
     let settings = fs::read_to_string(root.join("etc/nsswitch.conf")).expect("glibc has settings");
     let hosts = settings
         .lines()
@@ -122,21 +112,7 @@ fn other_host() -> PathBuf {
     for module in ["myhostname", "mymachines", "resolve"] {
         assert!(hosts.contains(module), "{module}: {hosts}");
     }
-    root
-}
-
-/// Under another name until it is whole.
-fn make_root(root: &Path) {
-    let unfinished = root.with_extension("unfinished");
-    let _ = fs::remove_dir_all(&unfinished);
-    let output = Command::new("mmdebstrap")
-        .args(["--variant=essential", "--include", MODULES, "trixie"])
-        .arg(&unfinished)
-        .output()
-        .expect("mmdebstrap is installed (tests/setup)");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}");
-    fs::rename(&unfinished, root).expect("it is in the same folder");
+    Some(root)
 }
 
 /// `output` is that of a query which found its store.
