@@ -1,60 +1,47 @@
-//! The files of Debian releases, each made once a week by `tests/lab/debian`.
+//! Minimal roots of Debian suites, which do not change while tests run: see `tests/lab/debian`.
 
-use std::env;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::LazyLock;
 
-/// The script that makes them.
+use crate::skip;
+
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/debian");
 
-/// What Cargo marks its target folder with.
-const MARK: &str = "CACHEDIR.TAG";
-
-/// A release of Debian.
+/// A suite of which roots are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Suite {
-    /// Debian 12: what machines are booted from.
+    /// Debian 12 with systemd 252, containerd and what the tests on booted machines use.
     Bookworm,
-    /// Debian 13, with every module that looks up names for glibc.
+    /// Debian 13 with glibc 2.41 and systemd's modules for name lookups.
     Trixie,
 }
 
-/// Where the files of `suite` are: a folder that never changes.
+/// The path of a suite's root, which is made when there is none or it is old. It is shared: nobody may write to it.
 ///
-/// # Errors
-///
-/// Why they cannot be made here: that takes root, mmdebstrap and a Debian mirror.
-pub fn root(suite: Suite) -> Result<&'static Path, String> {
+/// `None` where it cannot be made, which is said loudly; with `CI` set that is a panic.
+#[track_caller]
+pub fn root(suite: Suite) -> Option<&'static Path> {
     static BOOKWORM: LazyLock<Result<PathBuf, String>> = LazyLock::new(|| make("bookworm"));
     static TRIXIE: LazyLock<Result<PathBuf, String>> = LazyLock::new(|| make("trixie"));
     let made = match suite {
-        Suite::Bookworm => &BOOKWORM,
-        Suite::Trixie => &TRIXIE,
+        Suite::Bookworm => &*BOOKWORM,
+        Suite::Trixie => &*TRIXIE,
     };
-    made.as_deref().map_err(Clone::clone)
+    made.as_deref().map_err(|why| skip::loudly(why)).ok()
 }
 
+/// What the script says on standard error is for whoever waits, and for those who look for the reason.
 fn make(suite: &str) -> Result<PathBuf, String> {
-    let output = Command::new(SCRIPT)
-        .arg(target_folder().join("debian"))
+    let made = Command::new(SCRIPT)
         .arg(suite)
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
         .output()
         .map_err(|error| format!("{SCRIPT} does not start: {error}"))?;
-    if !output.status.success() {
-        return Err(String::from_utf8_lossy(&output.stderr)
-            .trim_end()
-            .to_owned());
+    if !made.status.success() {
+        return Err(format!("{SCRIPT} {suite} failed, see above"));
     }
-    Ok(String::from_utf8_lossy(&output.stdout).trim_end().into())
-}
-
-/// Cargo's, in which this test program was built.
-fn target_folder() -> PathBuf {
-    let program = env::current_exe().expect("proc is mounted");
-    let mut folders = program.ancestors();
-    folders
-        .find(|folder| folder.join(MARK).exists())
-        .expect("tests are built in the target folder")
-        .to_owned()
+    let path = String::from_utf8_lossy(&made.stdout);
+    Ok(PathBuf::from(path.trim_end()))
 }

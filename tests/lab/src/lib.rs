@@ -13,7 +13,7 @@
 //! | [`service`] | starts the real program, signals it, scrapes it, listens to what it tells systemd |
 //! | [`identity`] | lets a program run as somebody with fewer rights |
 //! | [`poll`] | waits for what nobody announces |
-//! | [`debian`] | the files of Debian releases |
+//! | [`debian`] | minimal roots of Debian suites |
 //! | [`machine`] | boots throw-away machines with a systemd of their own |
 //! | [`name_server`] | a DNS server that knows a few names |
 //! | [`load`] | scrapes many times a second and counts what comes back |
@@ -32,6 +32,7 @@ pub mod poll;
 pub mod protobuf;
 pub mod rkt_api_service;
 pub mod service;
+mod skip;
 pub mod stand_in;
 
 pub use tempfile::{TempDir, tempdir};
