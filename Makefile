@@ -6,7 +6,7 @@ DESTDIR =
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 UNITS = $(wildcard systemd/exp-rkt-grpc*)
 EXAMPLES = $(wildcard systemd/examples/*)
-SCRIPTS = .ci/run benches/setup tests/setup tests/lab/sdbox packaging/build-deb packaging/build-rpm packaging/notices $(wildcard packaging/debian/*.p*rm)
+SCRIPTS = .ci/run benches/setup tests/setup tests/lab/debian tests/lab/sdbox packaging/build-deb packaging/build-rpm packaging/notices $(wildcard packaging/debian/*.p*rm)
 
 # The program as it is installed is linked statically, since it runs in an empty root directory, and does not name the
 # folders that it was built in. For other processors: rustup target add, then make HOST=...

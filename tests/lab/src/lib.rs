@@ -13,11 +13,13 @@
 //! | [`service`] | starts the real program, signals it, scrapes it, listens to what it tells systemd |
 //! | [`identity`] | lets a program run as somebody with fewer rights |
 //! | [`poll`] | waits for what nobody announces |
+//! | [`debian`] | minimal roots of Debian suites |
 //! | [`machine`] | boots throw-away machines with a systemd of their own |
 //! | [`load`] | scrapes many times a second and counts what comes back |
 
 pub mod containerd;
 pub mod cri_runtime;
+pub mod debian;
 pub mod exposition;
 pub mod identity;
 pub mod jaeger_agent;
@@ -28,6 +30,7 @@ pub mod poll;
 pub mod protobuf;
 pub mod rkt_api_service;
 pub mod service;
+mod skip;
 pub mod stand_in;
 
 pub use tempfile::{TempDir, tempdir};

@@ -1,32 +1,19 @@
 //! Whether machines can be booted here.
 
 use std::env;
-use std::io::Write;
 use std::path::Path;
 use std::sync::LazyLock;
 
-/// Whether this host can boot machines; says loudly, and once, why not, and panics with `CI` set.
+use crate::skip;
+
+/// Whether this host can boot machines; says loudly why not, and panics with `CI` set.
 #[track_caller]
 pub(super) fn possible() -> bool {
-    static OBSTACLE: LazyLock<Option<&str>> = LazyLock::new(|| {
-        let obstacle = obstacle()?;
-        // The test runner keeps what is printed by macros to itself when a test passes.
-        let _ = writeln!(
-            std::io::stderr(),
-            "\n*** Tests on booted machines are SKIPPED: {obstacle}.\n"
-        );
-        Some(obstacle)
-    });
-    match *OBSTACLE {
-        None => true,
-        Some(obstacle) => {
-            assert!(
-                env::var_os("CI").is_none_or(|ci| ci.is_empty()),
-                "tests on booted machines cannot be skipped where CI is set, and {obstacle}"
-            );
-            false
-        }
+    static OBSTACLE: LazyLock<Option<&str>> = LazyLock::new(obstacle);
+    if let Some(obstacle) = *OBSTACLE {
+        skip::loudly(obstacle);
     }
+    OBSTACLE.is_none()
 }
 
 fn obstacle() -> Option<&'static str> {
