@@ -53,9 +53,7 @@ impl Host {
         let host = Self {
             machine: Machine::boot(name)?,
         };
-        // On hosts whose packages are not to start anything, such as containers; a machine is not one.
-        host.machine.succeed("rm -f /usr/sbin/policy-rc.d");
-        // At each installation man-db would read all manual pages of the host, for as long as all the rest takes.
+        // At each installation man-db would read all manual pages, for as long as all the rest takes.
         host.machine.succeed(&format!("rm -f {MANUAL_INDEX}"));
         let seen = look(&host.machine);
         host.install(package);

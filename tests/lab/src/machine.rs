@@ -1,6 +1,7 @@
-//! Throw-away machines: this host's own files under a systemd that is really booted, in a network of its own.
+//! Throw-away machines: Debian 12 under a systemd that is really booted, in a network of its own.
 //!
-//! `tests/lab/sdbox` boots them, and says how. A machine lives as long as its [`Machine`]; when the test process is killed, the
+//! `tests/lab/sdbox` boots them, and says how, from the root that `tests/lab/debian` makes: what is installed on this host
+//! meanwhile changes nothing there. A machine lives as long as its [`Machine`]; when the test process is killed, the
 //! machine ends with it, and should even its holder be killed, the next test process removes what is left.
 
 mod possible;
@@ -22,6 +23,7 @@ use std::time::Duration;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use serde_json::Value;
 
+use crate::debian::{self, Suite};
 use crate::service;
 use slots::Slot;
 
@@ -40,12 +42,12 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Whether this host can boot machines: root can, with systemd-nspawn.
+    /// Whether this host can boot machines: root can, with systemd-nspawn and mmdebstrap.
     ///
-    /// Says loudly, and once, why not; with `CI` set that is a panic.
+    /// Says loudly why not; with `CI` set that is a panic.
     #[track_caller]
     pub fn possible() -> bool {
-        possible::possible()
+        files().is_some()
     }
 
     /// Boots a machine, when this host can; at most two exist at the same time, and this waits until there is room.
@@ -62,11 +64,15 @@ impl Machine {
         name: &str,
         arguments: impl IntoIterator<Item = A>,
     ) -> Option<Self> {
-        Self::possible().then(|| Self::hold(name, arguments))
+        files().map(|files| Self::hold(name, files, arguments))
     }
 
     #[track_caller]
-    fn hold<A: AsRef<OsStr>>(name: &str, arguments: impl IntoIterator<Item = A>) -> Self {
+    fn hold<A: AsRef<OsStr>>(
+        name: &str,
+        files: &Path,
+        arguments: impl IntoIterator<Item = A>,
+    ) -> Self {
         static REAPED: Once = Once::new();
         REAPED.call_once(|| {
             service::run(SDBOX, ["reap"], &[]);
@@ -75,6 +81,7 @@ impl Machine {
         let name = format!("{name}-{}", std::process::id());
         let mut holder = Command::new(SDBOX)
             .args(["hold", &name])
+            .arg(files)
             .args(arguments)
             .env_remove("SDBOX_DIR")
             .stdin(Stdio::piped())
@@ -232,6 +239,14 @@ impl Drop for Machine {
         // Nothing can be done about a holder that fails, and the next run removes what it leaves.
         let _ = self.holder.wait();
     }
+}
+
+/// What machines boot from; `None` where none can be booted.
+#[track_caller]
+fn files() -> Option<&'static Path> {
+    possible::possible()
+        .then(|| debian::root(Suite::Bookworm))
+        .flatten()
 }
 
 fn make_parent(path: &Path) -> io::Result<()> {
