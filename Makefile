@@ -8,12 +8,13 @@ UNITS = $(wildcard systemd/exp-rkt-grpc*)
 EXAMPLES = $(wildcard systemd/examples/*)
 SCRIPTS = .ci/run benches/setup tests/setup tests/lab/debian tests/lab/sdbox packaging/build-deb packaging/build-rpm packaging/notices $(wildcard packaging/debian/*.p*rm)
 
-# The program as it is installed is linked statically, since it runs in an empty root directory, and does not name the
-# folders that it was built in. For other processors: rustup target add, then make HOST=...
-HOST = $(shell rustc -vV | sed -n 's/^host: //p')
+# The program as it is installed is linked statically, since it runs in an empty root directory; with musl, since glibc would
+# load the NSS modules of whatever host it runs on, which may be another release's; and does not name the folders that it was
+# built in. For other processors: make HOST=...
+HOST = $(shell rustc -vV | sed -n '/^host: /{s///;s/-gnu/-musl/;p}')
 PROGRAM = $(TARGET)/$(HOST)/release/exp-rkt-grpc
 CARGO_FOLDER = $(or $(CARGO_HOME),$(HOME)/.cargo)
-RELEASE_FLAGS = -C target-feature=+crt-static \
+RELEASE_FLAGS = -C target-feature=+crt-static -C linker=rust-lld \
 	$(foreach folder,$(wildcard $(CARGO_FOLDER)/registry/src/*),--remap-path-prefix=$(folder)=/cargo) \
 	--remap-path-prefix=$(CURDIR)=/exp-rkt-grpc --remap-path-prefix=$(abspath $(TARGET))=/exp-rkt-grpc/target
 
@@ -46,7 +47,7 @@ install: release manual ## build and install the program and all that belongs to
 	install -D -m 644 packaging/exp-rkt-grpc.catalog $(DESTDIR)$(PREFIX)/lib/systemd/catalog/exp-rkt-grpc.catalog
 	test -e $(DESTDIR)/etc/default/exp-rkt-grpc || install -D -m 644 packaging/exp-rkt-grpc.default $(DESTDIR)/etc/default/exp-rkt-grpc
 	install -D -m 644 packaging/debian/copyright $(DOC)/copyright
-	packaging/notices >$(TARGET)/notices && gzip -9nc $(TARGET)/notices >$(DOC)/notices.gz && chmod 644 $(DOC)/notices.gz
+	packaging/notices $(HOST) >$(TARGET)/notices && gzip -9nc $(TARGET)/notices >$(DOC)/notices.gz && chmod 644 $(DOC)/notices.gz
 	gzip -9nc CHANGELOG.md >$(DOC)/changelog.gz && chmod 644 $(DOC)/changelog.gz
 	install -d $(SHARE)/man/man8
 	gzip -9nc $(MANUAL)/exp-rkt-grpc.8 >$(SHARE)/man/man8/exp-rkt-grpc.8.gz && chmod 644 $(SHARE)/man/man8/exp-rkt-grpc.8.gz
@@ -76,7 +77,7 @@ fuzz: ## try hostile bytes on the reader of answers, for FUZZ_SECONDS=60
 clean: ## remove what was built
 	cargo clean
 
-.PHONY: deb rpm packages release manual tree fetch setup fmt clippy doc scripts units
+.PHONY: deb rpm packages release manual tree fetch toolchain setup fmt clippy doc scripts units
 
 SHARE = $(DESTDIR)$(PREFIX)/share
 DOC = $(SHARE)/doc/exp-rkt-grpc
@@ -86,7 +87,13 @@ MANUAL = $(TARGET)/manual
 fetch:
 	@cargo fetch --quiet --locked
 
-release: fetch
+# The standard library for that target, which brings musl along.
+toolchain:
+	@case $(HOST) in *-musl*) ;; *) echo 'HOST=$(HOST) is not a target with musl, such as x86_64-unknown-linux-musl' >&2; exit 1 ;; esac
+	@test -d "$$(rustc --print target-libdir --target $(HOST))" || rustup target add $(HOST) || \
+		{ echo 'This needs the standard library of Rust for $(HOST): rustup target add $(HOST)' >&2; exit 1; }
+
+release: fetch toolchain
 	RUSTFLAGS='$(RELEASE_FLAGS)' cargo build --release --locked --bins --target $(HOST)
 
 # Built with the whole workspace, as the tests are: with the features of this one program alone every crate would be compiled

@@ -5,6 +5,7 @@ use std::{error::Error, path::Path, process::Command};
 fn main() -> Result<(), Box<dyn Error>> {
     let files = protox::compile(["cri.proto", "rkt.proto"], ["proto"])?;
     tonic_prost_build::configure()
+        .build_client(false)
         .build_server(false)
         .compile_fds(files)?;
     println!("cargo::rerun-if-changed=proto");
@@ -14,8 +15,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         "" => env!("CARGO_PKG_VERSION").to_owned(),
         revision => format!("{} ({revision})", env!("CARGO_PKG_VERSION")),
     };
-    println!("cargo::rustc-env=EXP_RKT_GRPC_REVISION={revision}");
-    println!("cargo::rustc-env=EXP_RKT_GRPC_VERSION={version}");
+    // Cargo also sets these where it runs the program, which refuses EXP_RKT_GRPC_ variables that it does not know.
+    println!("cargo::rustc-env=BUILD_REVISION={revision}");
+    println!("cargo::rustc-env=BUILD_VERSION={version}");
     // The log of HEAD grows with every commit and checkout. A path that does not exist would rebuild for ever.
     let log = Path::new(".git/logs/HEAD");
     if log.exists() {

@@ -4,7 +4,7 @@
 //! environment variables that announced them.
 
 use std::{
-    fmt, io,
+    env, fmt, io,
     net::{SocketAddr, TcpListener, UdpSocket},
     os::{
         fd::{AsFd, OwnedFd},
@@ -25,6 +25,16 @@ const TRACE: &str = "trace";
 
 /// Descriptors that we have put into systemd's store ourselves have names that begin so.
 const STATE: &str = "state-";
+
+/// Set by systemd for a service that is to notify it, see sd_notify(3).
+const NOTIFY_SOCKET: &str = "NOTIFY_SOCKET";
+
+/// How to change the address of the metrics socket. Restarting the socket unit restarts the service, too; until then systemd has
+/// no socket for the changed address, and passes none.
+pub const CHANGE_OF_ADDRESS: &str = "run systemctl edit exp-rkt-grpc.socket to set the address, then systemctl restart exp-rkt-grpc.socket";
+
+/// Longest list of names that is shown whole, in bytes.
+const MAX_NAMES: usize = 512;
 
 /// What the process has to work with.
 #[derive(Debug)]
@@ -83,7 +93,8 @@ pub enum ActivationError {
     Announcement(#[source] io::Error),
     /// Several sockets came and none is called `metrics`.
     #[error(
-        "systemd passed the sockets {0:?}: expected one of them to be named \"metrics\" (FileDescriptorName=metrics in the .socket unit)"
+        "systemd passed the sockets {}: expected one of them to be named \"metrics\" (FileDescriptorName=metrics in the .socket unit)",
+        shown(.0)
     )]
     NoMetricsSocket(Vec<String>),
     /// The socket is not one that connections can be accepted from.
@@ -96,6 +107,11 @@ pub enum ActivationError {
         "the socket named \"trace\" that systemd passed is no UDP socket: expected ListenDatagram= in its .socket unit"
     )]
     NotDatagram(#[source] Option<io::Error>),
+    /// systemd runs the service and has passed no socket, and no address was given.
+    #[error(
+        "systemd passed no socket: if the address of exp-rkt-grpc.socket was changed, run systemctl restart exp-rkt-grpc.socket (restarting the service is not enough); to serve without a socket unit, set --listen (EXP_RKT_GRPC_LISTEN)"
+    )]
+    NothingPassed,
     /// The address of `--listen` cannot be bound.
     #[error(
         "cannot listen on {address}, see --listen (EXP_RKT_GRPC_LISTEN); exp-rkt-grpc.socket may have it"
@@ -116,15 +132,16 @@ impl ActivationError {
     }
 }
 
-/// Takes what systemd passed, and binds `fallback` when there is no listening socket among it.
+/// Takes what systemd passed. When there is no listening socket among it, binds the `given` address, or without one, and
+/// outside systemd only, the `default`.
 ///
 /// Of several sockets those named `metrics` are taken; a single one is taken whatever its name. Besides, a datagram socket may
 /// be named `trace`.
 ///
 /// # Errors
 ///
-/// When systemd passed something unusable, or `fallback` cannot be bound.
-pub fn take(fallback: SocketAddr) -> Result<Sockets, ActivationError> {
+/// When systemd passed something unusable, or nothing where it should have; or when the address cannot be bound.
+pub fn take(given: Option<SocketAddr>, default: SocketAddr) -> Result<Sockets, ActivationError> {
     let names: Vec<String> = sd_notify::listen_fds_with_names()
         .map_err(ActivationError::Announcement)?
         .map(|(_, name)| name)
@@ -145,7 +162,15 @@ pub fn take(fallback: SocketAddr) -> Result<Sockets, ActivationError> {
         .map(|index| inherit(&mut passed, index))
         .collect::<Result<Vec<_>, _>>()?;
     let (listeners, origin) = match inherited {
-        none if none.is_empty() => (vec![bind(fallback)?], Origin::Bound),
+        none if none.is_empty() => {
+            let address = match given {
+                Some(given) => given,
+                // Nobody would look for the metrics at the default address.
+                None if is_run_by_systemd() => return Err(ActivationError::NothingPassed),
+                None => default,
+            };
+            (vec![bind(address)?], Origin::Bound)
+        }
         inherited => (inherited, Origin::Systemd),
     };
     Ok(Sockets {
@@ -154,6 +179,20 @@ pub fn take(fallback: SocketAddr) -> Result<Sockets, ActivationError> {
         trace,
         stored,
     })
+}
+
+fn is_run_by_systemd() -> bool {
+    env::var_os(NOTIFY_SOCKET).is_some_and(|path| !path.is_empty())
+}
+
+/// What is too long is cut and marked.
+fn shown(names: &[String]) -> String {
+    let mut text = format!("{names:?}");
+    if text.len() > MAX_NAMES {
+        text.truncate(text.floor_char_boundary(MAX_NAMES));
+        text.push_str("… [cut]");
+    }
+    text
 }
 
 fn listeners_for_metrics(passed: &[(usize, String)]) -> Result<Vec<usize>, ActivationError> {

@@ -3,36 +3,45 @@
 //! Every flag can be given as an environment variable, the flag wins; an empty variable counts as unset. Tracing is configured
 //! by OpenTelemetry's own variables (<https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/>).
 
-use std::ffi::OsString;
+use std::{borrow::Cow, ffi::OsString, net::SocketAddr};
 
 use clap::{CommandFactory, FromArgMatches, parser::ValueSource};
 use thiserror::Error;
 use tracing_subscriber::filter::Targets;
 
 mod byte_size;
+mod environment;
 mod log_filter;
 mod options;
 mod refusal;
 mod store;
 mod traces;
 
+pub use environment::Environment;
 pub use options::{Command, Options, Output};
 pub use store::{StoreAddress, StoreConfig, StoreKind};
-pub use traces::{TraceExport, TracesConfig};
+pub use traces::{OtlpConfig, TraceExport, TracesConfig, VARIABLES, Variable};
 
 use refusal::refusal;
 
 /// The git revision the program was built from; empty when it was built outside a checkout.
-pub const REVISION: &str = env!("EXP_RKT_GRPC_REVISION");
+pub const REVISION: &str = env!("BUILD_REVISION");
 
 /// All settings, validated.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Flags and `EXP_RKT_GRPC_*` variables.
     pub options: Options,
+    /// What `--listen` or its variable says; `None` when neither is given, and [`Options::listen`] is the default.
+    pub listen: Option<SocketAddr>,
     /// OpenTelemetry's variables.
     pub traces: TracesConfig,
+    /// Warnings about settings that may be meant differently from how they are applied.
+    pub warnings: Vec<String>,
 }
+
+/// Longest value that is shown whole, in bytes.
+const MAX_SHOWN: usize = 256;
 
 /// Why there is no configuration to run with.
 #[derive(Debug, Error)]
@@ -41,7 +50,7 @@ pub enum ConfigError {
     #[error("{0}")]
     Asked(String),
     /// A value that is not right.
-    #[error("invalid value {value:?} for {variable}: {expected}")]
+    #[error("invalid value {} for {variable}: {expected}", shown(value))]
     Invalid {
         /// The flag and the environment variable that can have set it.
         variable: String,
@@ -50,12 +59,51 @@ pub enum ConfigError {
         /// What would be right.
         expected: String,
     },
+    /// A value that is not right and must not be shown.
+    #[error("invalid value for {variable} (not shown, as it may hold secrets): {expected}")]
+    Secret {
+        /// The environment variable.
+        variable: String,
+        /// What would be right.
+        expected: String,
+    },
+    /// A variable whose bytes are not a text.
+    #[error("invalid value for {0}: expected UTF-8")]
+    NotText(String),
+    /// A known variable that cannot have an effect.
+    #[error("{variable} is not supported: {why}; unset it")]
+    NotOffered {
+        /// The environment variable.
+        variable: &'static str,
+        /// Why it is not.
+        why: &'static str,
+    },
+    /// A name that is not a known variable, but looks like one.
+    #[error(
+        "unknown variable {}: did you mean {nearest}? exp-rkt-grpc --help lists all of them",
+        shown(variable)
+    )]
+    Unknown {
+        /// Its name.
+        variable: String,
+        /// The name that is most like it.
+        nearest: String,
+    },
+    /// Variables of two exporters are set, and nothing chooses one of them.
+    #[error("{otlp} and {jaeger} are both set: set OTEL_TRACES_EXPORTER to otlp or jaeger, too")]
+    Ambiguous {
+        /// A variable of the exporter `otlp`.
+        otlp: String,
+        /// A variable of the exporter `jaeger`.
+        jaeger: String,
+    },
     /// A command line that cannot be read.
     #[error("{0}")]
     Usage(String),
     /// Two stores of one name.
     #[error(
-        "two stores are named {0:?} in --store (EXP_RKT_GRPC_STORE): expected NAME= before all but one of them, with different names"
+        "two stores are named {} in --store (EXP_RKT_GRPC_STORE): expected NAME= before all but one of them, with different names",
+        shown(.0)
     )]
     DuplicateStore(String),
 }
@@ -68,26 +116,51 @@ impl Config {
     /// [`ConfigError::Asked`] for `--help` and `--version`; otherwise what is wrong and what would be right.
     pub fn read(
         arguments: impl IntoIterator<Item = OsString>,
-        environment: impl Fn(&str) -> Option<OsString>,
+        environment: &Environment,
     ) -> Result<Self, ConfigError> {
         let command = Options::command();
-        require_text(&command, &environment)?;
-        let command = ignore_empty_variables(command, &environment);
-        let mut matches = command
-            .clone()
+        require_text(&command, environment)?;
+        let mut matches = ignore_empty_variables(command.clone(), environment)
             .try_get_matches_from(arguments)
             .map_err(|error| refusal(&command, &error))?;
-        let quiet = !matches.value_source("log").is_some_and(given);
+        environment.require_known_flags(&variables(&command))?;
+        let given = |name: &str| matches.value_source(name).is_some_and(given);
+        let (quiet, listens) = (!given("log"), given("listen"));
         let mut options = Options::from_arg_matches_mut(&mut matches)
             .map_err(|error| refusal(&command, &error))?;
         if quiet && options.command.is_some() {
             options.log = Targets::new();
         }
         require_unique_names(&options.stores)?;
+        let mut warnings = Vec::new();
+        let traces = TracesConfig::read(environment, &mut warnings)?;
         Ok(Self {
+            listen: listens.then_some(options.listen),
             options,
-            traces: TracesConfig::read(environment)?,
+            traces,
+            warnings,
         })
+    }
+}
+
+/// In quotes, on one line; what is too long is cut and marked.
+fn shown(value: &str) -> String {
+    format!("{:?}", cut(value))
+}
+
+/// At most so much of a text as is shown of a value.
+fn cut(text: &str) -> Cow<'_, str> {
+    match text.floor_char_boundary(MAX_SHOWN) {
+        whole if whole == text.len() => Cow::Borrowed(text),
+        kept => Cow::Owned(format!("{}… [cut]", &text[..kept])),
+    }
+}
+
+fn invalid(variable: &str, value: &str, expected: &str) -> ConfigError {
+    ConfigError::Invalid {
+        variable: variable.to_owned(),
+        value: value.to_owned(),
+        expected: expected.to_owned(),
     }
 }
 
@@ -95,34 +168,31 @@ fn given(source: ValueSource) -> bool {
     source != ValueSource::DefaultValue
 }
 
+/// The variables of all flags.
+fn variables(command: &clap::Command) -> Vec<&str> {
+    let flags = command.get_arguments();
+    flags.filter_map(|flag| flag.get_env()?.to_str()).collect()
+}
+
 /// clap would not say which variable it cannot read.
-fn require_text(
-    command: &clap::Command,
-    environment: impl Fn(&str) -> Option<OsString>,
-) -> Result<(), ConfigError> {
+fn require_text(command: &clap::Command, environment: &Environment) -> Result<(), ConfigError> {
     for arg in command.get_arguments() {
         let Some(variable) = arg.get_env().and_then(|name| name.to_str()) else {
             continue;
         };
-        if let Some(Err(value)) = environment(variable).map(OsString::into_string) {
-            return Err(ConfigError::Invalid {
-                variable: format!("--{} ({variable})", arg.get_long().unwrap_or_default()),
-                value: value.to_string_lossy().into_owned(),
-                expected: "expected UTF-8".to_owned(),
-            });
+        if environment.text(variable).is_err() {
+            let flag = arg.get_long().unwrap_or_default();
+            return Err(ConfigError::NotText(format!("--{flag} ({variable})")));
         }
     }
     Ok(())
 }
 
 /// `NAME=` in an environment file means "not set" to those who write it.
-fn ignore_empty_variables(
-    command: clap::Command,
-    environment: impl Fn(&str) -> Option<OsString>,
-) -> clap::Command {
+fn ignore_empty_variables(command: clap::Command, environment: &Environment) -> clap::Command {
     command.mut_args(|arg| {
         let variable = arg.get_env().and_then(|name| name.to_str());
-        match variable.and_then(&environment) {
+        match variable.and_then(|name| environment.get(name)) {
             Some(value) if value.is_empty() => arg.env(None::<&str>),
             _ => arg,
         }

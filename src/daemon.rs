@@ -2,11 +2,15 @@
 
 use std::{
     future::{Future, pending},
-    pin::pin,
+    pin::{Pin, pin},
     time::Duration,
 };
 
-use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
+use thiserror::Error;
+use tokio::{
+    task::JoinError,
+    time::{Interval, MissedTickBehavior, interval, timeout},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -42,9 +46,42 @@ pub enum End {
     Aborted,
 }
 
+/// A task that the service cannot do without has ended, though nobody had told it to.
+#[derive(Debug, Error)]
+#[error("the {task} has ended while the service ran")]
+pub struct TaskEnded {
+    task: &'static str,
+    source: Option<JoinError>,
+}
+
+impl TaskEnded {
+    /// Which task it was, and what it panicked of if it did.
+    #[must_use]
+    pub fn new(task: &'static str, source: Option<JoinError>) -> Self {
+        Self { task, source }
+    }
+
+    /// At the end of the service the task's end is in order, unless it was a panic.
+    fn warn_of_panic(self) {
+        if let Some(error) = self.source {
+            tracing::error!(task = self.task, %error, "task lost");
+        }
+    }
+}
+
 impl Daemon {
-    /// Runs until a signal says stop; then the running query has its grace, and `wind_down` is awaited.
-    pub async fn run(self, signals: Signals, wind_down: impl Future<Output = ()>) -> End {
+    /// Runs until a signal says stop; then the running query has its grace, and `task` and `wind_down` are awaited.
+    ///
+    /// # Errors
+    ///
+    /// When `task`, which must run for as long as the service does, ends before that: systemd is to start another service rather
+    /// than keep one that is deaf. The running query is abandoned then.
+    pub async fn run(
+        self,
+        signals: Signals,
+        task: impl Future<Output = TaskEnded>,
+        wind_down: impl Future<Output = ()>,
+    ) -> Result<End, TaskEnded> {
         let Signals {
             triggers,
             mut stops,
@@ -53,30 +90,42 @@ impl Daemon {
         let mut watchdog = Watchdog::every(self.watchdog);
         let stopping = self.stopping.clone();
         let mut events = pin!(self.events(triggers, abandoned.clone()));
+        let mut task = pin!(task);
 
-        let signal = watchdog
+        let reason = watchdog
             .while_awaiting(async {
                 tokio::select! {
-                    signal = stops.next() => signal,
+                    signal = stops.next() => Ok(signal),
+                    ended = task.as_mut() => Err(ended),
                     // The events end only once the service is stopping.
                     () = events.as_mut() => pending().await,
                 }
             })
             .await;
-        tracing::info!(name: "service stopping", signal, "stopping");
-        notify::stopping();
         stopping.cancel();
+        let lost = match reason {
+            Ok(signal) => {
+                tracing::info!(name: "service stopping", signal, "stopping");
+                notify::stopping();
+                None
+            }
+            Err(ended) => {
+                abandoned.cancel();
+                Some(ended)
+            }
+        };
 
         let drained = async {
-            if timeout(DRAIN_GRACE, events.as_mut()).await.is_err() {
-                abandoned.cancel();
-                events.await;
+            give_grace(events, &abandoned).await;
+            if lost.is_none() {
+                task.await.warn_of_panic();
             }
             wind_down.await;
         };
-        watchdog
+        let end = watchdog
             .while_awaiting(drain_or_abort(drained, &mut stops))
-            .await
+            .await;
+        lost.map_or(Ok(end), Err)
     }
 
     /// One event after the other, until the service is stopping.
@@ -99,8 +148,20 @@ impl Daemon {
 
     async fn event(&mut self, trigger: Trigger, abandoned: &CancellationToken) {
         let event = self.observer.observe(trigger, abandoned.clone()).await;
-        notify::status(&event.summary());
-        self.fd_store.keep(&self.observer.record());
+        if !event.was_abandoned() {
+            notify::status(&event.summary());
+        }
+        if !event.is_void() {
+            self.fd_store.keep(&self.observer.record());
+        }
+    }
+}
+
+/// The running event may end by itself, for as long as the grace is.
+async fn give_grace(mut events: Pin<&mut impl Future<Output = ()>>, abandoned: &CancellationToken) {
+    if timeout(DRAIN_GRACE, events.as_mut()).await.is_err() {
+        abandoned.cancel();
+        events.await;
     }
 }
 

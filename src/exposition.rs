@@ -17,6 +17,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use thiserror::Error;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, UnixListener},
@@ -67,57 +68,83 @@ const LANDING_PAGE: &str = "<!DOCTYPE html>
 </html>
 ";
 
-/// Serves until `stopping` is cancelled, then answers what was accepted, for at most five seconds.
-///
-/// # Errors
-///
-/// When the socket cannot be handed to the runtime; failures of connections are theirs.
-pub async fn serve(
-    listeners: Vec<Socket>,
-    metrics: Metrics,
-    stopping: CancellationToken,
-) -> io::Result<()> {
-    let acceptors = listeners
-        .into_iter()
-        .map(Acceptor::new)
-        .collect::<io::Result<Vec<_>>>()?;
-    let mut connections = JoinSet::new();
-    let mut resume = Instant::now();
-    let mut refused = false;
-    loop {
-        tokio::select! {
-            biased;
-            () = stopping.cancelled() => break,
-            Some(_) = connections.join_next() => {}
-            accepted = accept_after(&acceptors, resume), if connections.len() < MAX_CONNECTIONS => match accepted {
-                Ok(stream) => {
-                    refused = false;
-                    spawn(&mut connections, stream, metrics.clone(), stopping.clone());
-                    tokio::task::yield_now().await;
-                }
-                // Died in the queue: nobody else's concern.
-                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
-                Err(error) => {
-                    resume = Instant::now() + ACCEPT_PAUSE;
-                    if !mem::replace(&mut refused, true) {
-                        tracing::warn!(%error, pause = ?ACCEPT_PAUSE, "no connection accepted");
+/// The metrics sockets, from which the runtime hears of connections.
+#[derive(Debug)]
+pub struct Server {
+    acceptors: Vec<Acceptor>,
+}
+
+/// Why a socket cannot be served.
+#[derive(Debug, Error)]
+#[error(
+    "cannot serve metrics at {address}: the kernel does not watch the socket; see epoll_ctl(2), and fs.epoll.max_user_watches where it says ENOSPC"
+)]
+pub struct ServerError {
+    /// The socket's address.
+    address: String,
+    /// What epoll_ctl(2) said.
+    source: io::Error,
+}
+
+impl Server {
+    /// Hands the sockets to the runtime, within which it must be called: whatever can fail does so here, and not when the service
+    /// has said that it is ready.
+    ///
+    /// # Errors
+    ///
+    /// When the runtime cannot watch one of them.
+    pub fn new(listeners: Vec<Socket>) -> Result<Self, ServerError> {
+        let acceptors = listeners.into_iter().map(|listener| {
+            let address = listener.to_string();
+            Acceptor::new(listener).map_err(|source| ServerError { address, source })
+        });
+        Ok(Self {
+            acceptors: acceptors.collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// Serves until `stopping` is cancelled, then answers what was accepted, for at most five seconds.
+    ///
+    /// Failures of connections are theirs.
+    pub async fn serve(self, metrics: Metrics, stopping: CancellationToken) {
+        let mut connections = JoinSet::new();
+        let mut resume = Instant::now();
+        let mut refused = false;
+        loop {
+            tokio::select! {
+                biased;
+                () = stopping.cancelled() => break,
+                Some(_) = connections.join_next() => {}
+                accepted = accept_after(&self.acceptors, resume), if connections.len() < MAX_CONNECTIONS => match accepted {
+                    Ok(stream) => {
+                        refused = false;
+                        spawn(&mut connections, stream, metrics.clone(), stopping.clone());
+                        tokio::task::yield_now().await;
+                    }
+                    // Died in the queue: nobody else's concern.
+                    Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                    Err(error) => {
+                        resume = Instant::now() + ACCEPT_PAUSE;
+                        if !mem::replace(&mut refused, true) {
+                            tracing::warn!(%error, pause = ?ACCEPT_PAUSE, "no connection accepted");
+                        }
                     }
                 }
             }
         }
+        let answered = timeout(DRAIN_GRACE, async {
+            while connections.join_next().await.is_some() {}
+        });
+        if answered.await.is_err() {
+            tracing::warn!(
+                connections = connections.len(),
+                "connections closed unanswered"
+            );
+        }
     }
-    let answered = timeout(DRAIN_GRACE, async {
-        while connections.join_next().await.is_some() {}
-    });
-    if answered.await.is_err() {
-        tracing::warn!(
-            connections = connections.len(),
-            "connections closed unanswered"
-        );
-    }
-    Ok(())
 }
 
+#[derive(Debug)]
 enum Acceptor {
     Tcp(TcpListener),
     Unix(UnixListener),

@@ -6,10 +6,7 @@ use std::time::Duration;
 
 use http::Uri;
 use tokio::time::Instant;
-use tonic::{
-    Code, Status,
-    transport::{Channel, Endpoint},
-};
+use tonic::{Code, Status, transport::Endpoint};
 use tracing::Instrument;
 
 use crate::config::{StoreAddress, StoreConfig, StoreKind};
@@ -23,15 +20,17 @@ mod limit;
 mod peer;
 mod rkt;
 mod runtime;
+mod side_call;
 mod spans;
 
 pub use contents::Contents;
 pub use cri::Filesystem;
-pub use error::{QueryError, error_codes};
+pub use error::{Phase, QueryError, Shortage, error_codes};
 pub use limit::Limit;
 pub use runtime::Runtime;
 
-use runtime::label;
+use peer::Channel;
+use side_call::SideCall;
 use wire::Context;
 
 /// What a query may spend on the side calls, once the images are counted.
@@ -51,9 +50,15 @@ pub struct ImageStore {
     max_response: Option<u64>,
     /// Who answered last.
     runtime: Option<Runtime>,
-    /// Whether that runtime streams its list; to be found out when it is not the same any more.
+    /// Whether that runtime streams its list; to be found out anew when it is not the same any more, or its list fails.
     streams: bool,
+    identity: SideCall,
+    filesystems: SideCall,
 }
+
+/// The connection of one query, which its first call makes.
+#[derive(Debug, Default)]
+pub struct Connection(Option<Channel>);
 
 /// What a store answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,9 +69,9 @@ pub struct Answer {
     pub response_bytes: u64,
     /// From connecting to the last byte of the list.
     pub duration: Duration,
-    /// Who answered; `None` when the store would not say.
+    /// Who answered; `None` until the store has said so, and when it does not.
     pub runtime: Option<Runtime>,
-    /// The file systems that hold its images; `None` when the store would not say.
+    /// The file systems that hold its images; `None` until the store has said so, and when it does not.
     pub filesystems: Option<Vec<Filesystem>>,
 }
 
@@ -92,10 +97,16 @@ impl ImageStore {
             endpoint: endpoint
                 .initial_stream_window_size(WINDOW)
                 .initial_connection_window_size(WINDOW)
+                .http2_max_header_list_size(peer::MAX_HEADERS)
                 .user_agent(concat!("exp-rkt-grpc/", env!("CARGO_PKG_VERSION")))?,
             max_response: None,
             runtime: None,
             streams: true,
+            identity: SideCall::of(match config.kind {
+                StoreKind::Rkt => rkt::GET_INFO,
+                StoreKind::Cri => cri::VERSION,
+            }),
+            filesystems: SideCall::of(cri::IMAGE_FS_INFO),
         })
     }
 
@@ -114,36 +125,55 @@ impl ImageStore {
         &self.name
     }
 
-    /// Connects, lists the images, then asks who the runtime is and what its file systems hold.
-    ///
-    /// A runtime that lacks one of the side calls still has its images counted.
+    /// Kind and address, which say whose numbers they are, as in `cri+unix:///run/containerd/containerd.sock`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("{}+{}", self.kind, self.address)
+    }
+
+    /// Connects and lists the images.
     ///
     /// # Errors
     ///
     /// When there is no connection, no complete list within `limit`, or an error in its place.
-    pub async fn query(&mut self, limit: &Limit) -> Result<Answer, QueryError> {
+    pub async fn count(
+        &mut self,
+        limit: &Limit,
+        connection: &mut Connection,
+    ) -> Result<Answer, QueryError> {
         let began = Instant::now();
-        let mut connection = None;
-        let (contents, response_bytes) = self.list(limit, &mut connection).await?;
-        let duration = began.elapsed();
-
-        let limit = limit.at_most(SIDE_CALLS_TIMEOUT);
-        let mut another = connection.clone();
-        let (runtime, filesystems) = tokio::join!(
-            self.identify(&limit, &mut connection),
-            self.filesystems(&limit, &mut another)
-        );
-        let runtime = self.told(runtime);
-        if let Some(runtime) = &runtime {
-            self.remember(runtime);
-        }
+        let (contents, response_bytes) = self.list(limit, &mut connection.0).await?;
         Ok(Answer {
             contents,
             response_bytes,
-            duration,
-            runtime,
-            filesystems: self.told(filesystems).flatten(),
+            duration: began.elapsed(),
+            runtime: None,
+            filesystems: None,
         })
+    }
+
+    /// Asks who the runtime is and what its file systems hold, for two seconds at most, and adds that to its answer.
+    ///
+    /// A runtime that lacks one of these calls, or fails it, has its images counted all the same.
+    pub async fn describe(
+        &mut self,
+        limit: &Limit,
+        connection: Connection,
+        mut answer: Answer,
+    ) -> Answer {
+        let limit = limit.at_most(SIDE_CALLS_TIMEOUT);
+        let mut connection = connection.0;
+        let mut another = connection.clone();
+        let (runtime, filesystems) = tokio::join!(
+            self.ask_identity(&limit, &mut connection),
+            self.ask_filesystems(&limit, &mut another)
+        );
+        answer.runtime = self.identity.said(&self.name, runtime);
+        answer.filesystems = self.filesystems.said(&self.name, filesystems).flatten();
+        if let Some(runtime) = &answer.runtime {
+            self.remember(runtime);
+        }
+        answer
     }
 
     async fn list(
@@ -156,28 +186,40 @@ impl ImageStore {
                 self.call(rkt::LIST_IMAGES, limit, connection, rkt::list_images)
                     .await
             }
-            StoreKind::Cri if self.streams => {
-                let streamed = self
-                    .call(cri::STREAM_IMAGES, limit, connection, cri::stream_images)
-                    .await;
-                match streamed {
-                    Err(error) if error.grpc_code() == Code::Unimplemented => {}
-                    outcome => return outcome,
-                }
-                let listed = self
-                    .call(cri::LIST_IMAGES, limit, connection, cri::list_images)
-                    .await;
-                self.streams = listed.is_err();
-                listed
-            }
-            StoreKind::Cri => {
-                self.call(cri::LIST_IMAGES, limit, connection, cri::list_images)
-                    .await
-            }
+            StoreKind::Cri => self.list_of_runtime(limit, connection).await,
         }
     }
 
-    async fn identify(
+    /// Streamed where the runtime can do so. Whether it can is found out again after every failure: it may have been one of
+    /// the size of the list, or of a runtime that is being replaced.
+    async fn list_of_runtime(
+        &mut self,
+        limit: &Limit,
+        connection: &mut Option<Channel>,
+    ) -> Result<(Contents, u64), QueryError> {
+        if std::mem::replace(&mut self.streams, true) {
+            let mut begun = false;
+            let streamed = self
+                .call(
+                    cri::STREAM_IMAGES,
+                    limit,
+                    connection,
+                    async |channel, context| cri::stream_images(channel, context, &mut begun).await,
+                )
+                .await;
+            match streamed {
+                Err(error) if error.grpc_code() == Code::Unimplemented && !begun => {}
+                outcome => return outcome,
+            }
+        }
+        let listed = self
+            .call(cri::LIST_IMAGES, limit, connection, cri::list_images)
+            .await;
+        self.streams = listed.is_err();
+        listed
+    }
+
+    async fn ask_identity(
         &self,
         limit: &Limit,
         connection: &mut Option<Channel>,
@@ -195,7 +237,7 @@ impl ImageStore {
     }
 
     /// `None` for a kind of store that knows no file systems.
-    async fn filesystems(
+    async fn ask_filesystems(
         &self,
         limit: &Limit,
         connection: &mut Option<Channel>,
@@ -205,7 +247,7 @@ impl ImageStore {
             StoreKind::Cri => self
                 .call(cri::IMAGE_FS_INFO, limit, connection, cri::image_fs_info)
                 .await
-                .map(|filesystems| Some(filesystems.into_iter().map(labelled).collect())),
+                .map(Some),
         }
     }
 
@@ -241,30 +283,13 @@ impl ImageStore {
 
     async fn connect(&self, limit: &Limit) -> Result<Channel, QueryError> {
         let span = spans::connect(&self.address);
-        let outcome = limit
-            .hold(peer::connect(&self.endpoint, &self.address))
+        let outcome = peer::connect(&self.endpoint, &self.address, limit)
             .instrument(span.clone())
-            .await
-            .map_err(|error| match error {
-                QueryError::Deadline(timeout) => QueryError::Silent {
-                    timeout,
-                    address: self.address.clone(),
-                },
-                error => error,
-            });
+            .await;
         if let Err(error) = &outcome {
             spans::mark_failed(&span, error);
         }
         outcome
-    }
-
-    /// What a side call said; why it said nothing is a matter of debugging.
-    fn told<T>(&self, outcome: Result<T, QueryError>) -> Option<T> {
-        outcome
-            .inspect_err(|error| {
-                tracing::debug!({ imagestore.store = self.name, %error }, "side call failed");
-            })
-            .ok()
     }
 
     /// A runtime that has been replaced may stream what its predecessor could not.
@@ -272,12 +297,5 @@ impl ImageStore {
         let replaced = self.runtime.as_ref().is_some_and(|known| known != runtime);
         self.streams |= replaced;
         self.runtime = Some(runtime.clone());
-    }
-}
-
-fn labelled(filesystem: Filesystem) -> Filesystem {
-    Filesystem {
-        mountpoint: label(filesystem.mountpoint),
-        ..filesystem
     }
 }

@@ -10,7 +10,7 @@
 //! | --- | --- | --- | --- |
 //! | `main` | 4 | order of acts and exit codes | all |
 //! | [`daemon`] | 3 | the loop: triggers, stop, watchdog, drain | observe, signals, notify |
-//! | [`query`] | 3 | one query from the command line: table or JSON | observe, images |
+//! | [`query`] | 3 | one query from the command line: table or JSON | observe, images, telemetry |
 //! | [`observe`] | 2 | one event: spans, stores asked concurrently, facts reported | images, metrics |
 //! | [`images`] | 1 | an image store: what is asked, what it answers, how it fails | config |
 //! | [`exposition`] | 1 | hyper: `/metrics`, `/`, `/-/healthy`, `/-/ready`; limits; drain | activation, metrics |

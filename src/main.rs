@@ -5,16 +5,17 @@ use std::{
     error::Error,
     io::{self, Write},
     net::UdpSocket,
+    pin::pin,
     process::ExitCode,
 };
 
 use exp_rkt_grpc::{
-    activation::{self, ActivationError, Origin, Socket, Sockets},
-    config::{Command, Config, ConfigError, Output, REVISION},
-    daemon::{Daemon, End},
-    exposition,
+    activation::{self, ActivationError, Origin, Sockets},
+    config::{Command, Config, ConfigError, Environment, Output, REVISION},
+    daemon::{Daemon, End, TaskEnded},
+    exposition::Server,
     images::ImageStore,
-    metrics::{Metrics, RecordError, TraceOutcome},
+    metrics::{Metrics, TraceOutcome},
     notify::{self, FdStore},
     observe::{Observer, Trigger},
     process::ProcessCollector,
@@ -24,6 +25,11 @@ use exp_rkt_grpc::{
 };
 use tokio::runtime;
 use tokio_util::sync::CancellationToken;
+
+/// musl's own allocator maps and unmaps every larger buffer, of which a long answer takes thousands: this one keeps them.
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 
 /// EX_CONFIG of sysexits.h: starting again with the same settings is of no use, and the unit does not.
 const EX_CONFIG: u8 = 78;
@@ -44,11 +50,12 @@ fn start() -> Result<ExitCode, Box<dyn Error>> {
         let _within = runtime.enter();
         Signals::register()?
     };
-    let config = Config::read(env::args_os(), |name| env::var_os(name))?;
+    let environment: Environment = env::vars_os().collect();
+    let config = Config::read(env::args_os(), &environment)?;
     let done = match config.options.command {
         Some(Command::Query { output }) => runtime.block_on(query_once(config, output, signals)),
         None => {
-            let sockets = activation::take(config.options.listen)?;
+            let sockets = activation::take(config.listen, config.options.listen)?;
             runtime.block_on(serve(config, sockets, signals))
         }
     };
@@ -74,13 +81,21 @@ async fn serve(
     let observer = observer(&config, metrics.clone())?;
     let (fd_store, record) = FdStore::recover(stored);
     if let Some(record) = record {
-        let restored = restore(&config, &metrics, &record);
-        restored.unwrap_or_else(|error| fd_store.drop_record(&error));
+        restore(&observer, &fd_store, &record);
     }
-    announce(&config, &listeners, origin);
+    let addresses = list(listeners.iter());
+    let server = Server::new(listeners)?;
+    announce(&config, &addresses, origin);
 
     let stopping = CancellationToken::new();
-    let server = tokio::spawn(exposition::serve(listeners, metrics, stopping.clone()));
+    let server = tokio::spawn(server.serve(metrics, stopping.clone()));
+    let telemetry_ended = telemetry.ended();
+    let task_ended = async {
+        tokio::select! {
+            ended = server => TaskEnded::new("metrics server", ended.err()),
+            task = telemetry_ended => TaskEnded::new(task, None),
+        }
+    };
     notify::ready();
 
     let daemon = Daemon {
@@ -90,15 +105,10 @@ async fn serve(
         fd_store,
         stopping,
     };
-    let wind_down = async {
-        match server.await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::error!(%error, "metrics not served"),
-            Err(error) => tracing::error!(%error, "metrics server lost"),
-        }
-        telemetry.flush().await;
-    };
-    Ok(match daemon.run(signals, wind_down).await {
+    // What was not delivered has been logged.
+    let wind_down = async { drop(telemetry.flush().await) };
+    let ended = daemon.run(signals, task_ended, wind_down).await?;
+    Ok(match ended {
         End::Drained => ExitCode::SUCCESS,
         End::Aborted => ExitCode::FAILURE,
     })
@@ -111,18 +121,35 @@ async fn query_once(
 ) -> Result<ExitCode, Box<dyn Error>> {
     let metrics = Metrics::new(env!("CARGO_PKG_VERSION"), REVISION)?;
     let telemetry = start_telemetry(&config, None, metrics.clone())?;
+    warn(&config.warnings);
     let mut observer = observer(&config, metrics)?;
     let abandoned = CancellationToken::new();
+    let mut event = pin!(observer.observe(Trigger::Command, abandoned.clone()));
     let event = tokio::select! {
-        event = observer.observe(Trigger::Command, abandoned.clone()) => event,
-        _ = signals.stops.next() => return Ok(ExitCode::FAILURE),
+        event = event.as_mut() => event,
+        _ = signals.stops.next() => {
+            abandoned.cancel();
+            // Its log lines and its trace; who cannot wait for those presses ctrl-c again.
+            tokio::select! {
+                _ = async { event.await; telemetry.flush().await } => {}
+                _ = signals.stops.next() => {}
+            }
+            return Ok(ExitCode::FAILURE);
+        }
     };
-    let text = match output {
-        Output::Table => query::table(&event),
-        Output::Json => query::json(&event),
+    // A table is there at once; JSON also says whether the trace was delivered.
+    let print = |text: String| io::stdout().write_all(text.as_bytes());
+    let (printed, delivery) = match output {
+        Output::Table => (print(query::table(&event)), telemetry.flush().await),
+        Output::Json => {
+            let delivery = telemetry.flush().await;
+            (print(query::json(&event, &delivery)), delivery)
+        }
     };
-    let printed = io::stdout().write_all(text.as_bytes());
-    telemetry.flush().await;
+    if let Err(why) = &delivery {
+        // Without standard error there is nobody to tell.
+        let _ = writeln!(io::stderr(), "{}", query::undelivered(why));
+    }
     printed?;
     Ok(match event.failures() {
         None => ExitCode::SUCCESS,
@@ -144,12 +171,17 @@ fn observer(config: &Config, metrics: Metrics) -> Result<Observer, tonic::transp
 }
 
 /// The numbers of an earlier process, with their age in their timestamps.
-fn restore(config: &Config, metrics: &Metrics, record: &[u8]) -> Result<(), RecordError> {
-    let stores = config.options.stores.iter();
-    let stores: Vec<&str> = stores.map(|store| store.name.as_str()).collect();
-    metrics.restore(record, &stores)?;
-    tracing::debug!(bytes = record.len(), "kept numbers restored");
-    Ok(())
+fn restore(observer: &Observer, fd_store: &FdStore, record: &[u8]) {
+    match observer.restore(record) {
+        Ok(dropped) if dropped.is_empty() => {
+            tracing::debug!(bytes = record.len(), "kept numbers restored");
+        }
+        Ok(dropped) => tracing::info!(
+            stores = %list(dropped.iter()),
+            "kept numbers dropped, their stores are no longer configured"
+        ),
+        Err(error) => fd_store.drop_record(&error),
+    }
 }
 
 fn start_telemetry(
@@ -172,24 +204,40 @@ fn start_telemetry(
     )?)
 }
 
-fn announce(config: &Config, listeners: &[Socket], origin: Origin) {
-    fn list(items: impl Iterator<Item: ToString>) -> String {
-        let items: Vec<String> = items.map(|item| item.to_string()).collect();
-        items.join(",")
-    }
+fn list(items: impl Iterator<Item: ToString>) -> String {
+    let items: Vec<String> = items.map(|item| item.to_string()).collect();
+    items.join(",")
+}
+
+fn announce(config: &Config, addresses: &str, origin: Origin) {
     let socket = match origin {
         Origin::Systemd => "passed by systemd",
         Origin::Bound => "bound by the service",
     };
+    warn(&config.warnings);
+    if let (Origin::Systemd, Some(address)) = (origin, config.listen) {
+        tracing::warn!(
+            %address,
+            cure = activation::CHANGE_OF_ADDRESS,
+            "--listen (EXP_RKT_GRPC_LISTEN) has no effect: systemd passed a socket"
+        );
+    }
     tracing::info!(
         name: "service ready",
         {
-            address = %list(listeners.iter()),
+            address = %addresses,
             socket,
             stores = %list(config.options.stores.iter()),
+            traces = config.traces.to_string(),
         },
         "serving metrics"
     );
+}
+
+fn warn(warnings: &[String]) {
+    for warning in warnings {
+        tracing::warn!(warning, "setting not applied as given");
+    }
 }
 
 /// Says once why there is no service, one cause a line.

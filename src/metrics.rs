@@ -15,7 +15,7 @@ mod gauges;
 mod record;
 mod store;
 
-pub use record::RecordError;
+pub use record::{RecordError, record, restore};
 pub use store::{Contents, Filesystem, Runtime, StoreMetrics};
 
 use cached::CachedText;
@@ -144,27 +144,10 @@ impl Metrics {
         self.live.register(Box::new(collector))
     }
 
-    /// The handle of one store, under its configured name.
+    /// The handle of one store: its configured name, and kind and address in words that are the same for the same store.
     #[must_use]
-    pub fn store(&self, name: &str) -> StoreMetrics {
-        StoreMetrics::new(name, &self.stores, &self.text)
-    }
-
-    /// What is known of the stores, to be kept until the next process can [`Metrics::restore`] it.
-    #[must_use]
-    pub fn record(&self) -> Vec<u8> {
-        record::write(&self.stores)
-    }
-
-    /// Sets the gauges of `stores` to what an earlier process has recorded; others are passed over.
-    ///
-    /// # Errors
-    ///
-    /// When the record is unreadable or of a later version; nothing is set then.
-    pub fn restore(&self, record: &[u8], stores: &[&str]) -> std::result::Result<(), RecordError> {
-        let outcome = record::read(record, &self.stores, stores);
-        self.text.outdate();
-        outcome
+    pub fn store(&self, name: &str, url: &str) -> StoreMetrics {
+        StoreMetrics::new(name, url, &self.stores, &self.text)
     }
 
     /// There was an occasion to query.

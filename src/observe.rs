@@ -10,8 +10,8 @@ use tracing::{Instrument, Span, field::Empty};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use crate::{
-    images::{self, Answer, ImageStore, Limit, QueryError},
-    metrics::{Contents, Filesystem, Metrics, Runtime, StoreMetrics},
+    images::{self, Answer, Connection, ImageStore, Limit, QueryError},
+    metrics::{self, Contents, Filesystem, Metrics, RecordError, Runtime, StoreMetrics},
 };
 
 pub use crate::metrics::Trigger;
@@ -33,7 +33,7 @@ struct Observed {
 /// What an event came to.
 #[derive(Debug)]
 pub struct Event {
-    /// The id of its trace in hexadecimal; `None` when tracing is off.
+    /// The id of its trace in hexadecimal; `None` when tracing is off, or this trace is not sampled.
     pub trace_id: Option<String>,
     /// In the order of the configuration.
     pub outcomes: Vec<Outcome>,
@@ -57,7 +57,7 @@ impl Observer {
             .into_iter()
             .map(|store| Observed {
                 metrics: metrics
-                    .store(store.name())
+                    .store(store.name(), &store.url())
                     .expect_codes(images::error_codes()),
                 store,
             })
@@ -69,15 +69,26 @@ impl Observer {
         }
     }
 
-    /// What is known of the stores, for [`Metrics::restore`].
+    /// What is known of the stores, to be kept until the next process can [`Observer::restore`] it.
     #[must_use]
     pub fn record(&self) -> Vec<u8> {
-        self.metrics.record()
+        metrics::record(self.stores.iter().map(|store| &store.metrics))
+    }
+
+    /// Takes up the numbers that an earlier process has recorded, and says which addresses of that record are not configured any
+    /// more.
+    ///
+    /// # Errors
+    ///
+    /// When the record is of no use; nothing is taken up then.
+    pub fn restore(&self, record: &[u8]) -> Result<Vec<String>, RecordError> {
+        metrics::restore(record, self.stores.iter().map(|store| &store.metrics))
     }
 
     /// One event, from its trigger to the last report. It ends early when `abandoned` is cancelled.
     ///
-    /// Each store is reported as soon as it has answered or failed: it fails by itself, the event does not.
+    /// Each store is reported as soon as it has answered or failed: it fails by itself, the event does not. An abandoned query
+    /// says nothing of its store: it moves no number.
     pub async fn observe(&mut self, trigger: Trigger, abandoned: CancellationToken) -> Event {
         self.metrics.triggered(trigger);
         let root = tracing::info_span!(
@@ -102,6 +113,18 @@ impl Observer {
 }
 
 impl Event {
+    /// Whether a query was abandoned: the event has ended before its time.
+    #[must_use]
+    pub fn was_abandoned(&self) -> bool {
+        self.outcomes.iter().any(Outcome::was_abandoned)
+    }
+
+    /// Whether no query came to an end: nothing is known that was not known before.
+    #[must_use]
+    pub fn is_void(&self) -> bool {
+        self.outcomes.iter().all(Outcome::was_abandoned)
+    }
+
     /// All outcomes in a line.
     #[must_use]
     pub fn summary(&self) -> String {
@@ -123,6 +146,10 @@ impl Event {
 }
 
 impl Outcome {
+    fn was_abandoned(&self) -> bool {
+        matches!(self.answer, Err(QueryError::Abandoned))
+    }
+
     fn summary(&self) -> String {
         let Self {
             store, duration, ..
@@ -132,6 +159,7 @@ impl Outcome {
                 "{store}: {} images, asked in {duration:.1?}",
                 answer.contents.images
             ),
+            Err(QueryError::Abandoned) => format!("{store}: query abandoned"),
             Err(error) => format!("{store}: query failed: {error}"),
         }
     }
@@ -152,6 +180,10 @@ impl Outcome {
                 },
                 "images counted"
             ),
+            Err(QueryError::Abandoned) => tracing::info!(
+                { imagestore.store = store, ?duration },
+                "query abandoned"
+            ),
             Err(error) => tracing::error!(
                 name: "query failed",
                 {
@@ -169,8 +201,9 @@ impl Outcome {
 impl Observed {
     async fn ask(&mut self, limit: &Limit) -> Outcome {
         let began = Instant::now();
-        let answer = self.store.query(limit).await;
-        let outcome = Outcome {
+        let mut connection = Connection::default();
+        let answer = self.store.count(limit, &mut connection).await;
+        let mut outcome = Outcome {
             store: self.store.name().to_owned(),
             duration: match &answer {
                 Ok(answer) => answer.duration,
@@ -178,17 +211,27 @@ impl Observed {
             },
             answer,
         };
+        // Before the side calls: they may take seconds, and the images are counted.
         outcome.log();
         self.measure(&outcome);
+        if let Ok(answer) = outcome.answer {
+            let answer = self.store.describe(limit, connection, answer).await;
+            self.measure_description(&answer);
+            outcome.answer = Ok(answer);
+        }
         outcome
     }
 
     fn measure(&self, outcome: &Outcome) {
-        let answer = match &outcome.answer {
-            Ok(answer) => answer,
-            Err(error) => return self.metrics.failed(error.code(), outcome.duration),
-        };
-        self.metrics.answered(&contents(answer), outcome.duration);
+        match &outcome.answer {
+            Ok(answer) => self.metrics.answered(&contents(answer), outcome.duration),
+            // It was we who ended it: the store has neither answered nor failed.
+            Err(QueryError::Abandoned) => {}
+            Err(error) => self.metrics.failed(error.code(), outcome.duration),
+        }
+    }
+
+    fn measure_description(&self, answer: &Answer) {
         if let Some(runtime) = &answer.runtime {
             self.metrics.identified(Runtime {
                 name: &runtime.name,
@@ -204,13 +247,7 @@ impl Observed {
 }
 
 fn contents(answer: &Answer) -> Contents<'_> {
-    /// The label's value for all registries that are not named.
-    const OTHER: &str = "other";
     let contents = &answer.contents;
-    let (mut registries, others) = contents.registries.largest();
-    if others > 0 {
-        registries.push((OTHER, others));
-    }
     Contents {
         images: contents.images,
         size_bytes: contents.size_bytes,
@@ -218,7 +255,7 @@ fn contents(answer: &Answer) -> Contents<'_> {
         newest_seconds: contents.newest_seconds,
         untagged: contents.untagged,
         pinned: contents.pinned,
-        registries,
+        registries: contents.registries.counts().collect(),
         response_bytes: answer.response_bytes,
     }
 }
@@ -239,5 +276,7 @@ fn signed(number: u64) -> i64 {
 fn trace_id(span: &Span) -> Option<String> {
     let context = span.context();
     let recorded = context.span().span_context().clone();
-    recorded.is_valid().then(|| recorded.trace_id().to_string())
+    recorded
+        .is_sampled()
+        .then(|| recorded.trace_id().to_string())
 }

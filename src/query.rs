@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     images::{Answer, Filesystem, QueryError, Runtime},
     observe::{Event, Outcome},
+    telemetry::Undelivered,
 };
 
 /// The event as a table with a line per store, and the trace's id.
@@ -27,14 +28,23 @@ pub fn table(event: &Event) -> String {
     text
 }
 
-/// The event as one JSON object; what a store does not tell is null.
+/// The event as one JSON object; what a store does not tell is null, and so is the error of a trace that was delivered.
 #[must_use]
-pub fn json(event: &Event) -> String {
+pub fn json(event: &Event, delivery: &Result<(), Undelivered>) -> String {
     let stores: Vec<Value> = event.outcomes.iter().map(store).collect();
+    let trace_error = delivery.as_ref().err().map(ToString::to_string);
     format!(
         "{:#}\n",
-        json!({ "trace_id": event.trace_id, "stores": stores })
+        json!({ "trace_id": event.trace_id, "trace_error": trace_error, "stores": stores })
     )
+}
+
+/// A line for standard error.
+#[must_use]
+pub fn undelivered(why: &Undelivered) -> String {
+    one_line(&format!(
+        "exp-rkt-grpc: the trace was not delivered: {why}; OTEL_TRACES_EXPORTER=none switches traces off"
+    ))
 }
 
 fn row(outcome: &Outcome) -> Vec<String> {
@@ -140,10 +150,9 @@ fn store(outcome: &Outcome) -> Value {
 
 fn answered(answer: &Answer) -> Map<String, Value> {
     let contents = &answer.contents;
-    let (largest, others) = contents.registries.largest();
-    let registries: Map<String, Value> = largest
-        .into_iter()
-        .chain((others > 0).then_some(("other", others)))
+    let registries: Map<String, Value> = contents
+        .registries
+        .counts()
         .map(|(registry, images)| (registry.to_owned(), json!(images)))
         .collect();
     Map::from_iter(

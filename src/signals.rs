@@ -6,6 +6,9 @@ use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+/// Should it ever end, the service must not live on deaf, nor take the end for a signal.
+const ENDLESS: &str = "tokio keeps the other end of a signal's stream as long as the process lives";
+
 /// The service's signals, caught from [`Signals::register`] on.
 #[derive(Debug)]
 pub struct Signals {
@@ -50,17 +53,19 @@ impl Signals {
 impl Triggers {
     /// Waits for the next SIGQUIT; any number of them since the last call are one.
     pub async fn next(&mut self) {
-        self.0.recv().await;
+        self.0.recv().await.expect(ENDLESS);
     }
 }
 
 impl Stops {
     /// Waits for the next of the three and says which one it was.
     pub async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
-            _ = self.hangup.recv() => "SIGHUP",
-        }
+        let (signal, name) = tokio::select! {
+            signal = self.terminate.recv() => (signal, "SIGTERM"),
+            signal = self.interrupt.recv() => (signal, "SIGINT"),
+            signal = self.hangup.recv() => (signal, "SIGHUP"),
+        };
+        signal.expect(ENDLESS);
+        name
     }
 }

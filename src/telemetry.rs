@@ -1,11 +1,15 @@
 //! What the service says of itself: one subscriber of a filter, a log (journal or stderr), and finished traces on their way out.
 
-use std::{io, net::UdpSocket, time::Duration};
+use std::{future::pending, io, net::UdpSocket, time::Duration};
 
-use opentelemetry::{Key, KeyValue, trace::TracerProvider as _};
-use opentelemetry_otlp::{SpanExporter as OtlpExporter, WithExportConfig};
-use opentelemetry_sdk::{Resource, trace::SdkTracerProvider};
+use opentelemetry::{KeyValue, trace::TracerProvider as _};
+use opentelemetry_sdk::{
+    Resource,
+    resource::TelemetryResourceDetector,
+    trace::{SdkTracerProvider, SpanExporter},
+};
 use thiserror::Error;
+use tokio_util::sync::CancellationToken;
 use tracing::{Subscriber, level_filters::LevelFilter};
 use tracing_subscriber::{
     Layer, filter::Targets, layer::SubscriberExt, registry::LookupSpan, util::SubscriberInitExt,
@@ -16,13 +20,22 @@ use crate::config::{REVISION, TraceExport, TracesConfig};
 mod ids;
 mod jaeger;
 mod journal;
+mod otlp;
 mod stderr;
 mod traces;
 
-pub use traces::Outcome;
+pub use traces::{Outcome, Undelivered};
 
+use jaeger::JaegerExporter;
 use journal::Journal;
-use traces::TraceQueue;
+use otlp::OtlpExporter;
+use traces::{Settings, TraceQueue};
+
+/// Longest time one trace may take to be sent to a Jaeger agent: that of looking up its name.
+const AGENT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Ends a text that was cut.
+const CUT: &str = "… [cut]";
 
 /// How long stopping may take to send the last traces and log lines.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
@@ -45,8 +58,8 @@ pub enum TelemetryError {
     Otlp {
         /// `OTEL_EXPORTER_OTLP_ENDPOINT`.
         endpoint: String,
-        /// What the exporter says.
-        source: opentelemetry_otlp::ExporterBuildError,
+        /// What is wrong with it.
+        source: tonic::transport::Error,
     },
     /// The thread that writes to the journal cannot be started.
     #[error("cannot start the journal's thread")]
@@ -69,14 +82,7 @@ pub fn start(
     let queue = traces
         .export
         .as_ref()
-        .map(|export| {
-            export_to(
-                export,
-                traces.service_name.as_deref(),
-                agent_socket,
-                on_trace,
-            )
-        })
+        .map(|export| export_to(export, traces, agent_socket, on_trace))
         .transpose()?;
     let (log_layer, journal) = log_layer(log)?;
     tracing_subscriber::registry()
@@ -103,6 +109,17 @@ fn escaped(text: &str) -> String {
     line
 }
 
+/// At most `limit` bytes of `text`, marked where it was cut.
+fn cut(text: &str, limit: usize) -> String {
+    if text.len() <= limit {
+        return text.to_owned();
+    }
+    match limit.checked_sub(CUT.len()) {
+        Some(kept) => format!("{}{CUT}", &text[..text.floor_char_boundary(kept)]),
+        None => text[..text.floor_char_boundary(limit)].to_owned(),
+    }
+}
+
 /// Logs what must be said before there is a configuration, and waits until it is said.
 ///
 /// Only to the journal; where that is not our standard error, `log` is not called and the answer is false.
@@ -117,64 +134,104 @@ pub fn log_to_journal(log: impl FnOnce()) -> bool {
 }
 
 impl Telemetry {
-    /// Sends what is still waiting, for at most two seconds each.
-    pub async fn flush(self) {
-        if let Some(traces) = self.traces
-            && tokio::time::timeout(FLUSH_TIMEOUT, traces.drain())
-                .await
-                .is_err()
-        {
-            tracing::warn!("traces not sent in time");
+    /// Waits for the end of a task or thread that carries words out, which nothing but [`Telemetry::flush`] should bring about, and
+    /// says which.
+    pub fn ended(&self) -> impl Future<Output = &'static str> + use<> {
+        let exporter = self.traces.as_ref().map(TraceQueue::ended);
+        let journal = self.journal.as_ref().map(Journal::ended);
+        async {
+            tokio::select! {
+                () = cancelled(exporter) => "exporter of traces",
+                () = cancelled(journal) => "thread that writes to the journal",
+            }
         }
+    }
+
+    /// Sends what is still waiting, for at most two seconds each.
+    ///
+    /// # Errors
+    ///
+    /// When the last trace was not delivered; that is in the log.
+    pub async fn flush(self) -> Result<(), Undelivered> {
+        let traces = match self.traces {
+            Some(traces) => drained(traces).await,
+            None => Ok(()),
+        };
         if let Some(journal) = self.journal {
             journal.drain(FLUSH_TIMEOUT);
         }
+        traces
+    }
+}
+
+async fn drained(traces: TraceQueue) -> Result<(), Undelivered> {
+    let drained = tokio::time::timeout(FLUSH_TIMEOUT, traces.drain()).await;
+    drained.unwrap_or_else(|_| {
+        tracing::warn!("traces not sent in time");
+        Err(Undelivered(format!("not sent within {FLUSH_TIMEOUT:?}")))
+    })
+}
+
+/// Never, without a token.
+async fn cancelled(token: Option<CancellationToken>) {
+    match token {
+        Some(token) => token.cancelled().await,
+        None => pending().await,
     }
 }
 
 fn export_to(
     export: &TraceExport,
-    service_name: Option<&str>,
+    config: &TracesConfig,
     agent_socket: Option<UdpSocket>,
     on_outcome: impl Fn(Outcome) + Send + Sync + 'static,
 ) -> Result<TraceQueue, TelemetryError> {
-    let resource = resource(service_name);
     Ok(match export {
         TraceExport::Jaeger { host, port } => {
-            let exporter = jaeger::JaegerExporter::new(host, *port, agent_socket);
-            TraceQueue::spawn(exporter, resource, on_outcome)
+            let exporter = JaegerExporter::new(host, *port, agent_socket);
+            queue(exporter, config, AGENT_TIMEOUT, on_outcome)
         }
-        TraceExport::Otlp { endpoint } => {
-            let exporter = OtlpExporter::builder()
-                .with_tonic()
-                .with_endpoint(endpoint)
-                .build()
-                .map_err(|source| TelemetryError::Otlp {
-                    endpoint: endpoint.clone(),
-                    source,
-                })?;
-            TraceQueue::spawn(exporter, resource, on_outcome)
+        TraceExport::Otlp(otlp) => {
+            let exporter = OtlpExporter::new(otlp).map_err(|source| TelemetryError::Otlp {
+                endpoint: otlp.endpoint.clone(),
+                source,
+            })?;
+            queue(exporter, config, otlp.timeout, on_outcome)
         }
     })
 }
 
-/// Who sends the traces: `OTEL_SERVICE_NAME`, else `service.name` of `OTEL_RESOURCE_ATTRIBUTES`, else the program's name.
-fn resource(service_name: Option<&str>) -> Resource {
+fn queue(
+    exporter: impl SpanExporter + 'static,
+    config: &TracesConfig,
+    timeout: Duration,
+    on_outcome: impl Fn(Outcome) + Send + Sync + 'static,
+) -> TraceQueue {
+    let settings = Settings {
+        resource: resource(config),
+        sampler: config.sampler.clone(),
+        limits: config.limits,
+        timeout,
+    };
+    TraceQueue::spawn(exporter, settings, on_outcome)
+}
+
+/// Who sends the traces: what is known here, and over it what `OTEL_RESOURCE_ATTRIBUTES` and then `OTEL_SERVICE_NAME` say.
+fn resource(config: &TracesConfig) -> Resource {
     const PROGRAM: &str = env!("CARGO_PKG_NAME");
-    /// What OpenTelemetry calls a service that nobody has named.
-    const UNNAMED: &str = "unknown_service";
-    let given = Resource::builder()
-        .build()
-        .get(&Key::from_static_str("service.name"));
-    let given = given
-        .map(|name| name.to_string())
-        .filter(|name| !name.starts_with(UNNAMED));
-    let name = service_name.map(str::to_owned).or(given);
+    const SERVICE_NAME: &str = "service.name";
     let revision = Some(REVISION).filter(|revision| !revision.is_empty());
-    Resource::builder()
-        .with_service_name(name.unwrap_or_else(|| PROGRAM.to_owned()))
+    let given = config.attributes.iter();
+    let given = given.map(|(key, value)| KeyValue::new(key.clone(), value.clone()));
+    let named = config.service_name.clone();
+    // The last one of a name is the one that stays. The SDK would read the variables by itself, and not decode them.
+    Resource::builder_empty()
+        .with_detector(Box::new(TelemetryResourceDetector))
+        .with_attribute(KeyValue::new(SERVICE_NAME, PROGRAM))
         .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
         .with_attributes(revision.map(|revision| KeyValue::new("vcs.ref.head.revision", revision)))
+        .with_attributes(given)
+        .with_attributes(named.map(|name| KeyValue::new(SERVICE_NAME, name)))
         .build()
 }
 
@@ -216,5 +273,17 @@ where
             Ok((layer.boxed(), Some(journal)))
         }
         Err(_) => Ok((stderr::layer().boxed(), None)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CUT, cut};
+
+    #[test]
+    fn a_text_is_cut_between_characters_and_marked() {
+        assert_eq!(cut("short", 5), "short");
+        let cut = cut(&"ä".repeat(50), 40);
+        assert!(cut.len() <= 40 && cut.ends_with(CUT), "{cut:?}");
     }
 }

@@ -225,6 +225,77 @@ fn more_names_than_sockets_are_refused() {
 }
 
 #[test]
+fn endless_names_of_passed_sockets_are_cut() {
+    let endless = "x".repeat(60_000);
+    let script = "exec 3</dev/null 4</dev/null; LISTEN_PID=$$ exec \"$0\"";
+    let names = format!("{endless}:other");
+    let environment = [("LISTEN_FDS", "2"), ("LISTEN_FDNAMES", &names)];
+    let output = run("/bin/sh", ["-c", script, PROGRAM], &environment);
+    assert_refused(
+        &output,
+        &["xxxxxxxx", "[cut]", "FileDescriptorName=metrics"],
+    );
+    assert!(output.stderr.len() < 1500, "{} bytes", output.stderr.len());
+    let output = run_announced(&[("LISTEN_FDS", &endless)]);
+    assert_refused(&output, &["LISTEN_FDS"]);
+    assert!(output.stderr.len() < 1500, "{} bytes", output.stderr.len());
+}
+
+#[test]
+fn without_a_passed_socket_a_service_of_systemd_refuses_and_says_what_to_restart() {
+    let refused = run(PROGRAM, [""; 0], &[("NOTIFY_SOCKET", "/run/nowhere")]);
+    assert_refused(
+        &refused,
+        &[
+            "systemd passed no socket",
+            "systemctl restart exp-rkt-grpc.socket",
+            "--listen (EXP_RKT_GRPC_LISTEN)",
+        ],
+    );
+}
+
+#[test]
+fn a_query_by_hand_needs_no_socket() {
+    let store = lab::rkt_api_service::StandIn::tcp(lab::rkt_api_service::Images::generated(1));
+    let environment = [
+        ("NOTIFY_SOCKET", "/run/nowhere"),
+        ("OTEL_TRACES_EXPORTER", "none"),
+    ];
+    let output = run(PROGRAM, ["query", "--store", &store.url()], &environment);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+}
+
+#[test]
+fn an_address_beside_a_passed_socket_is_a_warning_that_names_the_socket_unit() {
+    let port = ReservedPort::reserve();
+    let address = port.address().to_string();
+    for given in [
+        service().env("EXP_RKT_GRPC_LISTEN", &address),
+        service().arg("--listen").arg(&address),
+    ] {
+        let service = given.activation(Activation::tcp()).start();
+        assert!(service.stop().success());
+        let stderr = service.stderr();
+        let mut warnings = stderr.lines().filter(|line| line.contains(" WARN "));
+        let cure = [
+            "--listen (EXP_RKT_GRPC_LISTEN)",
+            &address,
+            "systemctl edit exp-rkt-grpc.socket",
+            "systemctl restart exp-rkt-grpc.socket",
+        ];
+        assert_says(warnings.next().expect("a warning"), &cure);
+        assert_eq!(warnings.next(), None);
+    }
+}
+
+#[test]
+fn a_passed_socket_and_no_address_is_no_warning() {
+    let service = service().activation(Activation::tcp()).start();
+    assert!(service.stop().success());
+    assert!(!service.stderr().contains(" WARN "), "{}", service.stderr());
+}
+
+#[test]
 fn an_address_that_is_taken_is_a_failure_that_names_it() {
     let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a loopback port is free");
     let address = taken.local_addr().expect("it is bound").to_string();
@@ -313,7 +384,7 @@ fn the_services_own_socket_is_closed_on_exec_and_never_blocks() {
 }
 
 #[test]
-fn outside_systemd_the_service_binds_the_address_of_the_flag() {
+fn without_a_passed_socket_the_service_binds_the_address_of_the_flag() {
     let service = service().start();
     service.scrape();
     wait_for_words(
@@ -323,7 +394,7 @@ fn outside_systemd_the_service_binds_the_address_of_the_flag() {
 }
 
 #[test]
-fn outside_systemd_the_service_binds_the_address_of_the_variable() {
+fn without_a_passed_socket_the_service_binds_the_address_of_the_variable() {
     let port = ReservedPort::reserve();
     let service = service().listen(Listen::Variable(port.address())).start();
     service.scrape();

@@ -5,8 +5,20 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::ffi::OsStrExt;
 use std::process::Output;
 
+use exp_rkt_grpc::config::VARIABLES;
 use lab::rkt_api_service::{Behaviour, Images, StandIn};
 use lab::service::{Builder, Endpoint, Listen, PATIENCE, ReservedPort, Service, http, run};
+
+#[path = "configuration/exporter.rs"]
+mod exporter;
+#[path = "configuration/long.rs"]
+mod long;
+#[path = "configuration/otlp.rs"]
+mod otlp;
+#[path = "configuration/sampling.rs"]
+mod sampling;
+#[path = "configuration/unknown.rs"]
+mod unknown;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_exp-rkt-grpc");
 
@@ -19,16 +31,6 @@ const SETTINGS: [(&str, &str); 4] = [
     ("--deadline", "EXP_RKT_GRPC_DEADLINE"),
     ("--listen", "EXP_RKT_GRPC_LISTEN"),
     ("--log-level", "EXP_RKT_GRPC_LOG"),
-];
-
-const OTEL: [&str; 7] = [
-    "OTEL_TRACES_EXPORTER",
-    "OTEL_SDK_DISABLED",
-    "OTEL_EXPORTER_JAEGER_AGENT_HOST",
-    "OTEL_EXPORTER_JAEGER_AGENT_PORT",
-    "OTEL_EXPORTER_OTLP_ENDPOINT",
-    "OTEL_SERVICE_NAME",
-    "OTEL_RESOURCE_ATTRIBUTES",
 ];
 
 const SWITCH: &str = "EXP_RKT_GRPC_QUERY_AT_START";
@@ -173,37 +175,6 @@ fn a_switch_that_is_neither_on_nor_off_is_refused() {
 }
 
 #[test]
-fn an_exporter_that_does_not_exist_is_refused() {
-    let right = "jaeger, otlp or none";
-    assert_variable_refused("OTEL_TRACES_EXPORTER", "zipkin", &[], right);
-}
-
-#[test]
-fn a_port_of_the_agent_that_is_none_is_refused() {
-    for value in ["0", "65536", "udp"] {
-        let right = "1 to 65535";
-        assert_variable_refused("OTEL_EXPORTER_JAEGER_AGENT_PORT", value, &[], right);
-    }
-}
-
-#[test]
-fn a_host_of_the_agent_that_is_none_is_refused() {
-    for value in ["jaeger:6831", "::1", "http://jaeger", "two words"] {
-        let right = "without a port";
-        assert_variable_refused("OTEL_EXPORTER_JAEGER_AGENT_HOST", value, &[], right);
-    }
-}
-
-#[test]
-fn an_endpoint_that_cannot_be_spoken_to_is_refused() {
-    for value in ["https://collector:4317", "collector:4317", "/collector"] {
-        let otlp = [("OTEL_TRACES_EXPORTER", "otlp")];
-        let right = "http://HOST:PORT";
-        assert_variable_refused("OTEL_EXPORTER_OTLP_ENDPOINT", value, &otlp, right);
-    }
-}
-
-#[test]
 fn a_flag_without_its_value_is_refused_with_what_would_be_right() {
     for (flag, right) in [
         ("--store", "KIND+URL"),
@@ -222,11 +193,10 @@ fn a_flag_without_its_value_is_refused_with_what_would_be_right() {
 
 #[test]
 fn a_variable_that_is_not_utf_8_is_refused_by_name() {
-    let variables = SETTINGS.iter().map(|setting| setting.1).chain(OTEL);
-    // The SDK reads the attributes by itself, and passes over what it cannot read.
-    for variable in variables.filter(|variable| *variable != "OTEL_RESOURCE_ATTRIBUTES") {
-        // The agent is the default exporter; the endpoint of the other is not read then.
-        let exporter = if variable == "OTEL_EXPORTER_OTLP_ENDPOINT" {
+    let flags = SETTINGS.iter().map(|setting| setting.1);
+    for variable in flags.chain(VARIABLES.iter().map(|variable| variable.name)) {
+        // Those of the other exporter are not read.
+        let exporter = if variable.contains("_OTLP_") {
             "otlp"
         } else {
             "jaeger"
@@ -237,6 +207,9 @@ fn a_variable_that_is_not_utf_8_is_refused_by_name() {
             .arg(PROGRAM);
         if variable != "OTEL_TRACES_EXPORTER" {
             builder = builder.env("OTEL_TRACES_EXPORTER", exporter);
+        }
+        if variable == "OTEL_TRACES_SAMPLER_ARG" {
+            builder = builder.env("OTEL_TRACES_SAMPLER", "traceidratio");
         }
         let service = builder.env(variable, OsStr::from_bytes(b"\xff")).spawn();
         assert_eq!(service.wait(PATIENCE).code(), Some(EX_CONFIG), "{variable}");
@@ -263,7 +236,9 @@ fn help_names_every_flag_and_every_variable() {
         assert_says(&help, &[flag, variable]);
     }
     assert_says(&help, &["--query-at-start", SWITCH]);
-    assert_says(&help, &OTEL);
+    for variable in VARIABLES {
+        assert_says(&help, &[variable.name]);
+    }
 }
 
 #[test]
@@ -288,17 +263,17 @@ fn help_names_every_exit_status() {
 #[test]
 fn help_names_every_default() {
     let help = text("--help");
-    for default in [
+    let flags = [
         "rkt+http://127.0.0.1:15441",
         "60s",
         "127.0.0.1:33333",
         "info",
-        "127.0.0.1",
-        "6831",
-        "http://localhost:4317",
-        "exp-rkt-grpc",
-    ] {
-        assert_says(&help, &[&format!("[default: {default}]")]);
+    ];
+    let variables = VARIABLES.iter().map(|variable| variable.default);
+    for default in flags.into_iter().chain(variables) {
+        if !default.is_empty() {
+            assert_says(&help, &[&format!("[default: {default}]")]);
+        }
     }
 }
 
@@ -332,6 +307,7 @@ fn without_an_address_it_is_port_33333_of_this_host() {
         .arg("-c")
         .arg(script)
         .arg(PROGRAM)
+        .unsupervised()
         .spawn();
     let named = |text: &str| text.contains("127.0.0.1:33333");
     service.wait_for_stderr(named, PATIENCE);
@@ -340,7 +316,9 @@ fn without_an_address_it_is_port_33333_of_this_host() {
 #[test]
 fn empty_variables_count_as_unset() {
     let variables = SETTINGS.iter().map(|setting| setting.1);
-    let variables = variables.chain(OTEL).chain([SWITCH]);
+    let traces = VARIABLES.iter().map(|variable| variable.name);
+    let misspelt = ["EXP_RKT_GRPC_STROE", "OTEL_BSP_SCHEDULE_DELAY"];
+    let variables = variables.chain(traces).chain([SWITCH]).chain(misspelt);
     let empty = variables.fold(Service::builder(PROGRAM), |builder, variable| {
         builder.env(variable, "")
     });

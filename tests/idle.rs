@@ -1,14 +1,11 @@
 //! What the service costs while nobody asks anything of it.
 
 use std::net::UdpSocket;
-use std::thread;
 use std::time::Duration;
 
+use lab::poll::eventually;
 use lab::rkt_api_service::{Images, StandIn};
-use lab::service::{Builder, PATIENCE, Service};
-
-/// How long it is watched doing nothing.
-const WINDOW: Duration = Duration::from_secs(3);
+use lab::service::{Builder, PATIENCE, Service, Sleep};
 
 /// Traces go to `agent` by UDP, as they do by default.
 fn service(stand_in: &StandIn, agent: &UdpSocket) -> Builder {
@@ -30,23 +27,6 @@ fn work(service: &Service, stand_in: &StandIn) {
     service.scrape();
 }
 
-/// The fewest times that the service was woken in any of three windows: what happens to it once is not periodic.
-fn fewest_wakeups(service: &Service) -> u64 {
-    let wakeups = || {
-        let before = service.voluntary_ctxt_switches();
-        thread::sleep(WINDOW);
-        service.voluntary_ctxt_switches() - before
-    };
-    let mut fewest = u64::MAX;
-    for _ in 0..3 {
-        fewest = fewest.min(wakeups());
-        if fewest == 0 {
-            break;
-        }
-    }
-    fewest
-}
-
 #[test]
 fn queries_and_scrapes_leave_no_descriptor_behind() {
     let (stand_in, agent) = (StandIn::tcp(Images::generated(3)), jaeger_agent());
@@ -56,7 +36,7 @@ fn queries_and_scrapes_leave_no_descriptor_behind() {
     for _ in 0..200 {
         work(&service, &stand_in);
     }
-    lab::poll::eventually("the descriptors of before", || {
+    eventually("the descriptors of before", || {
         (service.fds() <= before).then_some(())
     });
 }
@@ -69,22 +49,27 @@ fn the_service_has_one_thread_also_after_work() {
     assert_eq!(service.threads(), 1);
 }
 
+/// A timer, however long, would be seen as the end of its sleep.
 #[test]
-fn a_service_that_has_nothing_to_do_sleeps() {
+fn a_service_that_has_nothing_to_do_sleeps_until_something_happens() {
     let (stand_in, agent) = (StandIn::tcp(Images::generated(3)), jaeger_agent());
     let service = service(&stand_in, &agent).start();
     work(&service, &stand_in);
-    assert_eq!(fewest_wakeups(&service), 0);
+    eventually("a sleep without an end", || {
+        (service.sleep() == Some(Sleep::UntilSomethingHappens)).then_some(())
+    });
 }
 
 #[test]
-fn a_watchdog_is_seen_as_periodic_wakeups() {
+fn a_watchdog_is_seen_as_the_end_of_the_sleep() {
+    const WATCHDOG: Duration = Duration::from_secs(1);
     let (stand_in, agent) = (StandIn::tcp(Images::generated(3)), jaeger_agent());
-    let service = service(&stand_in, &agent)
-        .watchdog(Duration::from_secs(1))
-        .start();
-    let before = service.voluntary_ctxt_switches();
-    lab::poll::eventually("a wake-up", || {
-        (service.voluntary_ctxt_switches() > before).then_some(())
+    let service = service(&stand_in, &agent).watchdog(WATCHDOG).start();
+    work(&service, &stand_in);
+    eventually("a sleep until half of the watchdog's time is over", || {
+        let Some(Sleep::Until(end)) = service.sleep() else {
+            return None;
+        };
+        (end <= WATCHDOG / 2).then_some(())
     });
 }

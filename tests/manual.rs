@@ -3,26 +3,16 @@
 use std::{collections::BTreeMap, fs};
 
 use clap::CommandFactory;
-use exp_rkt_grpc::config::Options;
+use exp_rkt_grpc::config::{Options, VARIABLES};
 
 const DEFAULTS: &str = include_str!("../packaging/exp-rkt-grpc.default");
+const README: &str = include_str!("../README.md");
 const SECTIONS: &str = include_str!("../packaging/manual/sections.roff");
 /// Where the names of the metrics are.
 const FAMILIES: &str = concat!(
     include_str!("../src/metrics.rs"),
     include_str!("../src/metrics/families.rs"),
 );
-
-/// OpenTelemetry's, which clap does not know; `src/config/traces.rs` and opentelemetry_sdk read them.
-const TRACES: [(&str, &str); 7] = [
-    ("OTEL_EXPORTER_JAEGER_AGENT_HOST", "127.0.0.1"),
-    ("OTEL_EXPORTER_JAEGER_AGENT_PORT", "6831"),
-    ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4317"),
-    ("OTEL_RESOURCE_ATTRIBUTES", ""),
-    ("OTEL_SDK_DISABLED", "false"),
-    ("OTEL_SERVICE_NAME", "exp-rkt-grpc"),
-    ("OTEL_TRACES_EXPORTER", "jaeger"),
-];
 
 #[test]
 fn etc_default_has_every_variable_commented_out_with_its_default() {
@@ -36,6 +26,24 @@ fn etc_default_has_every_variable_commented_out_with_its_default() {
         })
         .collect();
     assert_eq!(shown, variables());
+}
+
+#[test]
+fn the_readme_has_every_variable_with_its_default_in_its_table() {
+    for (name, default) in variables() {
+        let row = README
+            .lines()
+            .find(|line| line.starts_with('|') && line.contains(&format!("`{name}`")));
+        let row = row.unwrap_or_else(|| panic!("{name} is not in the table"));
+        // A switch is off, and nothing is none.
+        let shown = match (name.as_str(), default.as_str()) {
+            ("EXP_RKT_GRPC_QUERY_AT_START", _) => "off".to_owned(),
+            (_, "") => "none".to_owned(),
+            (_, default) => format!("`{default}`"),
+        };
+        let defaults = row.split(" | ").nth(2).expect("a table of four columns");
+        assert!(defaults.contains(&shown), "{name}: {shown} is not in {row}");
+    }
 }
 
 #[test]
@@ -87,6 +95,7 @@ fn variables() -> BTreeMap<String, String> {
         };
         Some((name, default.to_owned()))
     });
-    let of_traces = TRACES.map(|(name, default)| (name.to_owned(), default.to_owned()));
+    let of_traces =
+        VARIABLES.map(|variable| (variable.name.to_owned(), variable.default.to_owned()));
     of_clap.chain(of_traces).collect()
 }

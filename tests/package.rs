@@ -1,8 +1,16 @@
 //! The packages that `make packages` builds, without installing them.
+//!
+//! | module | what is seen to hold |
+//! | --- | --- |
+//! | `names` | the program looks names up on other hosts than its build's |
+
+#[path = "package/names.rs"]
+mod names;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     env, fs,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Command, Output},
     sync::OnceLock,
@@ -96,16 +104,61 @@ fn the_program_needs_no_other_file() {
         .arg(packages().program())));
     assert!(headers.contains("LOAD"), "{headers}");
     assert!(!headers.contains("INTERP"), "{headers}");
+    let dynamic = text(&run(Command::new("readelf")
+        .args(["-dW"])
+        .arg(packages().program())));
+    assert!(!dynamic.contains("NEEDED"), "{dynamic}");
+}
+
+/// glibc, linked statically, loads the modules that the host's nsswitch.conf names: see `names`.
+#[test]
+fn the_program_loads_no_module_of_its_host() {
+    let program = fs::read(packages().program()).unwrap();
+    assert!(holds(&program, "/etc/resolv.conf"), "it looks names up");
+    for glibc in ["nsswitch.conf", "libnss_"] {
+        assert!(!holds(&program, glibc), "{glibc}");
+    }
+}
+
+#[test]
+fn make_adds_the_target_that_is_missing_or_says_how() {
+    const HOST: &str = "x86_64-unknown-linux-musl";
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("toolchain");
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).unwrap();
+    let path = format!("{}:{}", folder.display(), env::var("PATH").unwrap());
+    let toolchain = |rustup: &str, host: &str| {
+        for (name, script) in [("rustc", "echo /nonexistent"), ("rustup", rustup)] {
+            let file = folder.join(name);
+            fs::write(&file, format!("#!/bin/sh\n{script}\n")).unwrap();
+            fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        let mut make = make("toolchain");
+        make.env("PATH", &path).arg(format!("HOST={host}"));
+        let output = make.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.success(), said)
+    };
+
+    let (succeeded, said) = toolchain("echo \"rustup $*\" >&2", HOST);
+    assert!(succeeded, "{said}");
+    assert_eq!(said, format!("rustup target add {HOST}\n"));
+
+    let (succeeded, said) = toolchain("exit 1", HOST);
+    assert!(!succeeded, "{said}");
+    let advice =
+        format!("This needs the standard library of Rust for {HOST}: rustup target add {HOST}\n");
+    assert!(said.starts_with(&advice), "{said}");
+
+    let (succeeded, said) = toolchain("exit 0", "x86_64-unknown-linux-gnu");
+    assert!(!succeeded, "{said}");
+    assert!(said.contains("is not a target with musl"), "{said}");
 }
 
 #[test]
 fn the_program_does_not_name_the_folders_it_was_built_in() {
     let program = fs::read(packages().program()).unwrap();
-    let names = |text: &str| {
-        program
-            .windows(text.len())
-            .any(|bytes| bytes == text.as_bytes())
-    };
+    let names = |text| holds(&program, text);
     assert!(
         names("/cargo/tokio-"),
         "nothing tells where a panic came from"
@@ -153,6 +206,8 @@ fn the_crates_that_the_program_names_are_in_its_notices() {
         .filter(|krate| !krate.contains(|other: char| other.is_control() || other == '/'))
         .collect();
     assert!(named.len() > 20, "{named:?}");
+    let musl = fs::read_to_string("packaging/musl.copyright").unwrap();
+    assert!(notices.contains(&musl), "musl's licence is missing");
     for krate in named {
         assert!(notices.contains(&format!("==== {krate}: ")), "{krate}");
     }
@@ -284,6 +339,12 @@ fn packages() -> &'static Packages {
             tree,
         }
     })
+}
+
+fn holds(program: &[u8], text: &str) -> bool {
+    program
+        .windows(text.len())
+        .any(|bytes| bytes == text.as_bytes())
 }
 
 fn make(target: &str) -> Command {

@@ -10,8 +10,12 @@ use lab::service::{Builder, Service};
 mod answers;
 #[path = "queries/failures.rs"]
 mod failures;
+#[path = "queries/own_limits.rs"]
+mod own_limits;
 #[path = "queries/several.rs"]
 mod several;
+#[path = "queries/status.rs"]
+mod status;
 #[path = "queries/wire.rs"]
 mod wire;
 

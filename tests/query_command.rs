@@ -4,8 +4,9 @@ use std::process::Output;
 
 use lab::containerd::{Containerd, OciImage};
 use lab::jaeger_agent::JaegerAgent;
+use lab::otlp_collector::{Behaviour, OtlpCollector};
 use lab::rkt_api_service as rkt;
-use lab::service::{PATIENCE, ReservedPort, run};
+use lab::service::{Listen, PATIENCE, ReservedPort, Service, Signal, run};
 use lab::{TempDir, cri_runtime as cri, tempdir};
 use serde_json::Value;
 
@@ -190,7 +191,7 @@ fn json_tells_everything_of_a_store() {
     let output = Scene::set().json();
     assert_eq!(output.status.code(), Some(0));
     let json = parsed(&output);
-    assert_eq!(names(&json), ["stores", "trace_id"]);
+    assert_eq!(names(&json), ["stores", "trace_error", "trace_id"]);
     let cri = &json["stores"][1];
     assert_eq!(
         names(cri),
@@ -288,6 +289,59 @@ fn the_trace_of_a_failure_has_arrived_too() {
     let trace = scene.agent.next_trace(PATIENCE);
     assert_eq!(json["trace_id"], trace.id_hex());
     assert!(trace.root().is_error());
+}
+
+#[test]
+fn a_trace_that_was_delivered_has_no_error() {
+    let scene = Scene::set();
+    let json = scene.json();
+    assert_eq!(parsed(&json)["trace_error"], Value::Null);
+    assert_eq!(text(&json.stderr), "");
+}
+
+#[test]
+fn a_trace_that_was_not_delivered_is_told_and_fails_nothing() {
+    let scene = Scene::set();
+    let nobody = ReservedPort::reserve();
+    let endpoint = format!("http://{}", nobody.address());
+    let url = scene.cri.url();
+    for format in ["table", "json"] {
+        let output = run(
+            PROGRAM,
+            ["query", "--store", &url, "--output", format],
+            &[("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint)],
+        );
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        let told = text(&output.stderr);
+        assert_eq!(told.lines().count(), 1, "{told}");
+        let words = format!("exp-rkt-grpc: the trace was not delivered: {endpoint}: ");
+        assert!(told.starts_with(&words), "{told}");
+        assert!(told.contains("Connection refused"), "{told}");
+        if format == "json" {
+            let json = parsed(&output);
+            let error = json["trace_error"].as_str().unwrap_or_default();
+            assert!(error.contains("Connection refused"), "{json}");
+        }
+    }
+}
+
+#[test]
+fn what_a_collector_says_of_a_trace_it_rejects_is_one_line() {
+    let scene = Scene::set();
+    let collector = OtlpCollector::bind();
+    collector.behave(Behaviour::Partial {
+        rejected_spans: 1,
+        error_message: "over\nquota\x1b[2J".to_owned(),
+    });
+    let endpoint = collector.endpoint();
+    let environment = [
+        ("OTEL_TRACES_EXPORTER", "otlp"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint),
+    ];
+    let output = scene.run_with(&["query", "--store", &scene.cri.url()], &environment);
+    let told = text(&output.stderr);
+    assert!(told.contains("rejected 1 spans: over quota [2J"), "{told}");
+    assert_eq!(told.lines().count(), 1, "{told}");
 }
 
 #[test]
@@ -420,4 +474,26 @@ fn a_real_containerd_is_asked_without_a_service() {
     assert_eq!(store["runtime"]["name"], "containerd");
     assert_eq!(store["registry_images"]["registry.k8s.io"], 1);
     assert_eq!(json["trace_id"], scene.agent.next_trace(PATIENCE).id_hex());
+}
+
+#[test]
+fn ctrl_c_abandons_the_query_and_its_trace_arrives() {
+    let scene = Scene::set();
+    scene.rkt.behave(rkt::Behaviour::Hang);
+    let agent = scene.agent.port().to_string();
+    let command = Service::builder(PROGRAM)
+        .arg("query")
+        .arg("--log-level=info")
+        .store(scene.rkt.url())
+        .env("OTEL_EXPORTER_JAEGER_AGENT_PORT", agent)
+        // A query has no such flag.
+        .listen(Listen::Variable(ReservedPort::reserve().address()))
+        .spawn();
+    scene.rkt.wait_for_calls(1, PATIENCE);
+    command.signal(Signal::INT);
+    assert_eq!(command.wait(PATIENCE).code(), Some(1));
+    let log = command.stderr();
+    assert!(log.contains(" INFO query abandoned"), "{log}");
+    assert!(!log.contains("ERROR"), "{log}");
+    scene.agent.next_trace(PATIENCE);
 }

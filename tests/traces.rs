@@ -17,6 +17,8 @@ mod limits;
 mod otlp;
 #[path = "traces/reachability.rs"]
 mod reachability;
+#[path = "traces/sampling.rs"]
+mod sampling;
 #[path = "traces/shape.rs"]
 mod shape;
 #[path = "traces/stopping.rs"]

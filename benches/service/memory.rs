@@ -24,7 +24,7 @@ pub(crate) fn measure(peers: &Peers, report: &mut Report) {
     report.at_most(
         "idle RSS, Jaeger exporter on",
         median(&idle) as f64 / 1024.0,
-        5.0,
+        4.0,
         " MiB",
     );
 

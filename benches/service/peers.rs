@@ -68,7 +68,7 @@ impl Peers {
     pub(crate) fn measure_binary(&self, report: &mut Report) {
         let bytes = fs::metadata(&self.program).expect("it exists").len();
         let mebibytes = bytes as f64 / f64::from(1 << 20);
-        report.at_most("stripped binary", mebibytes, 4.0, " MiB");
+        report.at_most("stripped binary", mebibytes, 3.5, " MiB");
     }
 }
 

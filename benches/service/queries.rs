@@ -128,7 +128,7 @@ pub(crate) fn measure(peers: &Peers, report: &mut Report) {
     report.at_most(
         "peak RSS during a query",
         highest as f64 / 1024.0,
-        8.0,
+        5.0,
         " MiB",
     );
 }

@@ -8,23 +8,18 @@ use tracing_subscriber::filter::Targets;
 use super::{
     byte_size, log_filter,
     store::{self, StoreConfig},
+    traces::VARIABLES,
 };
 
 /// Shortest and longest `--deadline`.
 const DEADLINE_RANGE: RangeInclusive<Duration> =
     Duration::from_millis(1)..=Duration::from_secs(24 * 60 * 60);
 
-/// The part of `--help` that clap cannot know.
-const AFTER_HELP: &str = "\
-Environment (OpenTelemetry's own variables):
-  OTEL_TRACES_EXPORTER             jaeger (default), otlp or none
-  OTEL_SDK_DISABLED                true is the same as the exporter none
-  OTEL_EXPORTER_JAEGER_AGENT_HOST  where the Jaeger agent listens [default: 127.0.0.1]
-  OTEL_EXPORTER_JAEGER_AGENT_PORT  its UDP port for compact Thrift [default: 6831]
-  OTEL_EXPORTER_OTLP_ENDPOINT      OTLP over gRPC without TLS [default: http://localhost:4317]
-  OTEL_SERVICE_NAME                the traces' service.name [default: exp-rkt-grpc]
-  OTEL_RESOURCE_ATTRIBUTES         what else the traces say of the service: KEY=VALUE,...
+/// Widest line of `--help`, in columns.
+const WIDTH: usize = 100;
 
+/// The rest of `--help` that clap cannot know.
+const AFTER_ENVIRONMENT: &str = "\
 Signals:
   SIGQUIT                    query the image stores now
   SIGTERM, SIGINT, SIGHUP    stop: answer what was accepted, give a running query 5 s;
@@ -35,12 +30,35 @@ Exit status:
   1   runtime failure, or aborted by a second signal
   78  configuration refused (EX_CONFIG of sysexits.h)";
 
+/// The part of `--help` that clap cannot know.
+fn after_help() -> String {
+    let mut text = String::from("Environment (OpenTelemetry's own variables):\n");
+    for variable in VARIABLES {
+        let line = format!("  {:<33}{}", variable.name, variable.says);
+        let default = match variable.default {
+            "" => String::new(),
+            default => format!("[default: {default}]"),
+        };
+        if line.len() + 1 + default.len() <= WIDTH {
+            text.push_str(format!("{line} {default}").trim_end());
+        } else {
+            text.push_str(&format!("{line}\n{:<35}{default}", ""));
+        }
+        text.push('\n');
+    }
+    text.push_str(
+        "  Each OTEL_EXPORTER_OTLP_ variable can be set for traces alone, as OTEL_EXPORTER_OTLP_TRACES_...,\n  \
+        which wins.\n\n",
+    );
+    text + AFTER_ENVIRONMENT
+}
+
 /// Counts the images of container image stores when asked by SIGQUIT.
 ///
 /// Serves the numbers as Prometheus metrics on a socket that systemd passes (or on its own), sends each query as one trace to
 /// Jaeger or an OpenTelemetry collector, and logs to the journal. Runs until SIGTERM, SIGINT or SIGHUP.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "exp-rkt-grpc", version = env!("EXP_RKT_GRPC_VERSION"), after_long_help = AFTER_HELP, max_term_width = 100)]
+#[command(name = "exp-rkt-grpc", version = env!("BUILD_VERSION"), after_long_help = after_help(), max_term_width = WIDTH)]
 pub struct Options {
     /// An image store to ask: [NAME=]KIND+URL; repeatable, or separated by commas
     ///
@@ -83,6 +101,9 @@ pub struct Options {
     pub max_response: Option<u64>,
 
     /// Where to serve metrics when systemd passes no socket: IP:PORT
+    ///
+    /// If systemd passes a socket, this has no effect: the address is then set in exp-rkt-grpc.socket. If systemd starts the
+    /// service without passing a socket, there is no default: this has to be given.
     #[arg(
         long,
         env = "EXP_RKT_GRPC_LISTEN",

@@ -1,10 +1,10 @@
 //! What clap refuses, in the words of those who set variables.
 
-use std::error::Error;
+use std::{borrow::Cow, error::Error};
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-use super::ConfigError;
+use super::{ConfigError, cut};
 
 /// clap names the flag; an operator may have set the variable.
 pub(super) fn refusal(command: &clap::Command, error: &clap::Error) -> ConfigError {
@@ -27,22 +27,30 @@ pub(super) fn refusal(command: &clap::Command, error: &clap::Error) -> ConfigErr
                 value: context(error, ContextKind::InvalidValue),
                 expected: Error::source(error).map_or_else(
                     || match context(error, ContextKind::ValidValue).as_str() {
-                        "" => format!("expected {argument}"),
+                        "" => format!("expected {}", cut(&argument)),
                         values => format!("expected {values}"),
                     },
                     ToString::to_string,
                 ),
             }
         }
-        _ => ConfigError::Usage(
-            error
-                .render()
-                .to_string()
-                .trim_start_matches("error: ")
-                .trim_end()
-                .to_owned(),
-        ),
+        _ => ConfigError::Usage(usage(error)),
     }
+}
+
+fn usage(error: &clap::Error) -> String {
+    let mut text = error.render().to_string();
+    for kind in [
+        ContextKind::InvalidArg,
+        ContextKind::InvalidSubcommand,
+        ContextKind::InvalidValue,
+    ] {
+        let input = context(error, kind);
+        if let Cow::Owned(shorter) = cut(&input) {
+            text = text.replace(&input, &shorter);
+        }
+    }
+    text.trim_start_matches("error: ").trim_end().to_owned()
 }
 
 fn context(error: &clap::Error, kind: ContextKind) -> String {

@@ -4,7 +4,12 @@ use std::fmt;
 
 use http::Uri;
 
+use super::{shown, traces::MAX_HOST};
+
 const EXPECTED: &str = "expected [NAME=]KIND+URL such as rkt+http://127.0.0.1:15441 or containerd=cri+unix:///run/containerd/containerd.sock";
+
+/// Longest path of a Unix socket in bytes, see unix(7): the last of the 108 is 0.
+const MAX_SOCKET_PATH: usize = 107;
 
 /// rkt's default port, see `rkt api-service --help`.
 const RKT_PORT: u16 = 15441;
@@ -111,7 +116,8 @@ pub(super) fn parse(text: &str) -> Result<StoreConfig, String> {
         "cri" => StoreKind::Cri,
         other => {
             return Err(format!(
-                "{other:?} is no kind of store, which are rkt and cri; {EXPECTED}"
+                "{} is no kind of store, which are rkt and cri; {EXPECTED}",
+                shown(other)
             ));
         }
     };
@@ -128,7 +134,8 @@ fn checked_name(name: &str) -> Result<String, String> {
         Ok(name.to_owned())
     } else {
         Err(format!(
-            "{name:?} is no name of a store: expected letters, digits, '.', '_' and '-'"
+            "{} is no name of a store: expected letters, digits, '.', '_' and '-'",
+            shown(name)
         ))
     }
 }
@@ -138,7 +145,13 @@ fn parse_address(kind: StoreKind, url: &str) -> Result<StoreAddress, String> {
         Some(("unix", path)) => {
             let path = path.strip_prefix("//").unwrap_or(path);
             if !path.starts_with('/') {
-                return Err(format!("{path:?} is no absolute path; {EXPECTED}"));
+                return Err(format!("{} is no absolute path; {EXPECTED}", shown(path)));
+            }
+            if path.len() > MAX_SOCKET_PATH {
+                return Err(format!(
+                    "the path has {} bytes, and that of a Unix socket has {MAX_SOCKET_PATH} at most; {EXPECTED}",
+                    path.len()
+                ));
             }
             Ok(StoreAddress::Unix(path.to_owned()))
         }
@@ -168,10 +181,15 @@ fn parse_http(kind: StoreKind, url: &str) -> Result<StoreAddress, String> {
             port.strip_prefix(':')
                 .and_then(|port| port.parse().ok())
                 .filter(|&port| port != 0)
-                .ok_or_else(|| format!("{port:?} is no port; {EXPECTED}"))?,
+                .ok_or_else(|| format!("{} is no port; {EXPECTED}", shown(port)))?,
         ),
         None => return Err(EXPECTED.to_owned()),
     };
+    if host.len() > MAX_HOST {
+        return Err(format!(
+            "a host name has {MAX_HOST} characters at most; {EXPECTED}"
+        ));
+    }
     if !only_host_and_port || host.is_empty() {
         return Err(format!(
             "nothing but a host and a port can be given; {EXPECTED}"

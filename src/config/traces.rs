@@ -1,29 +1,52 @@
-//! OpenTelemetry's variables, as far as they matter here.
+//! OpenTelemetry's variables: which exporter, where it sends to, and what it says of the service.
+//!
+//! A variable is applied, or refused with the reason. Those of the exporter that is not chosen are ignored, and when traces are
+//! switched off, all of them are. Those of other signals always are.
 
-use std::{ffi::OsString, net::Ipv6Addr};
+use std::fmt;
 
-use http::Uri;
+use opentelemetry_sdk::trace::{Sampler, SpanLimits};
 
-use super::ConfigError;
+use super::{ConfigError, Environment, invalid};
 
-const DISABLED: &str = "OTEL_SDK_DISABLED";
-const EXPORTER: &str = "OTEL_TRACES_EXPORTER";
-const JAEGER_HOST: &str = "OTEL_EXPORTER_JAEGER_AGENT_HOST";
-const JAEGER_PORT: &str = "OTEL_EXPORTER_JAEGER_AGENT_PORT";
-const OTLP_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
-const SERVICE_NAME: &str = "OTEL_SERVICE_NAME";
+mod attributes;
+mod jaeger;
+mod otlp;
+mod spans;
+mod variables;
 
-/// Where finished traces go, and under which name.
-#[derive(Clone, Debug, PartialEq, Eq)]
+pub use otlp::OtlpConfig;
+pub use variables::{VARIABLES, Variable};
+
+pub(super) use variables::names;
+
+use variables::{
+    DISABLED, EXPORTER, JAEGER, NOT_OFFERED, NOT_OFFERED_BY_JAEGER, NOT_OFFERED_BY_OTLP, OTLP,
+    PROPAGATORS, SERVICE_NAME,
+};
+
+/// Longest host name, see RFC 1035.
+pub(super) const MAX_HOST: usize = 253;
+
+/// Where finished traces go, which of them, and under which name.
+#[derive(Clone, Debug)]
 pub struct TracesConfig {
-    /// `service.name` of the traces, where `OTEL_SERVICE_NAME` gives one.
-    pub service_name: Option<String>,
     /// The exporter; `None` switches tracing off.
     pub export: Option<TraceExport>,
+    /// The variables that have decided on the exporter and its place; empty when none was set.
+    pub decided_by: Vec<String>,
+    /// `service.name` of the traces, where `OTEL_SERVICE_NAME` gives one.
+    pub service_name: Option<String>,
+    /// `OTEL_RESOURCE_ATTRIBUTES`, decoded.
+    pub attributes: Vec<(String, String)>,
+    /// Which traces are sent.
+    pub sampler: Sampler,
+    /// How much a span may hold.
+    pub limits: SpanLimits,
 }
 
 /// The exporters.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum TraceExport {
     /// The Jaeger agent protocol: compact Thrift over UDP.
     Jaeger {
@@ -33,96 +56,152 @@ pub enum TraceExport {
         port: u16,
     },
     /// OTLP over gRPC, without TLS.
-    Otlp {
-        /// `http://HOST:PORT`.
-        endpoint: String,
-    },
+    Otlp(OtlpConfig),
+}
+
+/// The exporters by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Exporter {
+    Jaeger,
+    Otlp,
+    None,
 }
 
 impl TracesConfig {
+    /// Adds to `warnings` what may be meant differently from how it is applied.
     pub(super) fn read(
-        environment: impl Fn(&str) -> Option<OsString>,
+        environment: &Environment,
+        warnings: &mut Vec<String>,
     ) -> Result<Self, ConfigError> {
-        let variable = |name: &'static str| -> Result<Option<String>, ConfigError> {
-            match environment(name).map(OsString::into_string) {
-                Some(Ok(value)) if value.trim().is_empty() => Ok(None),
-                Some(Ok(value)) => Ok(Some(value.trim().to_owned())),
-                Some(Err(value)) => Err(invalid(name, &value.to_string_lossy(), "expected UTF-8")),
-                None => Ok(None),
+        let (exporter, mut decided_by) = exporter(environment, warnings)?;
+        let mut config = Self {
+            export: None,
+            decided_by: Vec::new(),
+            service_name: None,
+            attributes: Vec::new(),
+            sampler: spans::always_on(),
+            limits: SpanLimits::default(),
+        };
+        if exporter != Exporter::None {
+            environment.require_known_traces()?;
+            refuse_all(environment, &NOT_OFFERED)?;
+            require_trace_context(environment)?;
+            config.service_name = environment.text(SERVICE_NAME)?;
+            config.attributes = attributes::read(environment)?;
+            config.sampler = spans::sampler(environment)?;
+            config.limits = spans::limits(environment)?;
+        }
+        config.export = match exporter {
+            Exporter::Jaeger => {
+                refuse_all(environment, &NOT_OFFERED_BY_JAEGER)?;
+                Some(jaeger::read(environment, &mut decided_by)?)
             }
-        };
-        let exporter = match variable(DISABLED)? {
-            // Every other value means false, as OpenTelemetry has it.
-            Some(disabled) if disabled.eq_ignore_ascii_case("true") => Some("none".to_owned()),
-            _ => variable(EXPORTER)?,
-        };
-        let export = match exporter.as_deref() {
-            None | Some("jaeger") => Some(TraceExport::Jaeger {
-                host: jaeger_host(variable(JAEGER_HOST)?)?,
-                port: jaeger_port(variable(JAEGER_PORT)?)?,
-            }),
-            Some("otlp") => Some(TraceExport::Otlp {
-                endpoint: otlp_endpoint(variable(OTLP_ENDPOINT)?)?,
-            }),
-            Some("none") => None,
-            Some(other) => {
-                return Err(invalid(EXPORTER, other, "expected jaeger, otlp or none"));
+            Exporter::Otlp => {
+                refuse_all(environment, &NOT_OFFERED_BY_OTLP)?;
+                let otlp = OtlpConfig::read(environment, &mut decided_by, warnings)?;
+                Some(TraceExport::Otlp(otlp))
             }
+            Exporter::None => None,
         };
-        Ok(Self {
-            service_name: variable(SERVICE_NAME)?,
-            export,
-        })
+        config.decided_by = decided_by;
+        Ok(config)
     }
 }
 
-fn jaeger_host(value: Option<String>) -> Result<String, ConfigError> {
-    const EXPECTED: &str =
-        "expected a host name or an IP address (IPv6 in brackets), without a port";
-    let Some(host) = value else {
-        return Ok("127.0.0.1".to_owned());
+/// The exporter, its place, and the variables that say so: `otlp http://127.0.0.1:4317 (OTEL_EXPORTER_OTLP_ENDPOINT)`.
+impl fmt::Display for TracesConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.export {
+            Some(TraceExport::Jaeger { host, port }) => write!(f, "jaeger {host}:{port}")?,
+            Some(TraceExport::Otlp(otlp)) => write!(f, "otlp {}", otlp.endpoint)?,
+            None => f.write_str("none")?,
+        }
+        match self.decided_by.as_slice() {
+            [] => f.write_str(" (default)"),
+            variables => write!(f, " ({})", variables.join(", ")),
+        }
+    }
+}
+
+/// Which exporter, and the variable that chooses it, where one does by itself.
+fn exporter(
+    environment: &Environment,
+    warnings: &mut Vec<String>,
+) -> Result<(Exporter, Vec<String>), ConfigError> {
+    if truth(environment, DISABLED, warnings)? {
+        return Ok((Exporter::None, vec![DISABLED.to_owned()]));
+    }
+    let Some(chosen) = environment.text(EXPORTER)? else {
+        let exporter = by_what_is_set(environment)?;
+        return Ok((exporter, Vec::new()));
     };
-    let bracketed = host
-        .strip_prefix('[')
-        .and_then(|host| host.strip_suffix(']'))
-        .is_some_and(|host| host.parse::<Ipv6Addr>().is_ok());
-    let plain = host
-        .chars()
-        .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'));
-    if bracketed || plain {
-        Ok(host)
-    } else {
-        Err(invalid(JAEGER_HOST, &host, EXPECTED))
+    let exporter = match chosen.as_str() {
+        "jaeger" => Exporter::Jaeger,
+        "otlp" => Exporter::Otlp,
+        "none" => Exporter::None,
+        other => return Err(invalid(EXPORTER, other, "expected jaeger, otlp or none")),
+    };
+    Ok((exporter, vec![EXPORTER.to_owned()]))
+}
+
+/// OpenTelemetry's default is `otlp`, ours is `jaeger`; if variables of only one of them are set, it is that one.
+fn by_what_is_set(environment: &Environment) -> Result<Exporter, ConfigError> {
+    let first_set = |beginning: &str| {
+        names()
+            .filter(|name| name.starts_with(beginning))
+            .find(|name| environment.is_set(name))
+    };
+    match (first_set(OTLP), first_set(JAEGER)) {
+        (Some(otlp), Some(jaeger)) => Err(ConfigError::Ambiguous { otlp, jaeger }),
+        (Some(_), None) => Ok(Exporter::Otlp),
+        (None, _) => Ok(Exporter::Jaeger),
     }
 }
 
-fn jaeger_port(value: Option<String>) -> Result<u16, ConfigError> {
-    const DEFAULT: u16 = 6831;
-    value.map_or(Ok(DEFAULT), |port| {
-        port.parse()
-            .ok()
-            .filter(|&port| port != 0)
-            .ok_or_else(|| invalid(JAEGER_PORT, &port, "expected a port from 1 to 65535"))
-    })
-}
-
-fn otlp_endpoint(value: Option<String>) -> Result<String, ConfigError> {
-    const EXPECTED: &str = "expected http://HOST:PORT; TLS is not offered";
-    let endpoint = value.unwrap_or_else(|| "http://localhost:4317".to_owned());
-    let usable = endpoint
-        .parse::<Uri>()
-        .is_ok_and(|uri| uri.scheme_str() == Some("http") && uri.authority().is_some());
-    if usable {
-        Ok(endpoint)
+/// There is nothing to choose: `traceparent` goes out, and there is no baggage.
+fn require_trace_context(environment: &Environment) -> Result<(), ConfigError> {
+    let Some(list) = environment.text(PROPAGATORS)? else {
+        return Ok(());
+    };
+    let mut names = list.split(',').map(str::trim);
+    let known = names
+        .clone()
+        .all(|name| ["tracecontext", "baggage"].contains(&name));
+    if known && names.any(|name| name == "tracecontext") {
+        Ok(())
     } else {
-        Err(invalid(OTLP_ENDPOINT, &endpoint, EXPECTED))
+        let expected = "expected tracecontext, alone or with baggage: traceparent is what is sent to the stores";
+        Err(invalid(PROPAGATORS, &list, expected))
     }
 }
 
-fn invalid(variable: &str, value: &str, expected: &str) -> ConfigError {
-    ConfigError::Invalid {
-        variable: variable.to_owned(),
-        value: value.to_owned(),
-        expected: expected.to_owned(),
+/// OpenTelemetry requires every value but `true` to count as false, with a warning unless it is `false`.
+fn truth(
+    environment: &Environment,
+    name: &str,
+    warnings: &mut Vec<String>,
+) -> Result<bool, ConfigError> {
+    let value = environment.text(name)?;
+    let value = value.as_deref().unwrap_or("false");
+    let is_true = value.eq_ignore_ascii_case("true");
+    if !is_true && !value.eq_ignore_ascii_case("false") {
+        let shown = super::shown(value);
+        warnings.push(format!(
+            "{name} is {shown}, which counts as false: expected true or false"
+        ));
+    }
+    Ok(is_true)
+}
+
+fn refuse_all(
+    environment: &Environment,
+    not_offered: &[(&'static str, &'static str)],
+) -> Result<(), ConfigError> {
+    match not_offered
+        .iter()
+        .find(|(name, _)| environment.is_set(name))
+    {
+        Some(&(variable, why)) => Err(ConfigError::NotOffered { variable, why }),
+        None => Ok(()),
     }
 }

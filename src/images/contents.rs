@@ -5,19 +5,20 @@ use tracing::Span;
 mod registries;
 
 pub use registries::Registries;
+pub(super) use registries::Registry;
 
 /// One image, as far as it is counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Image<'a> {
     pub(super) size_bytes: u64,
-    /// Import, in seconds since the epoch, where the store tells it.
+    /// Import, in seconds since the epoch, where the store reports it.
     pub(super) imported_seconds: Option<i64>,
     /// `None` where the store knows no tags.
     pub(super) tagged: Option<bool>,
     /// `None` where the store knows no pinning.
     pub(super) pinned: Option<bool>,
-    /// Host part of the image's name, where it has one.
-    pub(super) registry: Option<&'a str>,
+    /// `None` where the store knows no registries.
+    pub(super) registry: Option<Registry<'a>>,
 }
 
 /// What a store holds, as it said itself.
@@ -27,15 +28,15 @@ pub struct Contents {
     pub images: u64,
     /// Sum of their sizes in bytes; beyond 64 bits the largest number.
     pub size_bytes: u64,
-    /// Earliest import in seconds since the epoch; `None` without images or where the store does not tell.
+    /// Earliest import in seconds since the epoch; `None` where the store reports none.
     pub oldest_seconds: Option<i64>,
-    /// Latest import in seconds since the epoch; `None` without images or where the store does not tell.
+    /// Latest import in seconds since the epoch; `None` where the store reports none.
     pub newest_seconds: Option<i64>,
     /// Images without a tag; `None` where the store knows no tags.
     pub untagged: Option<u64>,
     /// Images kept from garbage collection; `None` where the store knows no pinning.
     pub pinned: Option<u64>,
-    /// Images per registry.
+    /// Images per registry; they add up to `images` where the store knows registries.
     pub registries: Registries,
 }
 

@@ -1,21 +1,30 @@
 //! Kubernetes runtimes (containerd, CRI-O): `runtime.v1`, see proto/cri.proto. The only file that sees its generated types.
 
-use tonic::{Code, Status, transport::Channel};
+use std::collections::BTreeMap;
+
+use tonic::{Code, Status};
 
 use super::{
     contents::{Contents, Image},
+    peer::Channel,
+    runtime::label,
     wire::{self, Context, Received, Visitor},
 };
 
 #[allow(
     missing_docs,
     unreachable_pub,
+    dead_code,
     clippy::all,
-    reason = "generated from proto/cri.proto"
+    reason = "generated from proto/cri.proto; lists are scanned and not decoded, but by tests"
 )]
 mod v1 {
     tonic::include_proto!("runtime.v1");
 }
+
+mod name;
+
+use name::Name;
 
 /// Lists the images in one message.
 pub(super) const LIST_IMAGES: &str = "runtime.v1.ImageService/ListImages";
@@ -75,16 +84,18 @@ pub(super) async fn list_images(
 ///
 /// # Errors
 ///
-/// As [`list_images`]; UNIMPLEMENTED when the runtime does not have the method. What came before an error is not counted.
+/// As [`list_images`]; UNIMPLEMENTED when the runtime does not have the method, if the stream has not `begun`. What came before
+/// an error is not counted.
 pub(super) async fn stream_images(
     channel: &mut Channel,
     context: Context,
+    begun: &mut bool,
 ) -> Result<(Contents, u64), Status> {
     let request = v1::StreamImagesRequest { filter: None };
     let mut count = Count::new();
-    let Received { bytes, .. } = wire::call(channel, STREAM_IMAGES, &request, context, &mut count)
-        .await
-        .map_err(explained)?;
+    let streamed = wire::call(channel, STREAM_IMAGES, &request, context, &mut count).await;
+    *begun = count.begun;
+    let Received { bytes, .. } = streamed.map_err(explained)?;
     count.contents.record();
     Ok((count.contents, bytes))
 }
@@ -95,14 +106,10 @@ pub(super) async fn stream_images(
 ///
 /// The runtime's status.
 pub(super) async fn version(channel: &mut Channel, context: Context) -> Result<Version, Status> {
-    let request = context.request(v1::VersionRequest {
+    let request = v1::VersionRequest {
         version: String::new(),
-    });
-    let answer = v1::runtime_service_client::RuntimeServiceClient::new(channel)
-        .version(request)
-        .await
-        .map_err(wire::lost_status)?
-        .into_inner();
+    };
+    let answer: v1::VersionResponse = wire::ask(channel, VERSION, &request, context).await?;
     Ok(Version {
         name: answer.runtime_name,
         version: answer.runtime_version,
@@ -110,7 +117,7 @@ pub(super) async fn version(channel: &mut Channel, context: Context) -> Result<V
     })
 }
 
-/// Calls ImageFsInfo; of the file systems for images the first 16.
+/// Calls ImageFsInfo; of the mountpoints with file systems for images the first 16 by name.
 ///
 /// # Errors
 ///
@@ -119,35 +126,63 @@ pub(super) async fn image_fs_info(
     channel: &mut Channel,
     context: Context,
 ) -> Result<Vec<Filesystem>, Status> {
-    let answer = v1::image_service_client::ImageServiceClient::new(channel)
-        .image_fs_info(context.request(v1::ImageFsInfoRequest {}))
-        .await
-        .map_err(wire::lost_status)?
-        .into_inner();
-    Ok(answer
-        .image_filesystems
-        .into_iter()
-        .take(MAX_FILESYSTEMS)
-        .map(|usage| Filesystem {
-            mountpoint: usage.fs_id.unwrap_or_default().mountpoint,
-            used_bytes: usage.used_bytes.map(|used| used.value),
-            inodes_used: usage.inodes_used.map(|used| used.value),
-        })
-        .collect())
+    let request = v1::ImageFsInfoRequest {};
+    let answer: v1::ImageFsInfoResponse =
+        wire::ask(channel, IMAGE_FS_INFO, &request, context).await?;
+    let mut by_mountpoint: BTreeMap<String, Filesystem> = BTreeMap::new();
+    for filesystem in answer.image_filesystems.into_iter().map(Filesystem::from) {
+        match by_mountpoint.get_mut(&filesystem.mountpoint) {
+            Some(known) => known.add(&filesystem),
+            None => drop(by_mountpoint.insert(filesystem.mountpoint.clone(), filesystem)),
+        }
+    }
+    Ok(by_mountpoint.into_values().take(MAX_FILESYSTEMS).collect())
 }
 
-/// What containerd 1.x says, with code UNKNOWN, while it reads its store after a start.
+impl From<v1::FilesystemUsage> for Filesystem {
+    fn from(usage: v1::FilesystemUsage) -> Self {
+        /// Of a file system of which the runtime does not say where it is mounted. A mountpoint begins with a slash.
+        const NOWHERE: &str = "(none)";
+        let mountpoint = label(usage.fs_id.unwrap_or_default().mountpoint);
+        Self {
+            mountpoint: if mountpoint.is_empty() {
+                NOWHERE.to_owned()
+            } else {
+                mountpoint
+            },
+            used_bytes: usage.used_bytes.map(|used| used.value),
+            inodes_used: usage.inodes_used.map(|used| used.value),
+        }
+    }
+}
+
+impl Filesystem {
+    fn add(&mut self, other: &Self) {
+        let sum = |a: Option<u64>, b: Option<u64>| match (a, b) {
+            (Some(a), Some(b)) => Some(a.saturating_add(b)),
+            _ => a.or(b),
+        };
+        self.used_bytes = sum(self.used_bytes, other.used_bytes);
+        self.inodes_used = sum(self.inodes_used, other.inodes_used);
+    }
+}
+
+/// What containerd says while it reads its store after a start: 1.x with code UNKNOWN, 2.x with UNAVAILABLE.
 const NOT_INITIALIZED: &str = "server is not initialized yet";
 
 fn explained(status: Status) -> Status {
     let message = status.message();
     match status.code() {
-        Code::Unknown if message.contains(NOT_INITIALIZED) => Status::unavailable(format!(
-            "the runtime is starting and not ready yet: {message}"
-        )),
-        Code::Unimplemented if message.contains("unknown service") => Status::unimplemented(
-            format!("the runtime does not serve CRI, its plugin may be disabled: {message}"),
-        ),
+        Code::Unknown | Code::Unavailable if message.contains(NOT_INITIALIZED) => {
+            Status::unavailable(format!(
+                "the runtime is starting and not ready yet: {message}"
+            ))
+        }
+        Code::Unimplemented if message.contains("unknown service") => {
+            Status::unimplemented(format!(
+                "the runtime does not serve runtime.v1: its CRI plugin may be disabled, or it may serve runtime.v1alpha2 only (containerd before 1.6, CRI-O before 1.20, cri-dockerd before 0.3): {message}"
+            ))
+        }
         _ => status,
     }
 }
@@ -156,6 +191,8 @@ fn explained(status: Status) -> Status {
 #[derive(Debug)]
 struct Count {
     contents: Contents,
+    /// Whether a message has begun.
+    begun: bool,
     size: u64,
     pinned: bool,
     tag: Name,
@@ -171,6 +208,7 @@ impl Count {
     fn new() -> Self {
         Self {
             contents: Contents::with_tags_and_pins(),
+            begun: false,
             size: 0,
             pinned: false,
             tag: Name::default(),
@@ -180,6 +218,10 @@ impl Count {
 }
 
 impl Visitor for Count {
+    fn begin_message(&mut self) {
+        self.begun = true;
+    }
+
     fn integer(&mut self, field: u32, value: u64) {
         match field {
             Self::SIZE => self.size = value,
@@ -190,8 +232,8 @@ impl Visitor for Count {
 
     fn wanted(&self, field: u32) -> usize {
         match field {
-            Self::REPO_TAGS if !self.tag.given => Name::WANTED,
-            Self::REPO_DIGESTS if !self.digest.given => Name::WANTED,
+            Self::REPO_TAGS if !self.tag.is_given() => Name::WANTED,
+            Self::REPO_DIGESTS if !self.digest.is_given() => Name::WANTED,
             _ => 0,
         }
     }
@@ -205,7 +247,7 @@ impl Visitor for Count {
     }
 
     fn end(&mut self) {
-        let tagged = self.tag.given;
+        let tagged = self.tag.is_given();
         let name = if tagged {
             &mut self.tag
         } else {
@@ -216,63 +258,12 @@ impl Visitor for Count {
             imported_seconds: None,
             tagged: Some(tagged),
             pinned: Some(self.pinned),
-            registry: name.given.then(|| name.registry()),
+            registry: Some(name.registry()),
         });
         self.size = 0;
         self.pinned = false;
-        self.tag.given = false;
-        self.digest.given = false;
-    }
-}
-
-/// The beginning of the first tag or digest of an image.
-#[derive(Debug, Default)]
-struct Name {
-    given: bool,
-    beginning: Vec<u8>,
-}
-
-impl Name {
-    /// A host name has at most 253 bytes; the port and the slash behind it are room enough.
-    const WANTED: usize = 264;
-
-    /// The registry of a name without a host, as container runtimes have it.
-    const DEFAULT_REGISTRY: &str = "docker.io";
-
-    /// What that registry was called once; runtimes take it for the same.
-    const LEGACY_DEFAULT_REGISTRY: &str = "index.docker.io";
-
-    /// A name whose host is not text, or goes on past what was wanted.
-    const NO_REGISTRY: &str = "invalid";
-
-    fn give(&mut self, beginning: &[u8]) {
-        if self.given || beginning.is_empty() {
-            return;
-        }
-        self.given = true;
-        self.beginning.clear();
-        self.beginning.extend_from_slice(beginning);
-    }
-
-    /// The part before the first slash, when it can be a host: it has a dot, a port or a capital letter, or is `localhost`
-    /// (<https://github.com/distribution/reference>, `splitDockerDomain`). Hosts are compared in lower case (RFC 3986).
-    fn registry(&mut self) -> &str {
-        let first = match self.beginning.iter().position(|&byte| byte == b'/') {
-            Some(slash) => &mut self.beginning[..slash],
-            None if self.beginning.len() < Self::WANTED => return Self::DEFAULT_REGISTRY,
-            None => return Self::NO_REGISTRY,
-        };
-        let has_capitals = first.iter().any(u8::is_ascii_uppercase);
-        if has_capitals {
-            first.make_ascii_lowercase();
-        }
-        match std::str::from_utf8(first) {
-            Ok(host) if host.contains(char::is_control) => Self::NO_REGISTRY,
-            Ok(Self::LEGACY_DEFAULT_REGISTRY) => Self::DEFAULT_REGISTRY,
-            Ok(host) if has_capitals || host == "localhost" || host.contains(['.', ':']) => host,
-            Ok(_) => Self::DEFAULT_REGISTRY,
-            Err(_) => Self::NO_REGISTRY,
-        }
+        self.tag.forget();
+        self.digest.forget();
     }
 }
 

@@ -2,12 +2,17 @@
 
 use std::{error::Error, io, time::Duration};
 
+use rustix::io::Errno;
 use thiserror::Error;
 use tonic::{Code, Status};
 
 use crate::config::StoreAddress;
 
 use super::wire;
+
+mod shortage;
+
+pub use shortage::Shortage;
 
 /// Longest text of a store's error that is kept, in bytes.
 const MAX_MESSAGE: usize = 1024;
@@ -31,6 +36,26 @@ pub enum QueryError {
         /// The store's socket.
         address: StoreAddress,
     },
+    /// The sandbox of the service, or a firewall of the host.
+    #[error(
+        "not permitted to connect to {address}: {cause}; the service's sandbox (IPAddressAllow=, RestrictAddressFamilies= of the unit and its drop-ins) or a firewall of this host forbids it"
+    )]
+    Forbidden {
+        /// Where the store was expected.
+        address: StoreAddress,
+        /// What connect(2) said.
+        cause: String,
+    },
+    /// This process or host lacks what a connection needs.
+    #[error("cannot connect to {address}, the store was not reached: {cause}; {shortage}")]
+    Shortage {
+        /// Where the store was expected.
+        address: StoreAddress,
+        /// What the system said.
+        cause: String,
+        /// What is lacking.
+        shortage: Shortage,
+    },
     /// Who listens there hangs up.
     #[error("cannot connect to {address}: the connection was closed before a word of HTTP/2")]
     Closed {
@@ -48,13 +73,13 @@ pub enum QueryError {
     /// The whole answer was not there in time.
     #[error("no complete answer within {0:?}")]
     Deadline(Duration),
-    /// Not even a connection was there in time, or who accepts it says nothing.
-    #[error("no complete answer within {timeout:?}: {address} has not begun to speak HTTP/2")]
+    /// Not even a connection was there in time.
+    #[error("no complete answer within {timeout:?}: {phase}")]
     Silent {
         /// How long was waited.
         timeout: Duration,
-        /// Where the store was expected.
-        address: StoreAddress,
+        /// What was waited for when time ran out.
+        phase: Phase,
     },
     /// The service stops.
     #[error("given up because the service is stopping")]
@@ -67,6 +92,20 @@ pub enum QueryError {
         /// In the store's words, cut to 1 KiB.
         message: String,
     },
+}
+
+/// What connecting waits for, one after another.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Phase {
+    /// The addresses of this host.
+    #[error("the lookup of the name {0} has not ended")]
+    Lookup(String),
+    /// A connection to this address.
+    #[error("{0} has not accepted the connection")]
+    Connection(StoreAddress),
+    /// The first words of who listens at this address.
+    #[error("{0} has not begun to speak HTTP/2")]
+    Greeting(StoreAddress),
 }
 
 /// The names of all gRPC status codes but OK, as <https://grpc.github.io/grpc/core/md_doc_statuscodes.html> spells them.
@@ -84,7 +123,8 @@ impl QueryError {
     pub(super) fn grpc_code(&self) -> Code {
         match self {
             Self::Connect { .. } | Self::Closed { .. } | Self::NotGrpc { .. } => Code::Unavailable,
-            Self::Permission { .. } => Code::PermissionDenied,
+            Self::Permission { .. } | Self::Forbidden { .. } => Code::PermissionDenied,
+            Self::Shortage { .. } => Code::ResourceExhausted,
             Self::Deadline(_) | Self::Silent { .. } => Code::DeadlineExceeded,
             Self::Abandoned => Code::Cancelled,
             Self::Call { code, .. } => *code,
@@ -92,13 +132,23 @@ impl QueryError {
     }
 
     pub(super) fn connecting(error: &(dyn Error + 'static), address: &StoreAddress) -> Self {
-        let address = address.clone();
-        match kind_of(error) {
-            Some(io::ErrorKind::PermissionDenied) => Self::Permission { address },
-            _ => Self::Connect {
+        let (address, cause) = (address.clone(), wire::innermost(error));
+        let system = wire::causes(error).find_map(|error| error.downcast_ref::<io::Error>());
+        if let Some(shortage) = system.and_then(Shortage::behind) {
+            return Self::Shortage {
                 address,
-                cause: wire::innermost(error),
-            },
+                cause,
+                shortage,
+            };
+        }
+        match (&address, system.and_then(Errno::from_io_error)) {
+            (StoreAddress::Unix(_), Some(Errno::ACCESS | Errno::PERM)) => {
+                Self::Permission { address }
+            }
+            (StoreAddress::Tcp { .. }, Some(Errno::ACCESS | Errno::PERM | Errno::AFNOSUPPORT)) => {
+                Self::Forbidden { address, cause }
+            }
+            _ => Self::Connect { address, cause },
         }
     }
 }
@@ -122,12 +172,6 @@ fn cut(message: &str) -> String {
     format!("{}{CUT}", &message[..kept])
 }
 
-fn kind_of(error: &(dyn Error + 'static)) -> Option<io::ErrorKind> {
-    wire::causes(error)
-        .find_map(|error| error.downcast_ref::<io::Error>())
-        .map(io::Error::kind)
-}
-
 fn code_name(code: Code) -> &'static str {
     match code {
         Code::Ok => "OK",
@@ -147,5 +191,80 @@ fn code_name(code: Code) -> &'static str {
         Code::Unavailable => "UNAVAILABLE",
         Code::DataLoss => "DATA_LOSS",
         Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use rustix::io::Errno;
+
+    use super::QueryError;
+    use crate::config::StoreAddress;
+
+    fn told(errno: Errno, address: StoreAddress) -> (&'static str, String) {
+        let error = io::Error::from_raw_os_error(errno.raw_os_error());
+        let error = QueryError::connecting(&error, &address);
+        (error.code(), error.to_string())
+    }
+
+    fn tcp() -> StoreAddress {
+        StoreAddress::Tcp {
+            host: "store.example".to_owned(),
+            port: 1,
+        }
+    }
+
+    fn unix() -> StoreAddress {
+        StoreAddress::Unix("/run/store.sock".to_owned())
+    }
+
+    #[test]
+    fn what_this_side_lacks_is_no_fault_of_the_store() {
+        for (errno, cure) in [
+            (Errno::MFILE, "LimitNOFILE="),
+            (Errno::NFILE, "fs.file-max"),
+            (Errno::NOMEM, "MemoryMax="),
+            (Errno::NOBUFS, "MemoryMax="),
+            (Errno::NOSPC, "fs.epoll.max_user_watches"),
+            (Errno::ADDRNOTAVAIL, "net.ipv4.ip_local_port_range"),
+        ] {
+            for address in [tcp(), unix()] {
+                let (code, text) = told(errno, address);
+                assert_eq!(code, "RESOURCE_EXHAUSTED", "{text}");
+                assert!(text.contains(cure), "{text}");
+                assert!(text.contains("the store was not reached"), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_sandbox_forbids_is_no_fault_of_the_store() {
+        for errno in [Errno::PERM, Errno::ACCESS, Errno::AFNOSUPPORT] {
+            let (code, text) = told(errno, tcp());
+            assert_eq!(code, "PERMISSION_DENIED", "{text}");
+            assert!(text.contains("IPAddressAllow="), "{text}");
+        }
+        for errno in [Errno::PERM, Errno::ACCESS] {
+            let (code, text) = told(errno, unix());
+            assert_eq!(code, "PERMISSION_DENIED", "{text}");
+            assert!(text.contains("the group that owns the socket"), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_the_store_does_is_its_own() {
+        for errno in [
+            Errno::CONNREFUSED,
+            Errno::HOSTUNREACH,
+            Errno::NOENT,
+            Errno::AGAIN,
+        ] {
+            for address in [tcp(), unix()] {
+                let (code, text) = told(errno, address);
+                assert_eq!(code, "UNAVAILABLE", "{text}");
+            }
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::{future::Future, time::Duration};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::error::QueryError;
+use super::error::{Phase, QueryError};
 
 /// When a query is given up: at its deadline, or when the service stops.
 #[derive(Clone, Debug)]
@@ -50,5 +50,17 @@ impl Limit {
             () = sleep_until(self.deadline) => Err(QueryError::Deadline(self.timeout)),
             outcome = work => outcome,
         }
+    }
+
+    /// The same, while connecting: a deadline that ends it says in which phase.
+    pub(super) async fn hold_while<T>(
+        &self,
+        phase: Phase,
+        work: impl Future<Output = Result<T, QueryError>>,
+    ) -> Result<T, QueryError> {
+        self.hold(work).await.map_err(|error| match error {
+            QueryError::Deadline(timeout) => QueryError::Silent { timeout, phase },
+            error => error,
+        })
     }
 }

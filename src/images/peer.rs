@@ -5,46 +5,112 @@
 //! whichever of reading, writing and calling meets it first.
 
 use std::{
-    future::{Ready, ready},
+    future::{Ready, poll_fn, ready},
     io,
+    net::{IpAddr, SocketAddr},
     pin::Pin,
     task::{Context, Poll, ready},
 };
 
-use http::Uri;
-use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioIo};
+use http::{Request, Response, Uri};
+use hyper_util::{
+    client::legacy::connect::{
+        HttpConnector,
+        dns::{GaiResolver, Name},
+    },
+    rt::TokioIo,
+};
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::UnixStream,
+    io::{AsyncRead, AsyncWrite, BufReader, ReadBuf},
+    net::{UnixDatagram, UnixStream},
     sync::oneshot,
 };
-use tonic::transport::{Channel, Endpoint};
+use tonic::{
+    body::Body,
+    transport::{self, Endpoint},
+};
 use tower_service::Service;
 
-use super::error::QueryError;
+use super::{
+    error::{Phase, QueryError},
+    limit::Limit,
+};
 use crate::config::StoreAddress;
 
 mod first_words;
+mod frames;
 
 use first_words::{FirstWords, Heard};
+use frames::Frames;
+pub(super) use frames::Seen;
+
+/// Most bytes of an answer's headers, or of its trailers, that are read: room for the longest texts of errors, and little
+/// enough to be held.
+pub(super) const MAX_HEADERS: u32 = 1024 * 1024;
+
+/// A connection to a store, for any number of calls. Copies share it.
+#[derive(Clone, Debug)]
+pub(super) struct Channel {
+    channel: transport::Channel,
+    seen: Seen,
+}
+
+impl Channel {
+    /// Sends a request, and waits for the headers of the response.
+    ///
+    /// # Errors
+    ///
+    /// When the connection is lost before they are there.
+    pub(super) async fn send(
+        &mut self,
+        request: Request<Body>,
+    ) -> Result<Response<Body>, transport::Error> {
+        poll_fn(|context| self.channel.poll_ready(context)).await?;
+        self.channel.call(request).await
+    }
+
+    /// What the store has sent so far, on the level of HTTP/2.
+    pub(super) fn seen(&self) -> Seen {
+        self.seen.clone()
+    }
+}
+
+/// Bytes that one call of recv(2) takes at most. HTTP/2's own reader asks for 8 KiB, which is twice for each frame.
+const READ_AT_ONCE: usize = 64 * 1024;
 
 /// Connects, and waits until the other end has begun to speak HTTP/2.
 ///
 /// # Errors
 ///
-/// When nobody listens, when we may not connect, and when who listens hangs up or speaks something else.
+/// When nobody listens, when we may not or cannot connect, when who listens hangs up or speaks something else, and when `limit`
+/// ends it, saying what was waited for.
 pub(super) async fn connect(
     endpoint: &Endpoint,
     address: &StoreAddress,
+    limit: &Limit,
 ) -> Result<Channel, QueryError> {
-    let stream = open(endpoint.uri(), address).await?;
+    let stream = open(endpoint.uri(), address, limit).await?;
+    let greeting = Phase::Greeting(address.clone());
+    limit
+        .hold_while(greeting, greeted(endpoint, address, stream))
+        .await
+}
+
+async fn greeted(
+    endpoint: &Endpoint,
+    address: &StoreAddress,
+    stream: Box<dyn Stream>,
+) -> Result<Channel, QueryError> {
     let (told, heard) = oneshot::channel();
+    let frames = Frames::default();
+    let seen = frames.seen();
     let connection = Connection {
-        stream,
+        stream: BufReader::with_capacity(READ_AT_ONCE, stream),
         hearing: Some(Hearing {
             words: FirstWords::default(),
             told,
         }),
+        frames,
     };
     let closed = || QueryError::Closed {
         address: address.clone(),
@@ -54,7 +120,7 @@ pub(super) async fn connect(
         .await
         .map_err(|_| closed())?;
     match heard.await {
-        Ok(Heard::Http2) => Ok(channel),
+        Ok(Heard::Http2) => Ok(Channel { channel, seen }),
         Ok(Heard::Else(words)) => Err(QueryError::NotGrpc {
             address: address.clone(),
             words,
@@ -63,20 +129,67 @@ pub(super) async fn connect(
     }
 }
 
-async fn open(uri: &Uri, address: &StoreAddress) -> Result<Box<dyn Stream>, QueryError> {
+async fn open(
+    uri: &Uri,
+    address: &StoreAddress,
+    limit: &Limit,
+) -> Result<Box<dyn Stream>, QueryError> {
+    let connecting = Phase::Connection(address.clone());
     match address {
-        StoreAddress::Tcp { .. } => {
-            let mut connector = HttpConnector::new();
+        StoreAddress::Tcp { host, .. } => {
+            let lookup = Phase::Lookup(host.clone());
+            let known = limit.hold_while(lookup, known(host, address)).await?;
+            let mut connector = HttpConnector::new_with_resolver(known);
             connector.set_nodelay(true);
-            let stream = connector.call(uri.clone()).await;
-            let stream = stream.map_err(|error| QueryError::connecting(&error, address))?;
+            let stream = async {
+                let stream = connector.call(uri.clone()).await;
+                stream.map_err(|error| QueryError::connecting(&error, address))
+            };
+            let stream = limit.hold_while(connecting, stream).await?;
             Ok(Box::new(stream.into_inner()))
         }
         StoreAddress::Unix(path) => {
-            let stream = UnixStream::connect(path).await;
-            let stream = stream.map_err(|error| QueryError::connecting(&error, address))?;
-            Ok(Box::new(stream))
+            let stream = async {
+                let stream = UnixStream::connect(path).await;
+                stream.map_err(|error| QueryError::connecting(&error, address))
+            };
+            Ok(Box::new(limit.hold_while(connecting, stream).await?))
         }
+    }
+}
+
+/// Looks up the addresses of a host that is not an address itself: those are the connector's to read.
+async fn known(host: &str, address: &StoreAddress) -> Result<Known, QueryError> {
+    let literal = host.trim_start_matches('[').trim_end_matches(']');
+    if literal.parse::<IpAddr>().is_ok() {
+        return Ok(Known(Vec::new()));
+    }
+    let failed = |error: io::Error| QueryError::connecting(&error, address);
+    let name: Name = host
+        .parse()
+        .map_err(|error| failed(io::Error::new(io::ErrorKind::InvalidInput, error)))?;
+    match GaiResolver::new().call(name).await {
+        Ok(addresses) => Ok(Known(addresses.collect())),
+        // The resolver needs descriptors of its own, and does not say so when there is none.
+        Err(error) => Err(failed(UnixDatagram::unbound().err().unwrap_or(error))),
+    }
+}
+
+/// A host's addresses, which are looked up already.
+#[derive(Clone)]
+struct Known(Vec<SocketAddr>);
+
+impl Service<Name> for Known {
+    type Response = std::vec::IntoIter<SocketAddr>;
+    type Error = io::Error;
+    type Future = Ready<io::Result<Self::Response>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Name) -> Self::Future {
+        ready(Ok(self.0.clone().into_iter()))
     }
 }
 
@@ -85,11 +198,12 @@ trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
-/// A connection that listens to the first words.
+/// A connection that listens to the first words, and follows the frames behind them.
 struct Connection {
-    stream: Box<dyn Stream>,
+    stream: BufReader<Box<dyn Stream>>,
     /// `None` once they are told.
     hearing: Option<Hearing>,
+    frames: Frames,
 }
 
 struct Hearing {
@@ -131,6 +245,7 @@ impl AsyncRead for Connection {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let read = ready!(Pin::new(&mut self.stream).poll_read(context, buffer));
+        self.frames.follow(&buffer.filled()[before..]);
         if self.hearing.is_some() {
             self.hear(read.as_ref().map(|()| &buffer.filled()[before..]));
         }

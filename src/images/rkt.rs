@@ -1,17 +1,19 @@
 //! rkt's api-service: `v1alpha.PublicAPI`, see proto/rkt.proto. The only file that sees its generated types.
 
-use tonic::{Status, transport::Channel};
+use tonic::Status;
 
 use super::{
     contents::{Contents, Image},
+    peer::Channel,
     wire::{self, Context, Visitor},
 };
 
 #[allow(
     missing_docs,
     unreachable_pub,
+    dead_code,
     clippy::all,
-    reason = "generated from proto/rkt.proto"
+    reason = "generated from proto/rkt.proto; lists are scanned and not decoded, but by tests"
 )]
 mod v1alpha {
     tonic::include_proto!("v1alpha");
@@ -58,13 +60,9 @@ pub(super) async fn list_images(
 ///
 /// The store's status, or INTERNAL for an answer without its only field.
 pub(super) async fn info(channel: &mut Channel, context: Context) -> Result<Info, Status> {
-    let request = context.request(v1alpha::GetInfoRequest {});
-    let response = v1alpha::public_api_client::PublicApiClient::new(channel)
-        .get_info(request)
-        .await
-        .map_err(wire::lost_status)?;
-    let info = response
-        .into_inner()
+    let request = v1alpha::GetInfoRequest {};
+    let answer: v1alpha::GetInfoResponse = wire::ask(channel, GET_INFO, &request, context).await?;
+    let info = answer
         .info
         .ok_or_else(|| Status::internal("the answer holds no info"))?;
     Ok(Info {
@@ -100,12 +98,20 @@ impl Visitor for Count {
         self.contents.add(Image {
             // A negative size, which the protocol permits, counts as none.
             size_bytes: u64::try_from(self.size).unwrap_or(0),
-            imported_seconds: Some(self.import_timestamp),
+            imported_seconds: imported(self.import_timestamp),
             ..Image::default()
         });
         self.import_timestamp = 0;
         self.size = 0;
     }
+}
+
+/// An import time that can be one: after 1970, and before the year 10000.
+///
+/// 0 is a field that is not set. Go's zero time, which rkt sends where it knows no time, is the year 1 (-62135596800).
+fn imported(timestamp: i64) -> Option<i64> {
+    const LAST: i64 = 253_402_300_799;
+    (1..=LAST).contains(&timestamp).then_some(timestamp)
 }
 
 #[cfg(test)]

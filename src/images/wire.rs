@@ -6,44 +6,40 @@
 //! (<https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>) and the protobuf encoding
 //! (<https://protobuf.dev/programming-guides/encoding/>).
 
-use std::{error::Error, future::poll_fn, iter::successors, time::Duration};
+use std::{cmp::Ordering, error::Error, iter::successors, time::Duration};
 
-use bytes::{BufMut, Bytes, BytesMut};
-use h2::Reason;
-use http::{HeaderMap, HeaderValue, Request, Response, header};
-use http_body_util::{BodyExt, Full};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use http::{HeaderMap, HeaderValue, Request, header};
+use http_body_util::Full;
 use prost::Message;
-use tonic::{Code, Status, body::Body, metadata::MetadataMap, transport::Channel};
-use tower_service::Service;
+use tonic::{Status, body::Body};
 
+use super::peer::Channel;
+
+mod answer;
 mod fault;
 mod field;
+mod lost;
 mod scan;
+mod status;
 
+use answer::Answer;
 pub use fault::{Fault, Malformed};
 pub use scan::{Scanner, Visitor};
 
 /// What goes out with every call.
 #[derive(Clone, Debug)]
-pub struct Context {
+pub(super) struct Context {
     /// Sent as gRPC metadata, for example `traceparent`.
-    pub metadata: HeaderMap,
+    pub(super) metadata: HeaderMap,
     /// Sent as `grpc-timeout`; keeping to it is the caller's affair, servers may ignore it.
-    pub timeout: Duration,
+    pub(super) timeout: Duration,
     /// Bytes that the answer to [`call`] may have at most; `None` is no limit.
-    pub max_response: Option<u64>,
+    pub(super) max_response: Option<u64>,
 }
 
-impl Context {
-    /// The request of a generated client.
-    pub(super) fn request<T>(self, message: T) -> tonic::Request<T> {
-        let metadata = MetadataMap::from_headers(self.metadata);
-        let mut request =
-            tonic::Request::from_parts(metadata, tonic::Extensions::default(), message);
-        request.set_timeout(self.timeout);
-        request
-    }
-}
+/// Most bytes of an answer that is decoded whole, as those to side calls are: decoded, they can be forty times as long.
+const MAX_MESSAGE: u64 = 64 * 1024;
 
 /// A whole answer that ended with status OK.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,41 +74,83 @@ impl Received {
 /// # Errors
 ///
 /// The status that the server sent; UNAVAILABLE when the connection is lost, and the codes that gRPC assigns to HTTP/2 resets
-/// and HTTP errors; RESOURCE_EXHAUSTED for an answer that is longer than the context permits; INTERNAL for an answer that breaks the protocol (compressed, malformed, cut short), saying where.
-pub async fn call<V: Visitor>(
+/// and HTTP errors; RESOURCE_EXHAUSTED for an answer that is longer than the context permits; INTERNAL for an answer that breaks
+/// the protocol (compressed, malformed, cut short), saying where.
+pub(super) async fn call<V: Visitor>(
     channel: &mut Channel,
     method: &str,
     message: &impl Message,
     context: Context,
     visitor: &mut V,
 ) -> Result<Received, Status> {
-    poll_fn(|context| channel.poll_ready(context))
-        .await
-        .map_err(lost)?;
     let max_response = context.max_response.unwrap_or(u64::MAX);
-    let request = request(method, message, context)?;
-    let response = channel.call(request).await.map_err(lost)?;
-    let status_first = response.headers().contains_key(Status::GRPC_STATUS);
-    let mut body = accepted(response)?;
-
+    let mut answer = Answer::to(channel, method, message, context).await?;
     let mut scanner = Scanner::new(visitor);
-    while let Some(frame) = body.frame().await {
-        match frame.map_err(lost_status)?.into_data() {
-            Ok(data) if scanner.read() + data.len() as u64 > max_response => {
-                return Err(too_long(max_response));
-            }
-            Ok(data) => scanner.feed(&data).map_err(malformed)?,
-            Err(frame) => {
-                let trailers = frame.into_trailers().unwrap_or_default();
-                return ended(&trailers, scanner);
-            }
+    while let Some(data) = answer.next().await? {
+        if scanner.read() + data.len() as u64 > max_response {
+            return Err(too_long(max_response, "--max-response permits"));
         }
+        scanner.feed(&data).map_err(malformed)?;
     }
-    // A stream of nothing: grpc-go says OK in the headers when there was no message to send them for.
-    if status_first && scanner.read() == 0 {
-        return scanner.finish().map_err(malformed);
+    scanner.finish().map_err(malformed)
+}
+
+/// Calls `/method` with `message`, and decodes the one message of the answer.
+///
+/// # Errors
+///
+/// As [`call`]; RESOURCE_EXHAUSTED for an answer of more than 64 KiB.
+pub(super) async fn ask<M: Message + Default>(
+    channel: &mut Channel,
+    method: &str,
+    message: &impl Message,
+    context: Context,
+) -> Result<M, Status> {
+    let mut answer = Answer::to(channel, method, message, context).await?;
+    let mut body = BytesMut::new();
+    while let Some(data) = answer.next().await? {
+        if (body.len() + data.len()) as u64 > MAX_MESSAGE {
+            return Err(too_long(MAX_MESSAGE, "are read of it"));
+        }
+        body.extend_from_slice(&data);
     }
-    Err(Status::internal("the answer ended without a status"))
+    let message = unframed(body.freeze())?;
+    M::decode(message)
+        .map_err(|error| Status::internal(format!("the answer is malformed: {error}")))
+}
+
+/// The only message of a body.
+fn unframed(mut body: Bytes) -> Result<Bytes, Status> {
+    let length = body.len() as u64;
+    let unfinished = Malformed {
+        offset: length,
+        fault: Fault::Unfinished,
+    };
+    if body.is_empty() {
+        Received {
+            bytes: 0,
+            messages: 0,
+        }
+        .require_one_message()?;
+    }
+    if body.len() < 5 {
+        return Err(malformed(unfinished));
+    }
+    let fault = match body.get_u8() {
+        0 => None,
+        1 => Some(Fault::Compressed),
+        flag => Some(Fault::Flag(flag)),
+    };
+    if let Some(fault) = fault {
+        return Err(malformed(Malformed { offset: 0, fault }));
+    }
+    match (body.get_u32() as usize).cmp(&body.len()) {
+        Ordering::Equal => Ok(body),
+        Ordering::Greater => Err(malformed(unfinished)),
+        Ordering::Less => Err(Status::internal(
+            "the answer holds more than the one message that the method has",
+        )),
+    }
 }
 
 fn request(
@@ -155,98 +193,14 @@ fn timeout_value(timeout: Duration) -> HeaderValue {
     HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("99999999S"))
 }
 
-/// Refuses what is not the beginning of a gRPC answer, and answers that consist of nothing but an error.
-fn accepted(response: Response<Body>) -> Result<Body, Status> {
-    let (head, body) = response.into_parts();
-    if let Some(status) = Status::from_header_map(&head.headers)
-        && status.code() != Code::Ok
-    {
-        return Err(status);
-    }
-    if head.status != http::StatusCode::OK {
-        return Err(not_grpc(head.status));
-    }
-    let content_type = head.headers.get(header::CONTENT_TYPE);
-    if !content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/grpc")) {
-        return Err(Status::unknown(format!(
-            "the answer is not gRPC: its content-type is {content_type:?}"
-        )));
-    }
-    Ok(body)
-}
-
-/// <https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md>
-fn not_grpc(status: http::StatusCode) -> Status {
-    let code = match status.as_u16() {
-        400 => Code::Internal,
-        401 => Code::Unauthenticated,
-        403 => Code::PermissionDenied,
-        404 => Code::Unimplemented,
-        429 | 502 | 503 | 504 => Code::Unavailable,
-        _ => Code::Unknown,
-    };
-    Status::new(
-        code,
-        format!("the answer is not gRPC: HTTP status {status}"),
-    )
-}
-
-fn ended<V: Visitor>(trailers: &HeaderMap, scanner: Scanner<'_, V>) -> Result<Received, Status> {
-    let status = Status::from_header_map(trailers)
-        .unwrap_or_else(|| Status::internal("the answer's trailers hold no grpc-status"));
-    if status.code() != Code::Ok {
-        return Err(status);
-    }
-    scanner.finish().map_err(malformed)
-}
-
-fn too_long(max_response: u64) -> Status {
+fn too_long(most: u64, why: &str) -> Status {
     Status::resource_exhausted(format!(
-        "the answer is longer than the {max_response} bytes that --max-response permits"
+        "the answer is longer than the {most} bytes that {why}"
     ))
 }
 
 fn malformed(error: Malformed) -> Status {
     Status::internal(error.to_string())
-}
-
-/// hyper calls a call cancelled when the connection closes before it is sent.
-fn lost(error: tonic::transport::Error) -> Status {
-    let closed = causes(&error)
-        .find_map(|cause| cause.downcast_ref::<hyper::Error>())
-        .is_some_and(hyper::Error::is_canceled);
-    if closed {
-        return Status::unavailable("the connection was closed before the answer");
-    }
-    lost_status(Status::from_error(error.into()))
-}
-
-/// In our words and by gRPC's codes, what ended a call in place of a status. A status of the store's own stays as it is.
-pub(super) fn lost_status(status: Status) -> Status {
-    let http2 = causes(&status).find_map(|cause| cause.downcast_ref::<h2::Error>());
-    match (http2, http2.and_then(h2::Error::reason)) {
-        (Some(error), Some(reason)) if error.is_reset() => Status::new(
-            code_of_reset(reason),
-            format!("the call was reset with {reason:?} ({reason})"),
-        ),
-        (Some(error), _) => Status::unavailable(format!("the connection was lost: {error}")),
-        // What tonic cannot name is a lost connection.
-        (None, _) if status.code() == Code::Unknown && status.source().is_some() => {
-            Status::unavailable(format!("the connection was lost: {}", innermost(&status)))
-        }
-        _ => status,
-    }
-}
-
-/// "Errors" in <https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>.
-fn code_of_reset(reason: Reason) -> Code {
-    match reason {
-        Reason::REFUSED_STREAM => Code::Unavailable,
-        Reason::CANCEL => Code::Cancelled,
-        Reason::ENHANCE_YOUR_CALM => Code::ResourceExhausted,
-        Reason::INADEQUATE_SECURITY => Code::PermissionDenied,
-        _ => Code::Internal,
-    }
 }
 
 /// The error itself, then what caused it, and so on.

@@ -38,7 +38,7 @@ impl StoreFamilies {
             up: Gauges::register(
                 registry,
                 "imagestore_up",
-                "Whether the last query of the store succeeded: 1, or 0 when it failed. Absent before the first query. It says nothing of the time since.",
+                "Whether the last query of the store that came to an end succeeded: 1, or 0 when it failed. Absent before the first query. It says nothing of the time since.",
                 STORE,
             )?,
             images: Gauges::register(
@@ -56,19 +56,19 @@ impl StoreFamilies {
             oldest: Gauges::register(
                 registry,
                 "imagestore_oldest_image_timestamp_seconds",
-                "When the image that has been in the store longest was imported, in seconds since the Unix epoch. It is the time of import, not of the image's making. Absent without images; rkt only, CRI does not tell.",
+                "When the image that has been in the store longest was imported, in seconds since the Unix epoch. It is the time of import, not of the image's making. Absent where no image has one; a time that is not set is not 1970. rkt only, CRI does not report it.",
                 STORE,
             )?,
             newest: Gauges::register(
                 registry,
                 "imagestore_newest_image_timestamp_seconds",
-                "When the image that came last into the store was imported, in seconds since the Unix epoch. It is the time of import, not of the image's making. Absent without images; rkt only, CRI does not tell.",
+                "When the image that came last into the store was imported, in seconds since the Unix epoch. It is the time of import, not of the image's making. Absent where no image has one; a time that is not set is not 1970. rkt only, CRI does not report it.",
                 STORE,
             )?,
             untagged: Gauges::register(
                 registry,
                 "imagestore_untagged_images",
-                "Images without any tag in the store's last good answer; with nothing but a digest they still count. CRI only.",
+                "Images without any tag in the store's last good answer, with a digest or without. Docker's placeholder <none> is not a tag. CRI only.",
                 STORE,
             )?,
             pinned: Gauges::register(
@@ -80,19 +80,19 @@ impl StoreFamilies {
             registries: Gauges::register(
                 registry,
                 "imagestore_registry_images",
-                "Images by the registry in their first tag, or digest where there is no tag: the ten registries with most images, and \"other\" for all further ones. Hosts are in lower case, and index.docker.io is docker.io. Images without a name are not counted. Exact up to 256 registries in a store; beyond that the counts of the ten can be too high, by 1/256 of all images at most. CRI only.",
+                "Images by the registry in their first tag, or first digest where there is no tag. The sum over registries equals imagestore_images. Hosts are in lower case, and index.docker.io is docker.io. \"(none)\": images without a name. \"(invalid)\": names with something in the host's place that no host can be called. \"(other)\": images of all further registries where there are more than 64; those whose names sort first are named. CRI only.",
                 &["store", "registry"],
             )?,
             used_bytes: Gauges::register(
                 registry,
                 "imagestore_filesystem_used_bytes",
-                "Bytes that images use on the file system, as the runtime reports it (CRI ImageFsInfo). It is not the usage of the whole file system. CRI only.",
+                "Bytes that images use on the file system, as the runtime reported it after its last good list (CRI ImageFsInfo). Absent when it did not report it. It is not the usage of the whole file system. File systems with one mountpoint are added up, at most 16 mountpoints are shown. CRI only.",
                 &["store", "mountpoint"],
             )?,
             inodes_used: Gauges::register(
                 registry,
                 "imagestore_filesystem_inodes_used",
-                "Inodes that images use on the file system, as the runtime reports it (CRI ImageFsInfo). It is not the usage of the whole file system. CRI only.",
+                "Inodes that images use on the file system, as the runtime reported it after its last good list (CRI ImageFsInfo). Absent when it did not report it. It is not the usage of the whole file system. File systems with one mountpoint are added up, at most 16 mountpoints are shown. CRI only.",
                 &["store", "mountpoint"],
             )?,
             response_bytes: Gauges::register(
@@ -104,39 +104,44 @@ impl StoreFamilies {
             runtime_info: Gauges::register(
                 registry,
                 "imagestore_runtime_info",
-                "Always 1; the labels say which runtime answered, its version (empty where it tells none) and the version of its API.",
+                "Always 1; the labels say which runtime answered, its version (empty where it tells none) and the version of its API. Absent when the runtime did not report it after its last good list.",
                 &["store", "runtime", "version", "api_version"],
             )?,
             queries: counter(
                 registry,
                 "imagestore_queries_total",
-                "Queries of the store that have ended, whatever their outcome.",
+                "Queries of the store that have answered or failed. A query abandoned because the service stops is not counted.",
                 STORE,
             )?,
             failures: counter(
                 registry,
                 "imagestore_query_failures_total",
-                "Queries of the store that failed, by gRPC status code: the store's own, or the one that describes what the client met (UNAVAILABLE: no connection or a lost one; DEADLINE_EXCEEDED: no complete answer in time; INTERNAL: an answer that breaks the protocol; RESOURCE_EXHAUSTED: an answer longer than --max-response; CANCELLED: given up because the service stopped).",
+                "Queries of the store that failed, by gRPC status code: the store's own, or the one that describes what the client met (UNAVAILABLE: no connection or a lost one; DEADLINE_EXCEEDED: no complete answer in time; INTERNAL: an answer that breaks the protocol; RESOURCE_EXHAUSTED: an answer longer than --max-response or an error text longer than 1 MiB, or no descriptor, memory or port left on this side; PERMISSION_DENIED: the socket's owner, the sandbox or a firewall forbids to connect). A query abandoned because the service stops is not a failure of the store.",
                 &["store", "code"],
             )?,
             duration: histogram(
                 registry,
                 "imagestore_query_duration_seconds",
-                "Duration in seconds of the store's queries from connecting to the last byte of the answer, failed ones included.",
+                "Duration in seconds of the store's queries from connecting to the last byte of the answer, failed ones included, abandoned ones not.",
             )?,
             last_query: Gauges::register(
                 registry,
                 "imagestore_last_query_timestamp_seconds",
-                "When the last query of the store ended, good or bad, in seconds since the Unix epoch.",
+                "When the last query of the store answered or failed, in seconds since the Unix epoch.",
                 STORE,
             )?,
             last_success: Gauges::register(
                 registry,
                 "imagestore_last_success_timestamp_seconds",
-                "When the last good query of the store ended, in seconds since the Unix epoch: the age of the other numbers.",
+                "When the store last listed its images, in seconds since the Unix epoch: the age of all numbers that are known of it.",
                 STORE,
             )?,
         })
+    }
+
+    /// What the calls beside the list fill: it is of the same answer as the other numbers, or absent.
+    pub(super) fn of_side_calls(&self) -> [&Gauges; 3] {
+        [&self.runtime_info, &self.used_bytes, &self.inodes_used]
     }
 
     /// Every gauge: what is known of the stores, as opposed to what this process has counted.

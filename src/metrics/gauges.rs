@@ -1,6 +1,8 @@
 //! A family of gauges whose first label is the store.
 
-use prometheus::{GaugeVec, Opts, Registry, Result, core::Collector};
+use std::iter;
+
+use prometheus::{GaugeVec, Opts, Registry, Result, core::Collector, proto::Metric};
 
 /// The label that all of them have.
 const STORE: &str = "store";
@@ -13,7 +15,7 @@ pub(super) struct Gauges {
     labels: &'static [&'static str],
 }
 
-/// One series: the labels' values in the family's order, the store's name first, and its value.
+/// One series of a store: the values of the labels behind the store's name, in the family's order, and its value.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Series {
     pub(super) labels: Vec<String>,
@@ -47,35 +49,34 @@ impl Gauges {
         store: &str,
         rows: impl IntoIterator<Item = (Vec<&'a str>, f64)>,
     ) {
-        for series in self.series().iter().filter(|series| series.is_of(store)) {
-            let labels: Vec<&str> = series.labels.iter().map(String::as_str).collect();
+        for series in self.series_of(store) {
+            let labels = series.labels.iter().map(String::as_str);
+            let labels: Vec<&str> = iter::once(store).chain(labels).collect();
             // What was listed a moment ago is there.
             let _ = self.family.remove_label_values(&labels);
         }
         for (labels, value) in rows {
-            self.set(&[&[store], labels.as_slice()].concat(), value);
+            self.set(store, &labels, value);
         }
     }
 
-    /// Sets one series; values that do not fit the family's labels are ignored.
-    pub(super) fn set(&self, labels: &[&str], value: f64) {
-        if let Ok(gauge) = self.family.get_metric_with_label_values(labels) {
+    /// Sets one series of the store; values that do not fit the family's labels are ignored.
+    pub(super) fn set(&self, store: &str, labels: &[&str], value: f64) {
+        let labels = [&[store], labels].concat();
+        if let Ok(gauge) = self.family.get_metric_with_label_values(&labels) {
             gauge.set(value);
         }
     }
 
-    pub(super) fn series(&self) -> Vec<Series> {
+    pub(super) fn series_of(&self, store: &str) -> Vec<Series> {
         let families = self.family.collect();
         let metrics = families.iter().flat_map(|family| family.get_metric());
         metrics
+            .filter(|metric| label(metric, STORE) == store)
             .map(|metric| Series {
-                labels: self
-                    .labels
+                labels: self.labels[1..]
                     .iter()
-                    .map(|name| {
-                        let pair = metric.get_label().iter().find(|pair| pair.name() == *name);
-                        pair.map_or_else(String::new, |pair| pair.value().to_owned())
-                    })
+                    .map(|name| label(metric, name).to_owned())
                     .collect(),
                 value: metric.get_gauge().get_value(),
             })
@@ -83,8 +84,8 @@ impl Gauges {
     }
 }
 
-impl Series {
-    pub(super) fn is_of(&self, store: &str) -> bool {
-        self.labels.first().is_some_and(|name| name == store)
-    }
+fn label<'a>(metric: &'a Metric, name: &str) -> &'a str {
+    let mut labels = metric.get_label().iter();
+    let pair = labels.find(|pair| pair.name() == name);
+    pair.map_or("", |pair| pair.value())
 }

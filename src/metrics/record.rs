@@ -1,15 +1,19 @@
 //! The gauges as a small versioned record, to outlive the process.
 //!
-//! JSON: `{"version": 1, "gauges": [[NAME, [STORE, LABEL…], VALUE], …]}`. Counters are not in it: they count what one process has
-//! seen, and Prometheus knows how to deal with their reset.
+//! JSON: `{"version": 2, "stores": [{"name": NAME, "url": KIND+URL, "gauges": [[FAMILY, [LABEL…], VALUE], …]}, …]}`. Numbers belong
+//! to a store's kind and address, not to its name: that is the kind by default, and stays while the address changes. Counters are
+//! not in it: they count what one process has seen, and Prometheus knows how to deal with their reset.
 
 use serde_json::{Value, json};
 use thiserror::Error;
 
-use super::{families::StoreFamilies, gauges::Series};
+use super::store::StoreMetrics;
 
 /// Written by this version of the program; higher ones are not read.
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
+
+/// Of 0.1.0: by the stores' names alone.
+const WITHOUT_ADDRESSES: u64 = 1;
 
 /// Why a record is of no use.
 #[derive(Debug, Error)]
@@ -18,56 +22,95 @@ pub enum RecordError {
     #[error("it is not JSON")]
     Syntax(#[from] serde_json::Error),
     /// It is JSON, but not of this form.
-    #[error("it is not a list of gauges")]
+    #[error("it is not a list of stores with their gauges")]
     Form,
+    /// Version 0.1.0 of the program has written it.
+    #[error("it has version 1, which does not say at which addresses its stores were")]
+    WithoutAddresses,
     /// A later version of the program has written it.
     #[error("it has version {0}, and this program reads {VERSION}")]
     Version(u64),
 }
 
-pub(super) fn write(families: &StoreFamilies) -> Vec<u8> {
-    let gauges: Vec<Value> = families
-        .gauges()
+/// What a record says of one store.
+struct Kept<'a> {
+    name: &'a str,
+    url: &'a str,
+    gauges: Vec<(&'a str, Vec<&'a str>, f64)>,
+}
+
+/// What is known of these stores, to be kept until the next process can [`restore`] it.
+pub fn record<'a>(stores: impl IntoIterator<Item = &'a StoreMetrics>) -> Vec<u8> {
+    let stores: Vec<Value> = stores
         .into_iter()
-        .flat_map(|gauges| {
-            let series = gauges.series().into_iter();
-            series.map(|Series { labels, value }| json!([gauges.name(), labels, value]))
-        })
+        .map(|store| json!({ "name": store.name, "url": store.url, "gauges": store.gauges() }))
         .collect();
-    json!({ "version": VERSION, "gauges": gauges })
+    json!({ "version": VERSION, "stores": stores })
         .to_string()
         .into_bytes()
 }
 
-/// Sets what the record says of the stores that there are; families that are not known any more are passed over.
-pub(super) fn read(
+/// Sets the gauges of each of `stores` to what the record says of its kind and address, whatever it was called.
+///
+/// Where the record has several of one kind and address, a store takes the numbers of its own name before others. What nobody takes
+/// is dropped; its kinds and addresses are returned.
+///
+/// # Errors
+///
+/// When the record cannot be read, or does not say whose numbers it holds; nothing is set then.
+pub fn restore<'a>(
     record: &[u8],
-    families: &StoreFamilies,
-    stores: &[&str],
-) -> Result<(), RecordError> {
+    stores: impl IntoIterator<Item = &'a StoreMetrics>,
+) -> Result<Vec<String>, RecordError> {
     let record: Value = serde_json::from_slice(record)?;
     match record["version"].as_u64() {
         Some(VERSION) => {}
+        Some(WITHOUT_ADDRESSES) => return Err(RecordError::WithoutAddresses),
         Some(version) => return Err(RecordError::Version(version)),
         None => return Err(RecordError::Form),
     }
-    let gauges = record["gauges"].as_array().ok_or(RecordError::Form)?;
-    let gauges: Vec<(&str, Vec<&str>, f64)> = gauges
-        .iter()
-        .map(gauge)
-        .collect::<Option<_>>()
+    let mut kept: Vec<Kept<'_>> = record["stores"]
+        .as_array()
+        .and_then(|stores| stores.iter().map(Kept::read).collect())
         .ok_or(RecordError::Form)?;
-    for (name, labels, value) in gauges {
-        let family = families
-            .gauges()
-            .into_iter()
-            .find(|family| family.name() == name);
-        let configured = labels.first().is_some_and(|store| stores.contains(store));
-        if let Some(family) = family.filter(|_| configured) {
-            family.set(&labels, value);
-        }
+    // Of a store that was never asked there is nothing to take, and nothing to drop.
+    kept.retain(|kept| !kept.gauges.is_empty());
+    let mut waiting: Vec<&StoreMetrics> = stores.into_iter().collect();
+    kept.retain(|kept| !kept.is_taken(&mut waiting, |store| store.name == kept.name));
+    kept.retain(|kept| !kept.is_taken(&mut waiting, |_| true));
+    Ok(kept.iter().map(|kept| kept.url.to_owned()).collect())
+}
+
+impl<'a> Kept<'a> {
+    fn read(store: &'a Value) -> Option<Self> {
+        Some(Self {
+            name: store["name"].as_str()?,
+            url: store["url"].as_str()?,
+            gauges: store["gauges"]
+                .as_array()?
+                .iter()
+                .map(gauge)
+                .collect::<Option<_>>()?,
+        })
     }
-    Ok(())
+
+    /// Gives the numbers to the first of the waiting stores that has their kind and address, and is `eligible`.
+    fn is_taken(
+        &self,
+        waiting: &mut Vec<&StoreMetrics>,
+        eligible: impl Fn(&StoreMetrics) -> bool,
+    ) -> bool {
+        let taker = waiting
+            .iter()
+            .position(|store| store.url == self.url && eligible(store));
+        let Some(taker) = taker.map(|place| waiting.remove(place)) else {
+            return false;
+        };
+        for (family, labels, value) in &self.gauges {
+            taker.set_gauge(family, labels, *value);
+        }
+        true
+    }
 }
 
 fn gauge(gauge: &Value) -> Option<(&str, Vec<&str>, f64)> {
@@ -83,84 +126,142 @@ fn gauge(gauge: &Value) -> Option<(&str, Vec<&str>, f64)> {
 mod tests {
     use std::time::Duration;
 
-    use super::RecordError;
-    use crate::metrics::{Contents, Metrics};
+    use super::{RecordError, record, restore};
+    use crate::metrics::{Contents, Metrics, StoreMetrics};
+
+    const HERE: &str = "cri+unix:///run/here.sock";
+    const THERE: &str = "cri+unix:///run/there.sock";
 
     fn metrics() -> Metrics {
         Metrics::new("0", "").expect("constant names")
     }
 
-    fn imagestore(metrics: &Metrics) -> Vec<String> {
+    /// Every line of a store's gauges, without the store's name.
+    fn gauges(metrics: &Metrics, store: &str) -> Vec<String> {
         let text = String::from_utf8(metrics.encode().expect("encodable")).expect("text");
+        let name = format!("store=\"{store}\"");
         let gauges = text.lines().filter(|line| {
-            line.starts_with("imagestore_")
-                && !line.contains("_total")
-                && !line.contains("duration")
+            line.contains(&name) && !line.contains("_total") && !line.contains("duration")
         });
-        gauges.map(str::to_owned).collect()
+        gauges.map(|line| line.replace(&name, "")).collect()
     }
 
-    fn answered() -> Metrics {
-        let metrics = metrics();
+    fn answers(store: &StoreMetrics, images: u64) {
         let contents = Contents {
-            images: 3,
+            images,
             size_bytes: 1 << 52,
-            registries: vec![("a.example", 2), ("other", 1)],
+            registries: vec![("a.example", 2), ("(other)", 1)],
             ..Contents::default()
         };
-        metrics.store("kept").answered(&contents, Duration::ZERO);
-        metrics.store("dropped").answered(&contents, Duration::ZERO);
-        metrics
+        store.answered(&contents, Duration::ZERO);
     }
 
     #[test]
-    fn what_was_recorded_is_what_is_read_of_the_stores_that_are_left() {
-        let before = answered();
-        let after = metrics();
-        after
-            .restore(&before.record(), &["kept"])
-            .expect("a good record");
-        let expected: Vec<String> = imagestore(&before)
-            .into_iter()
-            .filter(|line| line.contains("\"kept\""))
-            .collect();
+    fn numbers_go_to_the_store_of_their_kind_and_address_whatever_it_is_called() {
+        let before = metrics();
+        let store = before.store("cri", HERE);
+        answers(&store, 3);
+        let expected = gauges(&before, "cri");
         assert!(expected.len() > 5, "{expected:?}");
-        assert_eq!(imagestore(&after), expected);
+
+        let after = metrics();
+        let stores = [after.store("cri", THERE), after.store("renamed", HERE)];
+        let dropped = restore(&record([&store]), &stores).expect("a good record");
+        assert_eq!(gauges(&after, "renamed"), expected);
+        assert_eq!(gauges(&after, "cri"), Vec::<String>::new());
+        assert_eq!(dropped, Vec::<String>::new());
+    }
+
+    #[test]
+    fn numbers_of_an_address_that_is_not_configured_any_more_are_dropped() {
+        let before = metrics();
+        let stores = [
+            before.store("cri", HERE),
+            before.store("never-asked", THERE),
+        ];
+        answers(&stores[0], 3);
+        let after = metrics();
+        let dropped = restore(&record(&stores), [&after.store("cri", "rkt+http://here:1")]);
+        assert_eq!(dropped.expect("a good record"), [HERE]);
+        assert_eq!(gauges(&after, "cri"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn of_two_stores_at_one_address_each_takes_the_numbers_of_its_own_name() {
+        let before = metrics();
+        let stores = ["a", "b", "c"].map(|name| before.store(name, HERE));
+        for (store, images) in stores.iter().zip([1, 2, 3]) {
+            answers(store, images);
+        }
+        let after = metrics();
+        let [c, x, a] = ["c", "x", "a"].map(|name| after.store(name, HERE));
+        let dropped = restore(&record(&stores), [&c, &x, &a]).expect("a good record");
+        assert_eq!(dropped, Vec::<String>::new());
+        for (now, earlier) in [("c", "c"), ("x", "b"), ("a", "a")] {
+            assert_eq!(gauges(&after, now), gauges(&before, earlier));
+        }
+    }
+
+    #[test]
+    fn numbers_are_taken_once() {
+        let before = metrics();
+        let store = before.store("a", HERE);
+        answers(&store, 1);
+        let after = metrics();
+        let stores = ["x", "a"].map(|name| after.store(name, HERE));
+        restore(&record([&store]), &stores).expect("a good record");
+        assert_eq!(gauges(&after, "a"), gauges(&before, "a"));
+        assert_eq!(gauges(&after, "x"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_record_that_does_not_say_whose_numbers_it_holds_is_of_no_use() {
+        let metrics = metrics();
+        let of_0_1_0 = br#"{"version": 1, "gauges": [["imagestore_images", ["cri"], 1]]}"#;
+        let outcome = restore(of_0_1_0, [&metrics.store("cri", HERE)]);
+        assert!(
+            matches!(outcome, Err(RecordError::WithoutAddresses)),
+            "{outcome:?}"
+        );
+        assert_eq!(gauges(&metrics, "cri"), Vec::<String>::new());
     }
 
     #[test]
     fn a_record_that_is_too_new_or_broken_changes_nothing() {
         let metrics = metrics();
-        let too_new = br#"{"version": 2, "gauges": [["imagestore_images", ["kept"], 1]]}"#;
-        let outcome = metrics.restore(too_new, &["kept"]);
+        let store = metrics.store("cri", HERE);
+        let good = r#"{"version": 2, "stores": [{"name": "cri", "url": "cri+unix:///run/here.sock", "gauges": [["imagestore_images", [], 1]]}]}"#;
+        let too_new = good.replace("\"version\": 2", "\"version\": 3");
+        let outcome = restore(too_new.as_bytes(), [&store]);
         assert!(
-            matches!(outcome, Err(RecordError::Version(2))),
+            matches!(outcome, Err(RecordError::Version(3))),
             "{outcome:?}"
         );
         for broken in [
-            &b"{"[..],
-            b"[]",
-            br#"{"version": 1}"#,
-            br#"{"version": 1, "gauges": [["imagestore_images", ["kept"], 1], ["x"]]}"#,
+            "{".to_owned(),
+            "[]".to_owned(),
+            r#"{"version": 2}"#.to_owned(),
+            good.replace("[], 1]", "[], 1], [\"x\"]"),
+            good.replace("\"url\"", "\"address\""),
         ] {
-            metrics.restore(broken, &["kept"]).expect_err("broken");
+            assert_ne!(broken, good);
+            restore(broken.as_bytes(), [&store]).expect_err("broken");
         }
-        assert_eq!(imagestore(&metrics), Vec::<String>::new());
+        assert_eq!(gauges(&metrics, "cri"), Vec::<String>::new());
+        restore(good.as_bytes(), [&store]).expect("a good record");
+        assert_eq!(gauges(&metrics, "cri"), ["imagestore_images{} 1"]);
     }
 
     #[test]
     fn a_series_that_was_restored_goes_when_the_store_answers_anew() {
-        let metrics = metrics();
-        metrics
-            .restore(&answered().record(), &["kept"])
-            .expect("a good record");
-        metrics
-            .store("kept")
-            .answered(&Contents::default(), Duration::ZERO);
-        assert!(
-            !imagestore(&metrics)
-                .iter()
-                .any(|line| line.contains("a.example"))
-        );
+        let before = metrics();
+        let store = before.store("cri", HERE);
+        answers(&store, 3);
+        let after = metrics();
+        let restored = after.store("cri", HERE);
+        restore(&record([&store]), [&restored]).expect("a good record");
+        restored.answered(&Contents::default(), Duration::ZERO);
+        let gauges = gauges(&after, "cri");
+        assert!(!gauges.iter().any(|line| line.contains("a.example")));
     }
 }

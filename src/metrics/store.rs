@@ -5,7 +5,11 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use super::{cached::CachedText, families::StoreFamilies, gauges::Gauges};
+use super::{
+    cached::CachedText,
+    families::StoreFamilies,
+    gauges::{Gauges, Series},
+};
 
 /// What one store holds, as it said itself. What a kind of store does not know is `None` or empty, and its metric absent.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -22,7 +26,7 @@ pub struct Contents<'a> {
     pub untagged: Option<u64>,
     /// Images kept from garbage collection.
     pub pinned: Option<u64>,
-    /// Images per registry, `other` among them.
+    /// Images per registry, `(other)` among them.
     pub registries: Vec<(&'a str, u64)>,
     /// Length of the answer on the wire in bytes, gRPC's framing included.
     pub response_bytes: u64,
@@ -53,23 +57,33 @@ pub struct Filesystem<'a> {
 /// Moves the metrics of one store.
 #[derive(Clone, Debug)]
 pub struct StoreMetrics {
-    name: String,
+    pub(super) name: String,
+    /// Kind and address: whose numbers they are, whatever it is called.
+    pub(super) url: String,
     families: StoreFamilies,
     text: Arc<CachedText>,
 }
 
 impl StoreMetrics {
-    pub(super) fn new(name: &str, families: &StoreFamilies, text: &Arc<CachedText>) -> Self {
+    pub(super) fn new(
+        name: &str,
+        url: &str,
+        families: &StoreFamilies,
+        text: &Arc<CachedText>,
+    ) -> Self {
         families.queries.with_label_values(&[name]);
         text.outdate();
         Self {
             name: name.to_owned(),
+            url: url.to_owned(),
             families: families.clone(),
             text: Arc::clone(text),
         }
     }
 
     /// The store answered within `duration`.
+    ///
+    /// What it said of itself with an earlier answer is not of this one, and goes.
     pub fn answered(&self, contents: &Contents<'_>, duration: Duration) {
         let families = &self.families;
         let now = self.ended(duration);
@@ -99,6 +113,9 @@ impl StoreMetrics {
             &self.name,
             registries.map(|&(registry, images)| (vec![registry], images as f64)),
         );
+        for family in families.of_side_calls() {
+            family.replace(&self.name, []);
+        }
         self.text.outdate();
     }
 
@@ -115,7 +132,7 @@ impl StoreMetrics {
         self.text.outdate();
     }
 
-    /// The store said who it is. An earlier identity is forgotten.
+    /// The store said who it is, after it has [`StoreMetrics::answered`].
     pub fn identified(&self, runtime: Runtime<'_>) {
         let labels = vec![runtime.name, runtime.version, runtime.api_version];
         self.families
@@ -124,7 +141,7 @@ impl StoreMetrics {
         self.text.outdate();
     }
 
-    /// The store said what its file systems hold. Others, that it told of earlier, are forgotten.
+    /// The store said what its file systems hold, after it has [`StoreMetrics::answered`].
     pub fn filesystems(&self, filesystems: &[Filesystem<'_>]) {
         let used = filesystems.iter().filter_map(|filesystem| {
             Some((vec![filesystem.mountpoint], filesystem.used_bytes? as f64))
@@ -147,6 +164,26 @@ impl StoreMetrics {
         }
         self.text.outdate();
         self
+    }
+
+    /// Every gauge of the store: its family's name, the labels behind the store's name, the value.
+    pub(super) fn gauges(&self) -> Vec<(&'static str, Vec<String>, f64)> {
+        let families = self.families.gauges().into_iter();
+        families
+            .flat_map(|family| {
+                let series = family.series_of(&self.name).into_iter();
+                series.map(|Series { labels, value }| (family.name(), labels, value))
+            })
+            .collect()
+    }
+
+    /// Sets one gauge; families that are not known, and labels that do not fit, are ignored.
+    pub(super) fn set_gauge(&self, family: &str, labels: &[&str], value: f64) {
+        let mut families = self.families.gauges().into_iter();
+        if let Some(family) = families.find(|known| known.name() == family) {
+            family.set(&self.name, labels, value);
+        }
+        self.text.outdate();
     }
 
     /// Says when that was, in seconds since the epoch.

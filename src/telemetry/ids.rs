@@ -10,7 +10,7 @@ use tracing_subscriber::{
     registry::{LookupSpan, SpanRef},
 };
 
-/// Ids of a span of the trace that is being recorded.
+/// Ids of a span of the trace that is being recorded. A trace that is not sampled has none: nobody could look it up.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ids {
     pub(super) trace: TraceId,
@@ -41,7 +41,7 @@ where
         let Some(otel) = otel else { return };
         let recorded = otel.span().span_context().clone();
         if let Some(span) = context.span(id)
-            && recorded.is_valid()
+            && recorded.is_sampled()
         {
             span.extensions_mut().replace(Ids {
                 trace: recorded.trace_id(),

@@ -82,15 +82,24 @@ impl JaegerExporter {
     }
 }
 
+/// What happened, without the name of the exporter before it.
+fn words(error: &TraceError) -> String {
+    match error {
+        TraceError::ExportFailed(error) => error.to_string(),
+        other => other.to_string(),
+    }
+}
+
 fn is_address(host: &str) -> bool {
     host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok()
 }
 
 impl SpanExporter for JaegerExporter {
     async fn export(&self, trace: Vec<SpanData>) -> OTelSdkResult {
-        self.send(trace)
-            .await
-            .map_err(|error| OTelSdkError::InternalFailure(error.to_string()))
+        self.send(trace).await.map_err(|error| {
+            let Self { host, port, .. } = self;
+            OTelSdkError::InternalFailure(format!("{host}:{port}: {}", words(&error)))
+        })
     }
 
     fn set_resource(&mut self, resource: &Resource) {

@@ -14,6 +14,7 @@ use std::{
     time::Duration,
 };
 
+use tokio_util::sync::CancellationToken;
 use tracing::{
     Dispatch, Event, Metadata, Subscriber, Value,
     field::{Field, Visit},
@@ -50,6 +51,7 @@ pub(super) struct Journal {
     queue: SyncSender<Message>,
     shared: Arc<Shared>,
     ended: Receiver<()>,
+    lost: CancellationToken,
 }
 
 /// What the layer, the thread and who waits for it know together.
@@ -107,9 +109,12 @@ pub(super) fn start(
         shared: Arc::clone(&shared),
     };
     let writing = Arc::clone(&shared);
+    let lost = CancellationToken::new();
+    let at_the_end = lost.clone().drop_guard();
     thread::Builder::new()
         .name("journal".to_owned())
         .spawn(move || {
+            let _at_the_end = at_the_end;
             let journald = journald
                 .with_field_prefix(None)
                 .with_syslog_identifier(IDENTIFIER.to_owned())
@@ -128,11 +133,17 @@ pub(super) fn start(
         queue,
         shared,
         ended,
+        lost,
     };
     Ok((layer, journal))
 }
 
 impl Journal {
+    /// Cancelled when the thread has ended, by a panic too.
+    pub(super) fn ended(&self) -> CancellationToken {
+        self.lost.clone()
+    }
+
     /// Waits until everything queued is written, for at most `timeout`.
     ///
     /// A journal that stands still for longer keeps what it was not given: standard error leads there too.

@@ -1,12 +1,16 @@
 //! Finished traces: collects the spans of each trace and, when its root ends, hands the whole to one exporter.
 //!
 //! The SDK's batch processor has a thread and a timer of its own; this one has neither. A trace goes through a bounded queue to a
-//! task on the service's runtime, which awaits the exporter.
+//! task on the service's runtime, which awaits the exporter. The first trace lost in a row is a warning.
 
 use std::{
     collections::HashMap,
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    pin::pin,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -16,23 +20,25 @@ use opentelemetry::{
 };
 use opentelemetry_sdk::{
     Resource,
-    error::OTelSdkResult,
-    trace::{SdkTracerProvider, Span, SpanData, SpanExporter, SpanProcessor},
+    error::{OTelSdkError, OTelSdkResult},
+    trace::{Sampler, SdkTracerProvider, Span, SpanData, SpanExporter, SpanLimits, SpanProcessor},
 };
+use thiserror::Error;
 use tokio::{
-    sync::mpsc::{self, Receiver, Sender},
+    sync::{
+        Notify,
+        mpsc::{self, Receiver, Sender},
+    },
     task::JoinHandle,
     time::timeout,
 };
+use tokio_util::sync::CancellationToken;
 
 /// Traces that wait for the exporter.
 const QUEUE: usize = 64;
 
 /// Spans that are kept of one trace; what comes beyond is not recorded.
 const MAX_SPANS: usize = 512;
-
-/// Longest time one trace may take to be sent.
-const EXPORT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What became of a finished trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,35 +51,68 @@ pub enum Outcome {
     Dropped,
 }
 
+/// What is traced, and how long it may take to be sent.
+#[derive(Debug)]
+pub(super) struct Settings {
+    pub(super) resource: Resource,
+    pub(super) sampler: Sampler,
+    pub(super) limits: SpanLimits,
+    /// Longest time one trace may take.
+    pub(super) timeout: Duration,
+}
+
 /// The tracer provider, and the task that its finished traces go to.
 #[derive(Debug)]
 pub(super) struct TraceQueue {
     provider: SdkTracerProvider,
-    exporting: JoinHandle<()>,
+    exporting: JoinHandle<Result<(), Undelivered>>,
+    ended: CancellationToken,
 }
+
+/// Why the last trace was not delivered.
+#[derive(Debug, Error)]
+#[error("{0}")]
+pub struct Undelivered(pub(super) String);
 
 impl TraceQueue {
     /// Starts the exporter's task; must be called within the service's runtime.
     pub(super) fn spawn(
         mut exporter: impl SpanExporter + 'static,
-        resource: Resource,
+        settings: Settings,
         on_outcome: impl Fn(Outcome) + Send + Sync + 'static,
     ) -> Self {
-        exporter.set_resource(&resource);
-        let on_outcome: OnOutcome = Arc::new(on_outcome);
+        exporter.set_resource(&settings.resource);
         let (finished, queue) = mpsc::channel(QUEUE);
+        let dropped = Arc::new(Dropped::default());
         let collector = Collector {
             open: Mutex::default(),
             finished: Mutex::new(Some(finished)),
-            on_outcome: Arc::clone(&on_outcome),
+            dropped: Arc::clone(&dropped),
         };
+        let ends = Ends {
+            row: None,
+            on_outcome: Box::new(on_outcome),
+        };
+        let ended = CancellationToken::new();
+        let at_the_end = ended.clone().drop_guard();
         Self {
             provider: SdkTracerProvider::builder()
-                .with_resource(resource)
+                .with_resource(settings.resource)
+                .with_sampler(settings.sampler)
+                .with_span_limits(settings.limits)
                 .with_span_processor(collector)
                 .build(),
-            exporting: tokio::spawn(export(exporter, queue, on_outcome)),
+            exporting: tokio::spawn(async move {
+                let _at_the_end = at_the_end;
+                export(exporter, settings.timeout, queue, dropped, ends).await
+            }),
+            ended,
         }
+    }
+
+    /// Cancelled when the exporter's task has ended, by a panic too.
+    pub(super) fn ended(&self) -> CancellationToken {
+        self.ended.clone()
     }
 
     pub(super) fn provider(&self) -> &SdkTracerProvider {
@@ -81,33 +120,121 @@ impl TraceQueue {
     }
 
     /// Takes no more traces and waits until the queued ones are sent. The caller sets the limit.
-    pub(super) async fn drain(self) {
+    pub(super) async fn drain(self) -> Result<(), Undelivered> {
         if let Err(error) = self.provider.shutdown() {
             tracing::debug!(%error, "tracer provider not shut down");
         }
-        if let Err(error) = self.exporting.await {
-            tracing::debug!(%error, "exporter's task lost");
+        self.exporting
+            .await
+            .unwrap_or_else(|error| Err(Undelivered(format!("exporter's task lost: {error}"))))
+    }
+}
+
+type Trace = Vec<SpanData>;
+
+/// Exports one trace after the other until the queue is closed, and reports those that the queue had no room for.
+async fn export(
+    exporter: impl SpanExporter,
+    limit: Duration,
+    mut queue: Receiver<Trace>,
+    dropped: Arc<Dropped>,
+    mut ends: Ends,
+) -> Result<(), Undelivered> {
+    while let Some(trace) = queue.recv().await {
+        let mut exported = pin!(timeout(limit, exporter.export(trace)));
+        let outcome = loop {
+            tokio::select! {
+                biased;
+                () = dropped.any.notified() => ends.dropped(dropped.take()),
+                outcome = exported.as_mut() => break outcome,
+            }
+        };
+        match outcome {
+            Ok(Ok(())) => ends.exported(),
+            Ok(Err(error)) => ends.failed(words(error)),
+            Err(_) => ends.failed(format!("not sent within {limit:?}")),
+        }
+    }
+    ends.dropped(dropped.take());
+    ends.row.map_or(Ok(()), |row| Err(Undelivered(row.error)))
+}
+
+/// The exporter's own error text.
+fn words(error: OTelSdkError) -> String {
+    match error {
+        OTelSdkError::InternalFailure(words) => words,
+        other => other.to_string(),
+    }
+}
+
+/// Counts and logs what becomes of traces.
+struct Ends {
+    row: Option<Row>,
+    on_outcome: Box<dyn Fn(Outcome) + Send + Sync>,
+}
+
+/// Traces that were lost one after the other.
+struct Row {
+    traces: u64,
+    /// Why the last one was.
+    error: String,
+}
+
+impl Ends {
+    fn exported(&mut self) {
+        (self.on_outcome)(Outcome::Exported);
+        if let Some(row) = self.row.take() {
+            tracing::info!(lost = row.traces, "traces exported again");
+        }
+    }
+
+    fn failed(&mut self, error: String) {
+        (self.on_outcome)(Outcome::Failed);
+        self.lost(1, error);
+    }
+
+    fn dropped(&mut self, traces: u64) {
+        for _ in 0..traces {
+            (self.on_outcome)(Outcome::Dropped);
+        }
+        if traces > 0 {
+            self.lost(
+                traces,
+                format!("{QUEUE} traces are waiting to be sent already"),
+            );
+        }
+    }
+
+    fn lost(&mut self, traces: u64, error: String) {
+        match &mut self.row {
+            Some(row) => {
+                tracing::debug!(error, traces, "trace not exported");
+                row.traces += traces;
+                row.error = error;
+            }
+            None => {
+                tracing::warn!(error, traces, "trace not exported");
+                self.row = Some(Row { traces, error });
+            }
         }
     }
 }
 
-type OnOutcome = Arc<dyn Fn(Outcome) + Send + Sync>;
-type Trace = Vec<SpanData>;
+/// Number of traces that the queue had no room for and that are not yet reported.
+#[derive(Debug, Default)]
+struct Dropped {
+    traces: AtomicU64,
+    any: Notify,
+}
 
-async fn export(exporter: impl SpanExporter, mut queue: Receiver<Trace>, on_outcome: OnOutcome) {
-    while let Some(trace) = queue.recv().await {
-        let outcome = match timeout(EXPORT_TIMEOUT, exporter.export(trace)).await {
-            Ok(Ok(())) => Outcome::Exported,
-            Ok(Err(error)) => {
-                tracing::debug!(%error, "trace not exported");
-                Outcome::Failed
-            }
-            Err(_) => {
-                tracing::debug!(timeout = ?EXPORT_TIMEOUT, "trace not exported in time");
-                Outcome::Failed
-            }
-        };
-        on_outcome(outcome);
+impl Dropped {
+    fn add(&self) {
+        self.traces.fetch_add(1, Ordering::Relaxed);
+        self.any.notify_one();
+    }
+
+    fn take(&self) -> u64 {
+        self.traces.swap(0, Ordering::Relaxed)
     }
 }
 
@@ -115,7 +242,7 @@ async fn export(exporter: impl SpanExporter, mut queue: Receiver<Trace>, on_outc
 struct Collector {
     open: Mutex<HashMap<TraceId, Trace>>,
     finished: Mutex<Option<Sender<Trace>>>,
-    on_outcome: OnOutcome,
+    dropped: Arc<Dropped>,
 }
 
 impl Collector {
@@ -124,7 +251,8 @@ impl Collector {
             .as_ref()
             .is_some_and(|finished| finished.try_send(trace).is_ok());
         if !sent {
-            (self.on_outcome)(Outcome::Dropped);
+            // Not logged here, within a span's end.
+            self.dropped.add();
         }
     }
 }
@@ -179,4 +307,40 @@ impl fmt::Debug for Collector {
 /// What these mutexes guard is whole at every moment, also after a panic.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry::trace::{Span as _, Tracer as _, TracerProvider as _};
+    use opentelemetry_sdk::{
+        Resource,
+        error::OTelSdkResult,
+        trace::{SpanData, SpanExporter},
+    };
+
+    use super::{Duration, Sampler, Settings, SpanLimits, TraceQueue};
+
+    #[derive(Debug)]
+    struct Panics;
+
+    impl SpanExporter for Panics {
+        async fn export(&self, _: Vec<SpanData>) -> OTelSdkResult {
+            panic!("out of cheese")
+        }
+    }
+
+    #[tokio::test]
+    async fn the_end_of_the_exporter_s_task_is_heard_of_though_it_panics() {
+        let settings = Settings {
+            resource: Resource::builder().build(),
+            sampler: Sampler::AlwaysOn,
+            limits: SpanLimits::default(),
+            timeout: Duration::MAX,
+        };
+        let queue = TraceQueue::spawn(Panics, settings, |_| {});
+        let ended = queue.ended();
+        assert!(!ended.is_cancelled());
+        queue.provider().tracer("test").start("root").end();
+        ended.cancelled().await;
+    }
 }

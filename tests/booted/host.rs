@@ -34,6 +34,16 @@ pub(crate) const fn localhost(port: u16) -> SocketAddr {
     SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), port)
 }
 
+/// Whether each store that is up has said who it is, which it is asked once its images are counted.
+pub(crate) fn is_complete(scrape: &Scrape) -> bool {
+    let mut up = scrape.samples("imagestore_up");
+    up.all(|up| {
+        let store = up.labels["store"].as_str();
+        let mut known = scrape.samples("imagestore_runtime_info");
+        up.value == 0.0 || known.any(|known| known.has(&[("store", store)]))
+    })
+}
+
 /// A machine on which the service is installed: its socket listens, and nobody has connected to it yet.
 pub(crate) struct Host {
     pub(crate) machine: Machine,
@@ -167,7 +177,7 @@ impl Host {
         self.systemctl("kill --signal=SIGQUIT exp-rkt-grpc");
         eventually("the query", || {
             let scrape = self.scrape();
-            (queries(&scrape) > before).then_some(scrape)
+            (queries(&scrape) > before && is_complete(&scrape)).then_some(scrape)
         })
     }
 

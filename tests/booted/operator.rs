@@ -168,6 +168,36 @@ fn a_changed_setting_takes_effect_by_a_restart_without_the_loss_of_a_number() {
 }
 
 #[test]
+fn a_changed_address_takes_effect_by_a_restart_of_the_socket_and_not_of_the_service_alone() {
+    let Some(host) = Host::boot("address") else {
+        return;
+    };
+    host.systemctl("start exp-rkt-grpc");
+    // One that the machine does not have yet.
+    let later: SocketAddr = "10.77.0.2:33334".parse().expect("an address");
+    host.edit(
+        SOCKET,
+        &format!("[Socket]\nListenStream=\nListenStream={later}\n"),
+    );
+    let restarted = host.machine.run(["systemctl", "restart", SERVICE]);
+    assert!(!restarted.status.success());
+    assert_eq!(host.property("ExecMainStatus"), "78");
+    let log = host.log();
+    assert!(
+        log.contains("systemctl restart exp-rkt-grpc.socket"),
+        "{log}"
+    );
+
+    // More often than five times in ten seconds, systemd's default limit.
+    for _ in 0..7 {
+        host.systemctl("restart exp-rkt-grpc.socket");
+    }
+    host.machine.succeed("ip address add 10.77.0.2/32 dev lo");
+    let response = host.machine.network(|| http::get(later, "/metrics"));
+    assert_eq!(response.expect("it is served there").status, 200);
+}
+
+#[test]
 fn a_refused_setting_is_told_with_what_would_be_right() {
     let Some(host) = Host::boot("refused") else {
         return;

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use std::{fs, io};
 
 use lab::cri_runtime;
+use lab::name_server::NameServer;
 use lab::poll::eventually;
 use lab::rkt_api_service::Images;
 use lab::service::PATIENCE;
@@ -142,6 +143,36 @@ fn without_a_network_of_its_own_the_service_asks_a_unix_socket_and_its_traces_ar
     ] {
         assert_eq!(inside[act], "EAFNOSUPPORT", "{inside:#?}");
     }
+}
+
+#[test]
+fn a_store_is_found_by_its_name_through_a_name_server_on_loopback() {
+    let Some(host) = Host::boot("names") else {
+        return;
+    };
+    // Where systemd-resolved listens.
+    let address = Ipv4Addr::new(127, 0, 0, 53);
+    let name_server = host
+        .machine
+        .network(|| NameServer::bind_at(address, &["store.example"]))
+        .expect("the port is free");
+    // It may be a link.
+    host.machine.succeed("rm --force /etc/resolv.conf");
+    host.machine
+        .write("/etc/resolv.conf", name_server.settings());
+    host.machine.write(
+        "/etc/default/exp-rkt-grpc",
+        "EXP_RKT_GRPC_STORE=rkt+http://store.example:15441\n",
+    );
+    let _store = host.store(Images::generated(4));
+    host.systemctl("start exp-rkt-grpc");
+    host.query();
+    assert_eq!(
+        host.of_rkt("imagestore_images"),
+        Some(4.0),
+        "{}",
+        host.log()
+    );
 }
 
 #[test]

@@ -2,7 +2,8 @@
 
 use lab::exposition::{Kind, Scrape};
 use lab::poll::eventually;
-use lab::rkt_api_service::Images;
+use lab::rkt_api_service::{Behaviour, Images};
+use lab::service::PATIENCE;
 
 use crate::compiled::STORE_RECORD;
 use crate::host::{Host, SERVICE};
@@ -56,6 +57,45 @@ fn the_gauges_are_there_with_their_age_after_restarts_and_crashes_and_hangs() {
 }
 
 #[test]
+fn a_query_that_a_restart_gives_up_leaves_the_numbers_as_they_were() {
+    let Some((host, before)) = counted("given-up") else {
+        return;
+    };
+    let store = host.store(Images::generated(4));
+    store.behave(Behaviour::Hang);
+    host.systemctl("kill --signal=SIGQUIT exp-rkt-grpc");
+    store.wait_for_calls(1, PATIENCE);
+    host.systemctl("restart exp-rkt-grpc");
+    let log = host.log();
+    assert!(log.contains("query abandoned"), "{log}");
+    assert_eq!(gauges(&host.scrape()), before, "{log}");
+}
+
+#[test]
+fn numbers_are_shown_for_the_address_that_they_are_of_and_no_other() {
+    const ADDRESS: &str = "rkt+http://127.0.0.1:15441";
+    let Some((host, _)) = counted("addresses") else {
+        return;
+    };
+    let restart_with = |store: &str| {
+        let settings = format!("EXP_RKT_GRPC_STORE={store}\n");
+        host.machine.write("/etc/default/exp-rkt-grpc", settings);
+        host.systemctl("restart exp-rkt-grpc");
+        host.scrape()
+    };
+    let elsewhere = restart_with("rkt+http://127.0.0.1:15442");
+    assert_eq!(gauges(&elsewhere), Vec::<String>::new());
+    let log = host.log();
+    let dropped =
+        format!("kept numbers dropped, their stores are no longer configured stores={ADDRESS}");
+    assert_eq!(log.matches(&dropped).count(), 1, "{log}");
+
+    let renamed = restart_with(&format!("renamed={ADDRESS}"));
+    let images = |store| renamed.value("imagestore_images", &[("store", store)]);
+    assert_eq!((images("renamed"), images("rkt")), (Some(3.0), None));
+}
+
+#[test]
 fn the_gauges_are_absent_after_a_stop_and_a_start() {
     let Some((host, _)) = counted("absent") else {
         return;
@@ -87,7 +127,7 @@ fn numbers_of_too_many_stores_are_not_kept_which_is_said_once() {
         return;
     };
     let _store = host.store(Images::generated(1));
-    let stores: Vec<String> = (10..70)
+    let stores: Vec<String> = (100..250)
         .map(|number| {
             format!(
                 "{}-{number}=rkt+http://127.0.0.1:15441",
@@ -135,7 +175,11 @@ fn warnings(host: &Host) -> Vec<String> {
     messages.map(str::to_owned).collect()
 }
 
-const RECORD: &str = r#"{"version": 1, "gauges": [["imagestore_images", ["rkt"], 9]]}"#;
+const RECORD: &str = r#"{"version": 2, "stores": [{"name": "rkt", "url": "rkt+http://127.0.0.1:15441", "gauges": [["imagestore_images", [], 9]]}]}"#;
+
+/// As 0.1.0 has written it.
+const RECORD_WITHOUT_ADDRESSES: &str =
+    r#"{"version": 1, "gauges": [["imagestore_images", ["rkt"], 9]]}"#;
 
 #[test]
 fn a_record_that_is_put_into_the_store_from_outside_is_read() {
@@ -153,11 +197,15 @@ fn a_record_that_is_of_no_use_is_dropped_with_one_warning_and_the_next_query_is_
         return;
     };
     let _store = host.store(Images::generated(3));
-    let later = RECORD.replace("\"version\": 1", "\"version\": 2");
+    let later = RECORD.replace("\"version\": 2", "\"version\": 3");
     let long = RECORD.to_owned() + &" ".repeat(1 << 16);
     for (record, why) in [
         ("\u{1}\u{2}\u{3}", "it is not JSON"),
-        (&later, "it has version 2, and this program reads 1"),
+        (&later, "it has version 3, and this program reads 2"),
+        (
+            RECORD_WITHOUT_ADDRESSES,
+            "it has version 1, which does not say at which addresses its stores were",
+        ),
         (&long, "it is longer than 64 KiB"),
     ] {
         start_with(&host, record);

@@ -8,7 +8,7 @@ use lab::poll::eventually;
 use lab::rkt_api_service::Images;
 use lab::service::PATIENCE;
 
-use crate::host::{Host, MANUAL_INDEX};
+use crate::host::{Host, MANUAL_INDEX, is_complete};
 use crate::package::PACKAGES;
 
 /// Commands with their output, in the order in which they were typed.
@@ -49,7 +49,9 @@ impl<'a> Transcript<'a> {
         let before = lines();
         self.types("systemctl kill -s SIGQUIT exp-rkt-grpc", &[]);
         eventually("the query", || {
-            let told = host.of_rkt("imagestore_queries_total") > Some(before as f64);
+            let scrape = host.scrape();
+            let queries = scrape.value("imagestore_queries_total", &[("store", "rkt")]);
+            let told = queries > Some(before as f64) && is_complete(&scrape);
             (told && lines() > before).then_some(())
         });
     }

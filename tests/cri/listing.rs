@@ -168,10 +168,75 @@ fn nothing_is_counted_of_a_first_stream_that_breaks() {
 }
 
 #[test]
-fn what_came_before_a_fallback_is_not_counted_twice() {
+fn a_stream_that_is_unimplemented_behind_a_batch_is_broken_and_not_missing() {
     let scene = scene();
-    let late = fail_after(2, UNIMPLEMENTED);
+    scene.ask();
+    let late = fail_after(1, UNIMPLEMENTED);
     scene.runtime.behave_for(Method::StreamImages, late);
-    let images = number(&scene.ask(), "imagestore_images");
-    assert_eq!(images, Some(25.0));
+    assert_eq!(scene.methods_asked(), [Method::StreamImages]);
+    let scrape = scene.service.scrape();
+    assert_eq!(number(&scrape, "imagestore_images"), Some(25.0));
+    assert_eq!(number(&scrape, "imagestore_up"), Some(0.0));
+    assert_eq!(failures(&scrape, "UNIMPLEMENTED"), 1.0);
+    // It is a runtime that streams.
+    assert_eq!(scene.lists_asked(), [Method::StreamImages]);
+}
+
+#[test]
+fn a_batch_without_images_is_a_batch() {
+    let scene = scene();
+    let status = ("grpc-status".to_owned(), UNIMPLEMENTED.to_string());
+    let late = Behaviour::Trailers(vec![status]);
+    scene.runtime.behave_for(Method::StreamImages, late);
+    assert_eq!(scene.methods_asked(), [Method::StreamImages]);
+    let scrape = scene.service.scrape();
+    assert_eq!(failures(&scrape, "UNIMPLEMENTED"), 1.0);
+}
+
+/// A runtime without the stream, known as such, whose list then fails.
+fn listing_fails(behaviour: Behaviour) -> Scene {
+    let scene = scene();
+    scene.runtime.without(Method::StreamImages);
+    scene.ask();
+    assert_eq!(scene.lists_asked(), [Method::ListImages]);
+    scene.runtime.behave_for(Method::ListImages, behaviour);
+    assert_eq!(scene.lists_asked(), [Method::ListImages]);
+    assert_eq!(number(&scene.service.scrape(), "imagestore_up"), Some(0.0));
+    scene
+}
+
+#[test]
+fn a_list_that_fails_lets_the_next_query_try_the_stream_again() {
+    // 8: a list that is longer than containerd sends in one message. 12: a method that is gone.
+    for code in [8, 14, 2, UNIMPLEMENTED] {
+        let message = "trying to send message larger than max".to_owned();
+        let scene = listing_fails(Behaviour::Fail { code, message });
+        // Upgraded, with the same list.
+        scene
+            .runtime
+            .behave_for(Method::StreamImages, Behaviour::Answer);
+        assert_eq!(scene.lists_asked(), [Method::StreamImages], "{code}");
+        let up = number(&scene.service.scrape(), "imagestore_up");
+        assert_eq!(up, Some(1.0), "{code}");
+    }
+}
+
+#[test]
+fn a_list_that_breaks_off_lets_the_next_query_try_the_stream_again() {
+    let scene = listing_fails(Behaviour::CutOff);
+    scene
+        .runtime
+        .behave_for(Method::StreamImages, Behaviour::Answer);
+    assert_eq!(scene.lists_asked(), [Method::StreamImages]);
+}
+
+#[test]
+fn a_runtime_that_was_away_is_asked_for_the_stream_again() {
+    let scene = scene();
+    scene.runtime.without(Method::StreamImages);
+    scene.ask();
+    scene.runtime.behave(Behaviour::Refuse);
+    scene.ask();
+    scene.runtime.behave(Behaviour::Answer);
+    assert_eq!(scene.lists_asked(), [Method::StreamImages]);
 }

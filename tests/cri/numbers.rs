@@ -36,23 +36,40 @@ fn images_are_counted_by_registry() {
     assert_eq!(told, hosts);
 }
 
+/// Registries that are named at most.
+const NAMED: usize = 64;
+
+/// Registry n has n images.
+fn of_registries(numbers: impl Iterator<Item = usize>) -> Images {
+    let images = numbers.flat_map(|number| {
+        let image = Image::tagged(format!("r{number:02}.example.org/a:1"));
+        vec![image; number]
+    });
+    Images::listed(images.collect::<Vec<_>>())
+}
+
 #[test]
-fn the_ten_largest_registries_are_named_and_the_others_added_up() {
-    // Registry n of 1 to 12 has n images.
-    let mut images = Vec::new();
-    for registry in 1..=12 {
-        let image = Image::tagged(format!("r{registry}.example.org/a:1"));
-        images.resize(images.len() + registry, image);
-    }
-    let mut told = registries(&Scene::of(Images::listed(images)).ask());
-    told.sort_by_key(|(_, images)| *images);
-    let mut right = vec![("other".to_owned(), 1 + 2)];
-    right.extend((3..=12).map(|registry| (format!("r{registry}.example.org"), registry)));
-    assert_eq!(told.len(), 11);
-    right.sort_by_key(|(_, images)| *images);
-    told.sort();
-    right.sort();
-    assert_eq!(told, right);
+fn dozens_of_registries_are_all_named() {
+    let told = registries(&Scene::of(of_registries(1..=NAMED)).ask());
+    let right = (1..=NAMED).map(|number| (format!("r{number:02}.example.org"), number as u64));
+    assert_eq!(told, right.collect::<Vec<_>>());
+}
+
+#[test]
+fn further_registries_are_added_up_and_the_named_ones_are_the_same_in_every_order() {
+    const ALL: usize = NAMED + 3;
+    let scene = Scene::of(of_registries(1..=ALL));
+    let told = registries(&scene.ask());
+    let others = (65 + 66 + 67) as u64;
+    assert_eq!(told.len(), NAMED + 1);
+    assert!(told.contains(&("(other)".to_owned(), others)), "{told:?}");
+
+    scene.runtime.serve_images(of_registries((1..=ALL).rev()));
+    assert_eq!(registries(&scene.ask()), told);
+    scene
+        .runtime
+        .serve_images(of_registries((34..=ALL).chain(1..34)));
+    assert_eq!(registries(&scene.ask()), told);
 }
 
 #[test]

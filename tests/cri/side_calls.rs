@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use lab::cri_runtime::v1::FilesystemUsage;
+use lab::cri_runtime::v1::{self, FilesystemUsage};
 use lab::cri_runtime::{Behaviour, Images, Method, filesystem};
 use lab::exposition::Scrape;
+use lab::service::PATIENCE;
 
 use super::{Scene, number};
 
@@ -117,6 +118,50 @@ fn what_a_file_system_does_not_tell_is_absent() {
 }
 
 #[test]
+fn file_systems_with_one_mountpoint_are_added_up() {
+    let scene = scene();
+    let without = |inodes_used| FilesystemUsage {
+        inodes_used,
+        used_bytes: None,
+        ..filesystem("/a", 0, 0)
+    };
+    scene.runtime.serve_filesystems(vec![
+        filesystem("/a", 1_000, 3),
+        filesystem("/b", 7, 1),
+        without(Some(v1::UInt64Value { value: 4 })),
+        filesystem("/a", 50, 1),
+        without(None),
+    ]);
+    let scrape = scene.ask();
+    assert_eq!(used_bytes(&scrape, "/a"), Some(1_050.0));
+    assert_eq!(inodes_used(&scrape, "/a"), Some(8.0));
+    assert_eq!(used_bytes(&scrape, "/b"), Some(7.0));
+}
+
+#[test]
+fn mountpoints_that_are_the_same_once_they_are_cut_are_added_up() {
+    let scene = scene();
+    let long = |end: char| filesystem(&format!("/{}{end}", "a".repeat(300)), 10, 1);
+    let filesystems = vec![long('b'), long('c')];
+    scene.runtime.serve_filesystems(filesystems);
+    let scrape = scene.ask();
+    let mut told = scrape.samples("imagestore_filesystem_used_bytes");
+    assert_eq!(told.next().map(|sample| sample.value), Some(20.0));
+    assert!(told.next().is_none());
+}
+
+#[test]
+fn a_file_system_without_a_mountpoint_is_counted_as_of_none() {
+    let scene = scene();
+    let nowhere = FilesystemUsage {
+        fs_id: None,
+        ..filesystem("", 5, 1)
+    };
+    scene.runtime.serve_filesystems(vec![nowhere]);
+    assert_eq!(used_bytes(&scene.ask(), "(none)"), Some(5.0));
+}
+
+#[test]
 fn sixteen_file_systems_are_told_of_at_most() {
     let scene = scene();
     let filesystems = (0..1_000).map(|number| filesystem(&format!("/{number}"), 1, 1));
@@ -132,6 +177,17 @@ fn a_version_of_10_kilobytes_is_cut() {
     scene.runtime.serve_version("stand-in", &"1".repeat(10_000));
     let (_, version) = runtime(&scene.ask()).expect("it is told");
     assert_eq!(version.len(), 256);
+}
+
+#[test]
+fn a_version_of_100_kilobytes_is_not_read_and_the_images_are_counted() {
+    let scene = scene();
+    scene
+        .runtime
+        .serve_version("stand-in", &"1".repeat(100_000));
+    let scrape = scene.ask();
+    assert_eq!(runtime(&scrape), None);
+    assert_eq!(number(&scrape, "imagestore_images"), Some(7.0));
 }
 
 #[test]
@@ -169,17 +225,18 @@ fn an_image_fs_info_that_fails_costs_nothing_but_itself() {
 }
 
 #[test]
-fn what_side_calls_told_before_stays_when_they_fail() {
+fn what_side_calls_said_before_is_absent_after_they_have_failed() {
     let scene = scene();
-    let before = runtime(&scene.ask());
+    scene.ask();
     scene.runtime.behave_for(Method::Version, failing());
     scene.runtime.behave_for(Method::ImageFsInfo, failing());
     let scrape = scene.ask();
-    assert_eq!(runtime(&scrape), before);
-    assert_eq!(used_bytes(&scrape, "/var/lib/stand-in"), Some(4096.0));
+    assert_eq!(runtime(&scrape), None);
+    assert_eq!(used_bytes(&scrape, "/var/lib/stand-in"), None);
+    assert_eq!(inodes_used(&scrape, "/var/lib/stand-in"), None);
 }
 
-/// What fills the metrics that are still known when one more query cannot ask this method.
+/// What is known when one more query gets no answer from this method, and new ones from the others.
 #[track_caller]
 fn known_without(method: Method, refuse: impl FnOnce(&Scene)) -> Scrape {
     let scene = scene();
@@ -194,8 +251,8 @@ fn known_without(method: Method, refuse: impl FnOnce(&Scene)) -> Scrape {
 }
 
 #[test]
-fn a_side_call_that_fails_alone_keeps_its_last_values_and_the_other_s_are_new() {
-    let version = |scrape: &Scrape| runtime(scrape).expect("it is known").1;
+fn a_side_call_that_fails_alone_leaves_nothing_old_and_the_other_s_values_are_new() {
+    let version = |scrape: &Scrape| runtime(scrape).map(|(_, version)| version);
     let used = |scrape: &Scrape| used_bytes(scrape, "/var/lib/stand-in");
     for fails in [true, false] {
         let without = |method| {
@@ -205,12 +262,108 @@ fn a_side_call_that_fails_alone_keeps_its_last_values_and_the_other_s_are_new() 
             })
         };
         let scrape = without(Method::Version);
-        assert_ne!(version(&scrape), "2.0.0");
+        assert_eq!(version(&scrape), None);
         assert_eq!(used(&scrape), Some(1.0));
         let scrape = without(Method::ImageFsInfo);
-        assert_eq!(version(&scrape), "2.0.0");
-        assert_eq!(used(&scrape), Some(4096.0));
-        assert!(inodes_used(&scrape, "/var/lib/stand-in") > Some(2.0));
+        assert_eq!(version(&scrape).as_deref(), Some("2.0.0"));
+        assert_eq!(used(&scrape), None);
+        assert_eq!(inodes_used(&scrape, "/var/lib/stand-in"), None);
+    }
+}
+
+#[test]
+fn what_side_calls_said_stays_with_the_last_good_numbers_when_the_list_fails() {
+    let scene = scene();
+    let before = runtime(&scene.ask());
+    assert!(before.is_some());
+    scene.runtime.behave(failing());
+    let scrape = scene.ask();
+    assert_eq!(number(&scrape, "imagestore_up"), Some(0.0));
+    assert_eq!(number(&scrape, "imagestore_images"), Some(7.0));
+    assert_eq!(runtime(&scrape), before);
+    assert_eq!(used_bytes(&scrape, "/var/lib/stand-in"), Some(4096.0));
+}
+
+#[test]
+fn the_images_are_shown_before_the_side_calls_have_answered_and_nothing_older_beside_them() {
+    let scene = scene();
+    scene.ask();
+    scene.runtime.serve_images(Images::generated(8));
+    scene.runtime.behave_for(Method::Version, Behaviour::Hang);
+    scene
+        .runtime
+        .behave_for(Method::ImageFsInfo, Behaviour::Hang);
+    let side_calls = scene.runtime.calls().len() + 3;
+    scene.service.trigger();
+    // The list comes first: whoever is asked for its version has been counted.
+    scene.runtime.wait_for_calls(side_calls, PATIENCE);
+    let scrape = scene.service.scrape();
+    assert_eq!(number(&scrape, "imagestore_images"), Some(8.0));
+    assert_eq!(runtime(&scrape), None);
+    assert_eq!(used_bytes(&scrape, "/var/lib/stand-in"), None);
+    let log = scene
+        .service
+        .wait_for_stderr(|log| log.contains("side call failed"), PATIENCE);
+    let counted = log.rfind("imagestore.images=8").expect("it is logged");
+    assert!(Some(counted) < log.find("side call failed"), "{log}");
+}
+
+/// The lines of the log that are about this side call, each from its level on.
+fn about(scene: &Scene, call: &str) -> Vec<String> {
+    assert!(scene.service.stop().success());
+    let log = scene.service.stderr();
+    let lines = log
+        .lines()
+        .filter(|line| line.contains("side call") && line.contains(call));
+    lines
+        .filter_map(|line| Some(line.split_once(' ')?.1.trim_start().to_owned()))
+        .collect()
+}
+
+#[test]
+fn the_first_failure_of_a_row_is_a_warning_and_the_recovery_an_info_line() {
+    for refusal in [failing(), missing_version()] {
+        let scene = scene();
+        let version = |behaviour| scene.runtime.behave_for(Method::Version, behaviour);
+        for _ in 0..2 {
+            version(refusal.clone());
+            scene.ask();
+            // A list that fails between is not the end of the row.
+            scene
+                .runtime
+                .behave_for(Method::StreamImages, Behaviour::Garbage);
+            scene.ask();
+            scene
+                .runtime
+                .behave_for(Method::StreamImages, Behaviour::Answer);
+            scene.ask();
+            version(Behaviour::Answer);
+            scene.ask();
+            scene.ask();
+        }
+        let lines = about(&scene, "RuntimeService/Version");
+        let levels: Vec<&str> = lines
+            .iter()
+            .map(|line| line.split_once(' ').map_or("", |(level, _)| level))
+            .collect();
+        assert_eq!(levels, ["WARN", "INFO", "WARN", "INFO"], "{lines:#?}");
+    }
+}
+
+#[test]
+fn each_side_call_has_a_row_of_its_own() {
+    let scene = scene();
+    scene.runtime.behave_for(Method::Version, failing());
+    scene.ask();
+    scene.runtime.behave_for(Method::ImageFsInfo, failing());
+    scene.ask();
+    assert_eq!(about(&scene, "ImageService/ImageFsInfo").len(), 1);
+}
+
+fn missing_version() -> Behaviour {
+    Behaviour::Fail {
+        code: 12,
+        message: "unknown method Version for service runtime.v1.RuntimeService".to_owned(),
     }
 }
 

@@ -159,9 +159,12 @@ fn at_level_debug_there_is_more() {
     scene
         .store
         .behave_for(lab::rkt_api_service::Method::GetInfo, unknown);
-    scene.service.query();
+    for _ in 0..2 {
+        scene.service.query();
+    }
     let text = text(&scene);
-    assert!(text.contains(" DEBUG side call failed"), "{text}");
+    assert!(text.contains(" WARN side call failed "), "{text}");
+    assert!(text.contains(" DEBUG side call failed again "), "{text}");
 }
 
 #[test]

@@ -79,7 +79,7 @@ fn a_resource_attribute_with_a_name_of_70_kilobytes_does_not_cost_the_trace() {
 fn the_texts_of_40_failing_stores_do_not_cost_the_trace() {
     let scene = Scene::with(|mut service| {
         for store in 0..40 {
-            service = service.store(format!("s{store}=rkt+unix:///nowhere/{}", "x".repeat(100)));
+            service = service.store(format!("s{store}=rkt+unix:///nowhere/{}", "x".repeat(90)));
         }
         service
     });

@@ -117,13 +117,205 @@ fn a_collector_that_hangs_holds_up_neither_queries_nor_the_end() {
 }
 
 #[test]
-fn a_trace_that_a_collector_holds_on_to_is_counted_as_failed_in_the_end() {
-    let scene = Scene::with(|service| service.arg("--log-level").arg("debug"));
+fn a_trace_whose_spans_are_rejected_has_failed_and_the_collectors_words_are_a_warning() {
+    let scene = Scene::set();
+    scene.collector.behave(Behaviour::Partial {
+        rejected_spans: 4,
+        error_message: "quota\nexceeded".to_owned(),
+    });
+    query(&scene.service);
+    wait_for_traces(&scene.service, "failed", 1);
+    let warned = |text: &str| text.contains("trace not exported");
+    let line = scene.service.wait_for_stderr(warned, PATIENCE);
+    let line = line.lines().find(|line| warned(line)).unwrap_or_default();
+    for words in [" WARN ", "rejected 4 spans", "quota\\nexceeded"] {
+        assert!(line.contains(words), "{words}: {line}");
+    }
+    assert_eq!(traces(&scene.service, "exported"), 0.0);
+}
+
+#[test]
+fn endless_words_of_the_collector_are_cut() {
+    let scene = Scene::set();
+    scene.collector.behave(Behaviour::Partial {
+        rejected_spans: 1,
+        error_message: "x".repeat(1 << 20),
+    });
+    query(&scene.service);
+    wait_for_traces(&scene.service, "failed", 1);
+    assert!(scene.service.stop().success());
+    let stderr = scene.service.stderr();
+    assert!(stderr.len() < 4096 && stderr.contains("[cut]"), "{stderr}");
+}
+
+#[test]
+fn a_warning_of_a_collector_that_accepts_is_told_once_and_the_trace_is_exported() {
+    let scene = Scene::set();
+    scene.collector.behave(Behaviour::Partial {
+        rejected_spans: 0,
+        error_message: "attribute of another age".to_owned(),
+    });
+    for count in 1..=2 {
+        query(&scene.service);
+        wait_for_traces(&scene.service, "exported", count);
+    }
+    assert!(scene.service.stop().success());
+    let stderr = scene.service.stderr();
+    let told: Vec<_> = stderr
+        .lines()
+        .filter(|line| line.contains("attribute of another age"))
+        .collect();
+    assert_eq!(told.len(), 1, "{stderr}");
+    assert!(told[0].contains(" WARN "), "{stderr}");
+}
+
+#[test]
+fn a_partial_success_that_says_nothing_is_a_success() {
+    let scene = Scene::set();
+    scene.collector.behave(Behaviour::Partial {
+        rejected_spans: 0,
+        error_message: String::new(),
+    });
+    query(&scene.service);
+    wait_for_traces(&scene.service, "exported", 1);
+    assert!(scene.service.stop().success());
+    assert!(!scene.service.stderr().contains(" WARN "));
+}
+
+#[test]
+fn a_malformed_status_costs_its_trace_and_the_next_one_arrives() {
+    let scene = Scene::set();
+    scene.collector.behave(Behaviour::BreakDetails);
+    query(&scene.service);
+    wait_for_traces(&scene.service, "failed", 1);
+    scene.collector.behave(Behaviour::Answer);
+    query(&scene.service);
+    wait_for_traces(&scene.service, "exported", 1);
+}
+
+#[test]
+fn a_failure_that_may_pass_is_tried_again() {
+    let scene = Scene::set();
+    scene.collector.behave(Behaviour::FailOnce {
+        code: tonic::Code::Unavailable,
+        message: "starting".to_owned(),
+    });
+    query(&scene.service);
+    let first = scene.collector.next_request(PATIENCE).expect("the trace");
+    assert_eq!(scene.collector.next_request(PATIENCE), Some(first));
+    wait_for_traces(&scene.service, "exported", 1);
+}
+
+#[test]
+fn traces_that_wait_for_a_collector_have_a_bound_and_those_beyond_it_are_a_warning() {
+    /// How many wait behind the one that is being sent, as the log says.
+    const QUEUE: usize = 64;
+    let scene = Scene::with(|service| service.env("OTEL_EXPORTER_OTLP_TIMEOUT", "600000"));
     scene.collector.behave(Behaviour::Hang);
     query(&scene.service);
-    let given_up = |text: &str| text.contains("trace not exported");
-    scene.service.wait_for_stderr(given_up, PATIENCE);
+    assert!(scene.collector.next_request(PATIENCE).is_some());
+    for _ in 0..QUEUE + 2 {
+        query(&scene.service);
+    }
+    wait_for_traces(&scene.service, "dropped", 2);
+    let warned = |text: &str| text.contains(" WARN ") && text.contains("64 traces are waiting");
+    scene.service.wait_for_stderr(warned, PATIENCE);
+    assert!(scene.service.stop().success());
+    let stderr = scene.service.stderr();
+    assert_eq!(stderr.matches("trace not exported").count(), 1, "{stderr}");
+}
+
+#[test]
+fn the_endpoint_for_traces_goes_before_the_general_one() {
+    let store = store();
+    let (general, of_traces) = (OtlpCollector::bind(), OtlpCollector::bind());
+    let service = exporting_to(&general.endpoint())
+        .env("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", of_traces.endpoint())
+        .store(store.url())
+        .start();
+    query(&service);
+    assert!(of_traces.next_request(PATIENCE).is_some());
+    assert!(service.stop().success());
+    assert!(general.next_call(std::time::Duration::ZERO).is_none());
+    let line = format!(
+        "traces=\"otlp {} (OTEL_TRACES_EXPORTER, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT)\"",
+        of_traces.endpoint()
+    );
+    assert!(service.stderr().contains(&line), "{}", service.stderr());
+}
+
+#[test]
+fn headers_are_sent_along_and_those_for_traces_go_before_the_general_ones() {
+    let header = |scene: &Scene, name: &str| {
+        query(&scene.service);
+        let call = scene.collector.next_call(PATIENCE).expect("a trace");
+        let value = call.metadata.get(name)?;
+        Some(value.to_str().expect("it is ASCII").to_owned())
+    };
+    let general = (
+        "OTEL_EXPORTER_OTLP_HEADERS",
+        "Authorization=Basic%20a%3D=, b=c",
+    );
+    let scene = Scene::with(|service| service.env(general.0, general.1));
+    assert_eq!(
+        header(&scene, "authorization").as_deref(),
+        Some("Basic a==")
+    );
+    assert_eq!(header(&scene, "b").as_deref(), Some("c"));
+    let scene = Scene::with(|service| {
+        service
+            .env(general.0, general.1)
+            .env("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "b=d")
+    });
+    assert_eq!(header(&scene, "b").as_deref(), Some("d"));
+    assert_eq!(header(&scene, "authorization"), None);
+}
+
+#[test]
+fn the_timeout_limits_sending_and_the_one_for_traces_goes_before_the_general_one() {
+    let scene = Scene::with(|service| {
+        service
+            .env("OTEL_EXPORTER_OTLP_TIMEOUT", "600000")
+            .env("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "50")
+    });
+    scene.collector.behave(Behaviour::Hang);
+    query(&scene.service);
     wait_for_traces(&scene.service, "failed", 1);
+    let told = |text: &str| text.contains("not sent within 50ms");
+    scene.service.wait_for_stderr(told, PATIENCE);
+}
+
+#[test]
+fn a_failure_at_the_port_of_otlp_over_http_names_the_other_one() {
+    // Somebody's 4318 may be open: what is there is not told apart from a collector that refuses.
+    let store = store();
+    let service = exporting_to("http://127.99.99.99:4318")
+        .store(store.url())
+        .start();
+    query(&service);
+    wait_for_traces(&service, "failed", 1);
+    let warned = |text: &str| text.contains("trace not exported");
+    let line = service.wait_for_stderr(warned, PATIENCE);
+    assert!(line.contains("4317"), "{line}");
+}
+
+#[test]
+fn resource_attributes_are_decoded() {
+    let scene = Scene::with(|service| {
+        service.env(
+            "OTEL_RESOURCE_ATTRIBUTES",
+            "site=Z%C3%BCrich%20Nord, a%3Db = c%2Cd ,service.version=seven",
+        )
+    });
+    for span in scene.trace() {
+        let resource = |name| span.resource_text(name).unwrap_or_default();
+        assert_eq!(resource("site"), "Zürich Nord");
+        assert_eq!(resource("a=b"), "c,d");
+        // The operator's word goes before ours.
+        assert_eq!(resource("service.version"), "seven");
+        assert_eq!(resource("service.name"), "exp-rkt-grpc");
+        assert_eq!(span.resource_text("a%3Db"), None);
+    }
 }
 
 #[test]

@@ -43,8 +43,8 @@ fn without_an_agent_every_trace_is_counted_as_failed_and_every_query_succeeds() 
 }
 
 #[test]
-fn a_trace_that_cannot_be_sent_is_a_debug_line_and_nothing_else() {
-    for (level, expected) in [("info", 0), ("debug", 5)] {
+fn of_traces_lost_in_a_row_the_first_is_a_warning_and_the_others_are_debug_lines() {
+    for (level, debug) in [("info", 0), ("debug", 4)] {
         let builder = exporting_to(nobodys_address(2));
         let (_store, service) = asking(builder.arg("--log-level").arg(level));
         query(&service, 5);
@@ -52,12 +52,39 @@ fn a_trace_that_cannot_be_sent_is_a_debug_line_and_nothing_else() {
         assert!(service.stop().success());
         let stderr = service.stderr();
         let told = lines(&stderr, "trace not exported");
-        assert_eq!(told.len(), expected, "{stderr}");
-        assert!(told.iter().all(|line| line.contains(" DEBUG ")), "{stderr}");
-        for worse in [" WARN ", " ERROR "] {
-            assert!(lines(&stderr, worse).is_empty(), "{stderr}");
-        }
+        assert_eq!(told.len(), 1 + debug, "{stderr}");
+        assert!(told[0].contains(" WARN "), "{stderr}");
+        assert!(told[0].contains("Connection refused"), "{stderr}");
+        let others = &told[1..];
+        assert!(
+            others.iter().all(|line| line.contains(" DEBUG ")),
+            "{stderr}"
+        );
     }
+}
+
+#[test]
+fn the_end_of_a_row_of_lost_traces_is_one_line_with_their_number() {
+    let address = nobodys_address(5);
+    let (_store, service) = asking(exporting_to(address));
+    query(&service, 3);
+    wait_for_traces(&service, "failed", 3);
+    let agent = JaegerAgent::bind_at(address).expect("nobody is there");
+    query(&service, 2);
+    wait_for_traces(&service, "exported", 2);
+    drop(agent);
+    query(&service, 1);
+    wait_for_traces(&service, "failed", 4);
+    assert!(service.stop().success());
+    let stderr = service.stderr();
+    let ends = lines(&stderr, "traces exported again");
+    assert_eq!(ends.len(), 1, "{stderr}");
+    assert!(
+        ends[0].contains(" INFO ") && ends[0].contains("lost=3"),
+        "{stderr}"
+    );
+    // Another row has another warning.
+    assert_eq!(lines(&stderr, " WARN ").len(), 2, "{stderr}");
 }
 
 #[test]
@@ -122,10 +149,8 @@ fn the_agent_is_expected_on_this_host_unless_told() {
 
 #[test]
 fn the_agent_can_be_given_by_an_ipv6_address() {
-    let Ok(agent) = JaegerAgent::bind_at("[::1]:0".parse().expect("an address")) else {
-        // This host has no IPv6.
-        return;
-    };
+    let agent = JaegerAgent::bind_at("[::1]:0".parse().expect("an address"))
+        .expect("loopback has an IPv6 address: see net.ipv6.conf.lo.disable_ipv6");
     let builder = program()
         .env("OTEL_EXPORTER_JAEGER_AGENT_HOST", "[::1]")
         .env("OTEL_EXPORTER_JAEGER_AGENT_PORT", agent.port().to_string());
@@ -142,4 +167,8 @@ fn an_agent_whose_name_nobody_knows_costs_its_traces_and_nothing_else() {
     query(&service, 2);
     wait_for_traces(&service, "failed", 2);
     assert!(service.stop().success());
+    let stderr = service.stderr();
+    let warnings = lines(&stderr, " WARN ");
+    assert_eq!(warnings.len(), 1, "{stderr}");
+    assert!(warnings[0].contains("agent.invalid:6831"), "{stderr}");
 }

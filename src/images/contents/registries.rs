@@ -1,104 +1,167 @@
-//! The registries that most images come from, counted in constant memory whatever a store invents.
+//! Images per registry, counted in constant memory whatever a store invents.
 //!
-//! The Space-Saving algorithm (Metwally, Agrawal, El Abbadi: Efficient Computation of Frequent and Top-k Elements in Data
-//! Streams, 2005): up to [`CAPACITY`] registries the counts are exact. A further one takes over the place of the smallest
-//! together with its count, so that no count is too low, and none too high by more than images / [`CAPACITY`].
+//! Every image is counted exactly once, so the counts add up to the number of images. Which registries are named depends on
+//! their names alone, not on the order of the list: runtimes list in the order of a hash table, and a series must not come and
+//! go with it.
 
-/// Registries that are told apart.
-const CAPACITY: usize = 256;
+/// Registries that are named: those whose names sort first; the images of all others are added up.
+///
+/// Real hosts have fewer than ten. This many names of the greatest length are some 20 KiB in a scrape, and in the record that
+/// outlives the process, which holds 64 KiB.
+const NAMED: usize = 64;
 
-/// Registries that are named in an answer; the others are added up.
-const NAMED: usize = 10;
+/// Where an image comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::images) enum Registry<'a> {
+    /// The registry at this host. The host's characters are checked.
+    Host(&'a str),
+    /// The name has something in the host's place that no host can be called.
+    Invalid,
+    /// The image has no name.
+    None,
+}
 
 /// Images per registry.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Registries {
-    /// Never more than [`CAPACITY`].
-    counts: Vec<(String, u64)>,
-    total: u64,
+    /// Sorted by name; never more than [`NAMED`].
+    hosts: Vec<(String, u64)>,
     /// Where the last image's registry was found: images of one registry tend to come together.
     last: usize,
+    /// Images of hosts that are not named.
+    other: u64,
+    invalid: u64,
+    none: u64,
 }
 
 impl Registries {
-    /// Counts one image of `registry`.
-    pub(super) fn add(&mut self, registry: &str) {
-        self.total += 1;
-        if let Some((name, count)) = self.counts.get_mut(self.last)
-            && name == registry
+    /// Label value for all registries that are not named. No host can have parentheses.
+    const OTHER: &str = "(other)";
+
+    /// Label value for names without a valid host.
+    const INVALID: &str = "(invalid)";
+
+    /// Label value for images without a name.
+    const NONE: &str = "(none)";
+
+    /// Counts one image.
+    pub(super) fn add(&mut self, registry: Registry<'_>) {
+        match registry {
+            Registry::Host(host) => self.add_host(host),
+            Registry::Invalid => self.invalid += 1,
+            Registry::None => self.none += 1,
+        }
+    }
+
+    fn add_host(&mut self, host: &str) {
+        if let Some((name, count)) = self.hosts.get_mut(self.last)
+            && name == host
         {
             *count += 1;
             return;
         }
-        self.last = self.place_of(registry);
-        self.counts[self.last].1 += 1;
+        match self
+            .hosts
+            .binary_search_by(|(name, _)| name.as_str().cmp(host))
+        {
+            Ok(place) => {
+                self.hosts[place].1 += 1;
+                self.last = place;
+            }
+            Err(place) => self.add_new_host(place, host),
+        }
     }
 
-    fn place_of(&mut self, registry: &str) -> usize {
-        if let Some(place) = self.counts.iter().position(|(name, _)| name == registry) {
-            return place;
+    /// A host that is pushed out has as many others before it as are named, and so has no count of its own in the end; one that
+    /// is named in the end was never pushed out. That makes the counts exact, whatever the order.
+    fn add_new_host(&mut self, place: usize, host: &str) {
+        if place == NAMED {
+            self.other += 1;
+            return;
         }
-        if self.counts.len() < CAPACITY {
-            self.counts.push((registry.to_owned(), 0));
-            return self.counts.len() - 1;
+        if self.hosts.len() == NAMED
+            && let Some((_, count)) = self.hosts.pop()
+        {
+            self.other += count;
         }
-        let smallest = (0..CAPACITY)
-            .min_by_key(|&place| self.counts[place].1)
-            .unwrap_or(0);
-        let name = &mut self.counts[smallest].0;
-        name.clear();
-        name.push_str(registry);
-        smallest
+        self.hosts.insert(place, (host.to_owned(), 1));
+        self.last = place;
     }
 
-    /// The ten registries with most images, largest first (equal ones by name), and the number of all other images.
-    #[must_use]
-    pub fn largest(&self) -> (Vec<(&str, u64)>, u64) {
-        let mut sorted: Vec<(&str, u64)> = self
-            .counts
-            .iter()
+    /// The images of each registry: hosts by name, then `(invalid)`, `(none)` and `(other)` where there are such images.
+    pub fn counts(&self) -> impl Iterator<Item = (&str, u64)> {
+        let hosts = self.hosts.iter();
+        let ours = [
+            (Self::INVALID, self.invalid),
+            (Self::NONE, self.none),
+            (Self::OTHER, self.other),
+        ];
+        hosts
             .map(|(name, count)| (name.as_str(), *count))
-            .collect();
-        sorted.sort_unstable_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
-        sorted.truncate(NAMED);
-        let named: u64 = sorted.iter().map(|(_, count)| count).sum();
-        (sorted, self.total - named)
+            .chain(ours.into_iter().filter(|(_, count)| *count > 0))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{CAPACITY, Registries};
+    use proptest::{collection::vec, prelude::*};
 
-    #[test]
-    fn beyond_ten_registries_the_smallest_are_added_up() {
+    use super::{NAMED, Registries, Registry};
+
+    fn counted(hosts: impl IntoIterator<Item = usize>) -> Vec<(String, u64)> {
         let mut registries = Registries::default();
-        for size in 1..=12_u64 {
-            for _ in 0..size {
-                registries.add(&format!("r{size}.example"));
-            }
+        for host in hosts {
+            registries.add(Registry::Host(&format!("{host:03}.example")));
         }
-        let (named, others) = registries.largest();
-        assert_eq!(named.len(), 10);
-        assert_eq!(named[0], ("r12.example", 12));
-        assert_eq!(others, 1 + 2);
+        let counts = registries.counts();
+        counts
+            .map(|(name, count)| (name.to_owned(), count))
+            .collect()
     }
 
     #[test]
-    fn a_million_registries_neither_grow_the_table_nor_hide_the_large_one() {
+    fn as_many_registries_as_are_named_have_no_others() {
+        let counts = counted((0..NAMED).rev());
+        assert_eq!(counts.len(), NAMED);
+        assert!(counts.iter().all(|(_, count)| *count == 1), "{counts:?}");
+    }
+
+    #[test]
+    fn one_registry_more_and_the_last_by_name_is_among_the_others() {
+        let counts = counted((0..=NAMED).chain([NAMED]));
+        assert_eq!(counts.len(), NAMED + 1);
+        assert_eq!(counts[NAMED], ("(other)".to_owned(), 2));
+    }
+
+    #[test]
+    fn a_hundred_thousand_registries_do_not_grow_the_table() {
         let mut registries = Registries::default();
-        for image in 0..100_000 {
-            registries.add(&format!("{image}.example"));
-            registries.add("large.example");
+        for host in (0..100_000).rev() {
+            registries.add(Registry::Host(&format!("{host}.example")));
         }
-        let (named, others) = registries.largest();
-        assert_eq!(registries.counts.len(), CAPACITY);
-        assert_eq!(named[0].0, "large.example");
-        let (counted, images) = (named[0].1, 200_000);
-        assert!((100_000..=100_000 + images / CAPACITY as u64).contains(&counted));
-        assert_eq!(
-            named.iter().map(|(_, count)| count).sum::<u64>() + others,
-            images
-        );
+        assert_eq!(registries.hosts.len(), NAMED);
+        assert!(registries.hosts.capacity() <= 2 * NAMED);
+        let images: u64 = registries.counts().map(|(_, count)| count).sum();
+        assert_eq!(images, 100_000);
+    }
+
+    proptest! {
+        #[test]
+        fn the_counts_are_exact_and_the_same_in_every_order(
+            hosts in vec(0..2 * NAMED, 0..600),
+            seed in any::<u64>(),
+        ) {
+            let counts = counted(hosts.iter().copied());
+            for (name, count) in counts.iter().filter(|(name, _)| name != "(other)") {
+                let right = hosts.iter().filter(|host| *name == format!("{host:03}.example"));
+                prop_assert_eq!(*count, right.count() as u64);
+            }
+            let images: u64 = counts.iter().map(|(_, count)| count).sum();
+            prop_assert_eq!(images, hosts.len() as u64);
+
+            let mut shuffled: Vec<_> = hosts.iter().copied().zip(0_u64..).collect();
+            shuffled.sort_by_key(|(_, place)| (place ^ seed).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+            prop_assert_eq!(counted(shuffled.into_iter().map(|(host, _)| host)), counts);
+        }
     }
 }

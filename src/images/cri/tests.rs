@@ -5,56 +5,15 @@ use proptest::{collection::vec, prelude::*, sample::select};
 use prost::Message;
 
 use super::{Contents, Count, Image, Name, v1};
-use crate::images::wire::Scanner;
+use crate::images::wire::{Scanner, Visitor};
 
-fn registry(name: &str) -> String {
+/// The first of these that is a name.
+fn name(names: &[String]) -> Name {
     let mut first = Name::default();
-    first.give(&name.as_bytes()[..name.len().min(Name::WANTED)]);
-    first.registry().to_owned()
-}
-
-#[test]
-fn the_registry_is_the_host_part_of_a_name() {
-    assert_eq!(registry("registry.k8s.io/pause:3.9"), "registry.k8s.io");
-    assert_eq!(registry("localhost:5000/a/b:1"), "localhost:5000");
-    assert_eq!(registry("localhost/a@sha256:00"), "localhost");
-    assert_eq!(registry("[::1]:5000/a"), "[::1]:5000");
-}
-
-#[test]
-fn a_name_without_a_host_is_docker_hubs() {
-    assert_eq!(registry("library/busybox:1"), "docker.io");
-    assert_eq!(registry("busybox:1.36"), "docker.io");
-    assert_eq!(registry("sha256:00"), "docker.io");
-}
-
-#[test]
-fn a_host_is_the_same_in_capitals_and_a_name_with_capitals_is_one() {
-    assert_eq!(registry("Registry.K8s.IO/pause:3.9"), "registry.k8s.io");
-    assert_eq!(registry("[2001:DB8::1]:5000/a"), "[2001:db8::1]:5000");
-    assert_eq!(registry("LocalHost/a:1"), "localhost");
-    assert_eq!(registry("Registry/a:1"), "registry");
-    assert_eq!(registry("registry/a:V1"), "docker.io");
-    assert_eq!(registry("\u{c4}.example/a"), "\u{c4}.example");
-}
-
-#[test]
-fn what_docker_hub_was_called_once_is_docker_hub_and_its_servers_are_not() {
-    assert_eq!(registry("index.docker.io/library/busybox:1"), "docker.io");
-    assert_eq!(registry("Index.Docker.io/busybox"), "docker.io");
-    assert_eq!(registry("DOCKER.IO/busybox"), "docker.io");
-    for other in ["registry-1.docker.io", "index.docker.io:443"] {
-        assert_eq!(registry(&format!("{other}/library/busybox:1")), other);
+    for name in names {
+        first.give(&name.as_bytes()[..name.len().min(Name::WANTED)]);
     }
-}
-
-#[test]
-fn a_host_that_cannot_be_one_has_a_name_of_its_own() {
-    assert_eq!(
-        registry(&format!("{}.example/x", "a".repeat(300))),
-        "invalid"
-    );
-    assert_eq!(registry("a\nb.example/x"), "invalid");
+    first
 }
 
 /// As far as prost reads it the whole list, which the scanner never has.
@@ -62,15 +21,19 @@ fn counted_by_prost(lists: &[Vec<u8>]) -> Contents {
     let mut contents = Contents::with_tags_and_pins();
     for list in lists {
         for image in v1::ListImagesResponse::decode(&list[..]).unwrap().images {
-            let given = |name: &&String| !name.is_empty();
-            let tag = image.repo_tags.iter().find(given);
-            let name = tag.or(image.repo_digests.iter().find(given));
+            let tag = name(&image.repo_tags);
+            let tagged = tag.is_given();
+            let mut name = if tagged {
+                tag
+            } else {
+                name(&image.repo_digests)
+            };
             contents.add(Image {
                 size_bytes: image.size,
                 imported_seconds: None,
-                tagged: Some(tag.is_some()),
+                tagged: Some(tagged),
                 pinned: Some(image.pinned),
-                registry: name.map(|name| registry(name)).as_deref(),
+                registry: Some(name.registry()),
             });
         }
     }
@@ -88,7 +51,7 @@ fn counted_by_scanner<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> (Contents, 
 }
 
 /// Names as registries have them, and others.
-fn name() -> impl Strategy<Value = String> {
+fn any_name() -> impl Strategy<Value = String> {
     let host = select(vec![
         "",
         "registry.k8s.io/",
@@ -97,16 +60,30 @@ fn name() -> impl Strategy<Value = String> {
         "Quay.IO/",
         "index.docker.io/",
         "library/",
+        "Other/",
+        "(other)/",
+        "<none>",
+        "<none>:<none>",
+        "quay.io/a:<none>",
     ]);
-    let rest = prop_oneof![8 => ".{0,40}", 1 => ".{250,300}"];
+    let rest = prop_oneof![2 => Just(String::new()), 8 => ".{0,40}", 1 => ".{250,300}"];
     (host, rest).prop_map(|(host, rest)| format!("{host}{rest}"))
+}
+
+/// Bytes in the place of names.
+fn hostile_name() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        any_name().prop_map(String::into_bytes),
+        "[a-f]{1,2}\\.example/[a-z]".prop_map(String::into_bytes),
+        vec(any::<u8>(), 0..300),
+    ]
 }
 
 fn image() -> impl Strategy<Value = v1::Image> {
     let known = (
         ".{0,80}",
-        vec(name(), 0..4),
-        vec(name(), 0..4),
+        vec(any_name(), 0..4),
+        vec(any_name(), 0..4),
         any::<u64>(),
         any::<bool>(),
     );
@@ -138,6 +115,25 @@ proptest! {
         let (contents, messages) = counted_by_scanner(pieces(&body, &lengths));
         prop_assert_eq!(contents, counted_by_prost(&lists));
         prop_assert_eq!(messages, lists.len() as u64);
+    }
+
+    #[test]
+    fn the_registries_add_up_to_the_images(
+        names in vec((vec(hostile_name(), 0..3), vec(hostile_name(), 0..2)), 0..200),
+    ) {
+        let mut count = Count::new();
+        for (tags, digests) in &names {
+            for (field, names) in [(Count::REPO_TAGS, tags), (Count::REPO_DIGESTS, digests)] {
+                for name in names {
+                    let wanted = count.wanted(field).min(name.len());
+                    count.bytes(field, &name[..wanted]);
+                }
+            }
+            count.end();
+        }
+        let images: u64 = count.contents.registries.counts().map(|(_, images)| images).sum();
+        prop_assert_eq!(images, names.len() as u64);
+        prop_assert_eq!(images, count.contents.images);
     }
 }
 

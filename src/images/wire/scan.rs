@@ -14,6 +14,9 @@ const HEAD: usize = 5;
 
 /// Sees each element of field 1.
 pub trait Visitor {
+    /// A message begins, with or without elements.
+    fn begin_message(&mut self) {}
+
     /// The element that is being read has this integer in this field (wire type VARINT).
     fn integer(&mut self, field: u32, value: u64);
 
@@ -153,6 +156,7 @@ impl<'v, V: Visitor> Scanner<'v, V> {
             1 => return Err(self.fault_of_head(Fault::Compressed)),
             other => return Err(self.fault_of_head(Fault::Flag(other))),
         }
+        self.visitor.begin_message();
         self.frame = Frame::Message(u32::from_be_bytes(length).into());
         self.end_message_if_complete()
     }

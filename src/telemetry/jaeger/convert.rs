@@ -13,6 +13,8 @@ use opentelemetry_sdk_0_23::{
     trace::{SpanEvents, SpanLinks},
 };
 
+use crate::telemetry::cut;
+
 /// Longest text that is sent whole, in bytes.
 const MAX_TEXT: usize = 4096;
 
@@ -22,9 +24,6 @@ const RESOURCE_TEXT: usize = 12_000;
 
 /// Attributes of the resource that are sent; as many as OpenTelemetry permits a span by default.
 const MAX_RESOURCE_ATTRIBUTES: usize = 128;
-
-/// Ends a text that was cut.
-const CUT: &str = "… [cut]";
 
 pub(super) fn spans(spans: Vec<SpanData>) -> Vec<OldSpanData> {
     spans.into_iter().map(span).collect()
@@ -150,27 +149,4 @@ fn old_value(value: &Value, limit: usize) -> old_api::Value {
 /// What each of `texts` may take of `budget`.
 fn share(budget: usize, texts: usize) -> usize {
     (budget / texts.max(1)).min(MAX_TEXT)
-}
-
-/// At most `limit` bytes of `text`, marked where it was cut.
-fn cut(text: &str, limit: usize) -> String {
-    if text.len() <= limit {
-        return text.to_owned();
-    }
-    match limit.checked_sub(CUT.len()) {
-        Some(kept) => format!("{}{CUT}", &text[..text.floor_char_boundary(kept)]),
-        None => text[..text.floor_char_boundary(limit)].to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{CUT, cut};
-
-    #[test]
-    fn a_text_is_cut_between_characters_and_marked() {
-        assert_eq!(cut("short", 5), "short");
-        let cut = cut(&"ä".repeat(50), 40);
-        assert!(cut.len() <= 40 && cut.ends_with(CUT), "{cut:?}");
-    }
 }

@@ -10,6 +10,8 @@ use std::{
     time::Duration,
 };
 
+use tokio_util::sync::CancellationToken;
+
 use super::{Entry, Journal, Message, QUEUE, Shared, next};
 
 /// Any.
@@ -36,6 +38,7 @@ fn the_end_waits_for_a_full_queue() {
         queue,
         shared: Arc::clone(&shared),
         ended,
+        lost: CancellationToken::new(),
     };
     let written = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&written);

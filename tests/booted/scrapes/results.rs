@@ -90,7 +90,7 @@ impl Cost {
                 "--unit=exp-rkt-grpc",
                 "MESSAGE_ID=7d4958e842da4a758f6c1cdc7b36dcc5",
             ]),
-            lines: count(&[]),
+            lines: count(&["--unit=exp-rkt-grpc", "--unit=exp-rkt-grpc.socket"]),
             processor: machine.processor_time(),
         }
     }

@@ -15,6 +15,7 @@
 //! | [`poll`] | waits for what nobody announces |
 //! | [`debian`] | minimal roots of Debian suites |
 //! | [`machine`] | boots throw-away machines with a systemd of their own |
+//! | [`name_server`] | a DNS server that knows a few names |
 //! | [`load`] | scrapes many times a second and counts what comes back |
 
 pub mod containerd;
@@ -25,6 +26,7 @@ pub mod identity;
 pub mod jaeger_agent;
 pub mod load;
 pub mod machine;
+pub mod name_server;
 pub mod otlp_collector;
 pub mod poll;
 pub mod protobuf;

@@ -18,10 +18,15 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use crate::machine::Machine;
 use client::{Kept, ask_anew};
+use tally::Asked;
 pub use tally::Tally;
 
 /// Connections of the clients that keep theirs.
 const KEPT_CONNECTIONS: u32 = 4;
+
+/// Requests that wait for their answers at a time: fewer than the socket's backlog holds. Where they are answered more slowly
+/// than the rate says, the rate falls, so that no request is lost because the machine is busy.
+const MAX_WAITING: usize = 2_048;
 
 /// What is to be sent.
 #[derive(Clone, Copy, Debug)]
@@ -135,11 +140,14 @@ impl Load {
         let mut tally = Tally::default();
         while !progress.is_over(self.requests) {
             ticks.tick().await;
+            if asking.len() >= MAX_WAITING
+                && let Some(asked) = asking.join_next().await
+            {
+                progress.count(&progress.ended);
+                tally.count(asked.expect("no client panics"));
+            }
             progress.count(&progress.sent);
-            asking.spawn(async move {
-                let began = Instant::now();
-                (ask_anew(address).await, began.elapsed())
-            });
+            asking.spawn(Asked::by(ask_anew(address)));
             while let Some(asked) = asking.try_join_next() {
                 progress.count(&progress.ended);
                 tally.count(asked.expect("no client panics"));
@@ -170,8 +178,7 @@ impl Load {
         let mut tally = Tally::default();
         while !progress.is_over(self.requests) {
             let began = Instant::now();
-            let outcome = client.ask().await;
-            tally.count((outcome, began.elapsed()));
+            tally.count(Asked::by(client.ask()).await);
             sleep_until(began + pause).await;
         }
         tally.asked_again = client.asked_again;

@@ -3,6 +3,7 @@
 //! It keeps what it is sent, with the metadata of each call, and can refuse to answer.
 
 use std::collections::BTreeMap;
+use std::mem;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,7 +14,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
     TraceService, TraceServiceServer,
 };
 use opentelemetry_proto::tonic::collector::trace::v1::{
-    ExportTraceServiceRequest, ExportTraceServiceResponse,
+    ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse,
 };
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
@@ -44,8 +45,24 @@ pub enum Behaviour {
     /// Takes the spans and says so.
     #[default]
     Answer,
+    /// Says that the call is OK, with this about the spans.
+    Partial {
+        /// How many were rejected.
+        rejected_spans: i64,
+        /// Why, or what else is to be said.
+        error_message: String,
+    },
     /// Never answers.
     Hang,
+    /// Answers the next call with this status, and the calls after it as if nothing had been.
+    FailOnce {
+        /// The gRPC code.
+        code: Code,
+        /// Its message.
+        message: String,
+    },
+    /// Answers with a status whose details are not the base64 that they should be.
+    BreakDetails,
     /// Answers with this status.
     Fail {
         /// The gRPC code.
@@ -235,19 +252,49 @@ impl TraceService for Service {
         request: Request<ExportTraceServiceRequest>,
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
         let (metadata, _, request) = request.into_parts();
-        let behaviour = self
-            .behaviour
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+        let behaviour = {
+            let mut behaviour = self
+                .behaviour
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            match *behaviour {
+                Behaviour::FailOnce { .. } => mem::take(&mut *behaviour),
+                _ => behaviour.clone(),
+            }
+        };
         // Nobody listens any more when the collector is being dropped.
         drop(self.calls.send(Call { metadata, request }));
         match behaviour {
             Behaviour::Answer => Ok(Response::new(ExportTraceServiceResponse::default())),
+            Behaviour::Partial {
+                rejected_spans,
+                error_message,
+            } => Ok(Response::new(ExportTraceServiceResponse {
+                partial_success: Some(ExportTracePartialSuccess {
+                    rejected_spans,
+                    error_message,
+                }),
+            })),
             Behaviour::Hang => std::future::pending().await,
-            Behaviour::Fail { code, message } => Err(Status::new(code, message)),
+            Behaviour::BreakDetails => Err(broken_details()),
+            Behaviour::Fail { code, message } | Behaviour::FailOnce { code, message } => {
+                Err(Status::new(code, message))
+            }
         }
     }
+}
+
+fn broken_details() -> Status {
+    let mut headers = http::HeaderMap::new();
+    headers.insert(
+        "grpc-status-details-bin",
+        http::HeaderValue::from_static("!"),
+    );
+    Status::with_metadata(
+        Code::PermissionDenied,
+        "no",
+        MetadataMap::from_headers(headers),
+    )
 }
 
 /// Serves until `stopped` resolves, which it does when its sender is dropped.

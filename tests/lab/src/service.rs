@@ -21,6 +21,7 @@ pub use builder::{Activation, Builder, Listen};
 pub use http::Endpoint;
 pub use notify_socket::{Notification, NotifySocket};
 pub use port::ReservedPort;
+pub use process::Sleep;
 pub use rustix::process::Signal;
 
 use crate::exposition::Scrape;
@@ -28,8 +29,9 @@ use builder::clean_command;
 use process::Process;
 use transcript::Transcript;
 
-/// How long to wait for anything before giving it up as lost.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+/// How long to wait for anything before giving it up as lost: much longer than it takes on a machine that is busy with something
+/// else, so that only what never comes is given up.
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The running program. Dropping it kills it.
 #[derive(Debug)]
@@ -208,13 +210,14 @@ impl Service {
         }
     }
 
-    /// Waits until it ends by itself; panics when it does not.
+    /// Waits until it ends by itself, and all that it has said is heard; panics when it does not.
     #[track_caller]
     pub fn wait(&self, within: Duration) -> ExitStatus {
         let Some(status) = self.process.wait(within) else {
             self.fail(&format!("it has not ended after {within:?}"));
         };
         self.stderr.wait_for_end(PATIENCE);
+        self.notify_socket.wait_for_end(PATIENCE);
         status
     }
 
@@ -240,10 +243,9 @@ impl Service {
         self.process.peak_memory()
     }
 
-    /// How many times its threads have gone to sleep of their own will since they began: it does not grow while the
-    /// service has nothing to do, unless something wakes it periodically.
-    pub fn voluntary_ctxt_switches(&self) -> u64 {
-        self.process.voluntary_ctxt_switches()
+    /// How the loop sleeps at this moment; `None` while it does not.
+    pub fn sleep(&self) -> Option<Sleep> {
+        self.process.sleep()
     }
 
     /// `systemd-socket-activate` has bound this many sockets.

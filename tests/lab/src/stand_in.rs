@@ -37,7 +37,7 @@ use bytes::Bytes;
 use prost::DecodeError;
 use tokio::sync::oneshot;
 
-pub use behaviour::{Behaviour, InvalidBehaviour, Language};
+pub use behaviour::{Behaviour, Fields, InvalidBehaviour, Language};
 pub use call::{Call, Refusal};
 pub use h2::Reason;
 pub use listen::{InvalidListen, Listen};

@@ -121,6 +121,11 @@ impl NotifySocket {
         found.flatten()
     }
 
+    /// Waits until nothing more can come, once the sender is gone.
+    pub(super) fn wait_for_end(&self, within: Duration) {
+        self.heard.wait(within, |heard| heard.ended.then_some(()));
+    }
+
     /// Passes over what has been heard so far.
     pub fn skip(&self) {
         self.heard.change(|heard| heard.passed = heard.all.len());

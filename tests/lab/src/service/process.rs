@@ -20,6 +20,21 @@ pub(super) struct Process {
     pidfd: OwnedFd,
 }
 
+/// How a loop sleeps that waits in epoll_wait(2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sleep {
+    /// No timer runs.
+    UntilSomethingHappens,
+    /// The next timer ends after that time, counted from when the sleep began.
+    Until(Duration),
+}
+
+/// The numbers of epoll_wait(2) and epoll_pwait(2).
+#[cfg(target_arch = "x86_64")]
+const EPOLL_WAITS: [&str; 2] = ["232", "281"];
+#[cfg(target_arch = "aarch64")]
+const EPOLL_WAITS: [&str; 1] = ["22"];
+
 impl Process {
     pub(super) fn adopt(child: Child) -> Self {
         let pidfd = pidfd_open(Pid::from_child(&child), PidfdFlags::empty())
@@ -61,11 +76,22 @@ impl Process {
         number_of(&status, "VmHWM:") * 1024
     }
 
-    pub(super) fn voluntary_ctxt_switches(&self) -> u64 {
-        self.entries("task")
-            .iter()
-            .map(|thread| number_of(&thread.join("status"), "voluntary_ctxt_switches:"))
-            .sum()
+    /// What the main thread waits for: the arguments of epoll_wait(2) in `/proc/PID/syscall`, see proc_pid_syscall(5).
+    pub(super) fn sleep(&self) -> Option<Sleep> {
+        const TIMEOUT: usize = 4;
+        let call = fs::read_to_string(format!("/proc/{}/syscall", self.pid))
+            .expect("the process runs and is ours");
+        let words: Vec<&str> = call.split(' ').collect();
+        if !EPOLL_WAITS.contains(words.first()?) {
+            return None;
+        }
+        let timeout = words.get(TIMEOUT)?.strip_prefix("0x")?;
+        let timeout = u64::from_str_radix(timeout, 16).expect("the kernel writes hexadecimal");
+        // An int of the C language: -1 is no timeout.
+        Some(match i32::try_from(timeout as u32) {
+            Ok(millis) => Sleep::Until(Duration::from_millis(millis.unsigned_abs().into())),
+            Err(_) => Sleep::UntilSomethingHappens,
+        })
     }
 
     fn entries(&self, folder: &str) -> Vec<PathBuf> {

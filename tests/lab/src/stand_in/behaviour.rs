@@ -10,6 +10,9 @@ use h2::Reason;
 pub use language::Language;
 pub use text::InvalidBehaviour;
 
+/// Names and values of header fields; the names in lower case, the values visible ASCII.
+pub type Fields = Vec<(String, String)>;
+
 /// How a call, or for some kinds a connection, is answered.
 ///
 /// As text, `KIND` or `KIND=VALUE`: see [`Behaviour::help`].
@@ -74,6 +77,12 @@ pub enum Behaviour {
         /// The HTTP status.
         status: u16,
     },
+    /// The right answer, under this `content-type`.
+    ContentType(String),
+    /// A trailers-only response with these fields, as they are; as text `NAME:VALUE|NAME:VALUE`.
+    Head(Fields),
+    /// A message without images, then trailers with these fields, as they are; as text `NAME:VALUE|NAME:VALUE`.
+    Trailers(Fields),
     /// The right answer, after this long.
     Slow(Duration),
     /// The right answer in DATA frames of so many bytes, at most 32 of them per millisecond.

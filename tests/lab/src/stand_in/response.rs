@@ -7,11 +7,12 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Response};
 use tokio::sync::{mpsc, watch};
 
 use super::Behaviour;
 use super::Protocol;
+use super::behaviour::Fields;
 use super::call::Refusal;
 use super::connection::Connection;
 use super::listing::Listing;
@@ -108,6 +109,7 @@ pub(super) async fn respond<P: Protocol>(
         }
         Behaviour::NoMessage => return failed(&Status::ok()),
         Behaviour::NotGrpc { status } => return html(*status),
+        Behaviour::Head(fields) => return headers_alone(field_map(fields)),
         _ => {}
     }
     let messages = match messages(&connection, &behaviour, &request) {
@@ -118,6 +120,10 @@ pub(super) async fn respond<P: Protocol>(
     response
         .headers_mut()
         .insert("content-type", HeaderValue::from_static("application/grpc"));
+    if let Behaviour::ContentType(content_type) = &behaviour {
+        let content_type = HeaderValue::try_from(content_type).expect("a field's value");
+        response.headers_mut().insert("content-type", content_type);
+    }
     if behaviour == Behaviour::Compressed {
         response
             .headers_mut()
@@ -145,6 +151,7 @@ fn messages<P: Protocol>(
         Behaviour::Lie => Ok(Messages::raw(LIE)),
         Behaviour::Flood => Ok(Messages::raw(b"")),
         Behaviour::Garbage => framed(vec![Listing::of_bytes(GARBAGE)]),
+        Behaviour::Trailers(_) => framed(vec![Listing::of_bytes("")]),
         Behaviour::EmptyImages { count } => framed(vec![Listing::repeated(EMPTY_IMAGE, *count)]),
         Behaviour::Truncated => {
             let mut listings = right()?;
@@ -162,12 +169,26 @@ fn messages<P: Protocol>(
 
 /// A trailers-only response.
 fn failed(status: &Status) -> Response<ResponseBody> {
+    let mut headers = status.headers();
+    headers.insert("content-type", HeaderValue::from_static("application/grpc"));
+    headers_alone(headers)
+}
+
+fn headers_alone(headers: HeaderMap) -> Response<ResponseBody> {
     let mut response = Response::new(ResponseBody::Empty);
-    *response.headers_mut() = status.headers();
+    *response.headers_mut() = headers;
     response
-        .headers_mut()
-        .insert("content-type", HeaderValue::from_static("application/grpc"));
-    response
+}
+
+/// Panics when these cannot be header fields.
+pub(super) fn field_map(fields: &Fields) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for (name, value) in fields {
+        let name = HeaderName::try_from(name).expect("a field's name");
+        let value = HeaderValue::try_from(value).expect("a field's value");
+        headers.append(name, value);
+    }
+    headers
 }
 
 fn html(status: u16) -> Response<ResponseBody> {

@@ -17,6 +17,10 @@ pub enum Language {
     Tls,
     /// HTTP/2, whose second frame is GOAWAY with ENHANCE_YOUR_CALM.
     Goaway,
+    /// HTTP/2, whose second frame is GOAWAY with ENHANCE_YOUR_CALM and what grpc-go says to who pings too often.
+    Pings,
+    /// HTTP/2, whose second frame is GOAWAY with NO_ERROR and what grpc-go says when it stops.
+    Shutdown,
     /// HTTP/2, whose second frame is longer than frames may be.
     Nonsense,
 }
@@ -25,12 +29,14 @@ pub enum Language {
 const SETTINGS: &[u8] = b"\0\0\0\x04\0\0\0\0\0";
 
 impl Language {
-    pub(super) const ALL: [(&'static str, Self); 6] = [
+    pub(super) const ALL: [(&'static str, Self); 8] = [
         ("http1", Self::Http1),
         ("ssh", Self::Ssh),
         ("farewell", Self::Farewell),
         ("tls", Self::Tls),
         ("goaway", Self::Goaway),
+        ("pings", Self::Pings),
+        ("shutdown", Self::Shutdown),
         ("nonsense", Self::Nonsense),
     ];
 
@@ -45,7 +51,9 @@ impl Language {
             Self::Ssh => "SSH-2.0-OpenSSH_9.2p1\r\n".into(),
             Self::Farewell => "421 too many connections\r\n".into(),
             Self::Tls => b"\x15\x03\x01\0\x02\x02\x46".into(),
-            Self::Goaway => [SETTINGS, b"\0\0\x08\x07\0\0\0\0\0\0\0\0\0\0\0\0\x0b"].concat(),
+            Self::Goaway => [SETTINGS, &goaway(0x0b, b"")].concat(),
+            Self::Pings => [SETTINGS, &goaway(0x0b, b"too_many_pings")].concat(),
+            Self::Shutdown => [SETTINGS, &goaway(0, b"graceful_stop")].concat(),
             Self::Nonsense => [SETTINGS, &[0xff; 64]].concat(),
         }
     }
@@ -60,9 +68,16 @@ impl Language {
         match self {
             Self::Farewell => return Ok(()),
             Self::Http1 | Self::Tls => stream.shutdown().await?,
-            Self::Ssh | Self::Goaway | Self::Nonsense => {}
+            Self::Ssh | Self::Goaway | Self::Pings | Self::Shutdown | Self::Nonsense => {}
         }
         // Hanging up on what is unread would take back what has been said.
         io::copy(stream, &mut io::sink()).await.map(drop)
     }
+}
+
+/// A GOAWAY frame (RFC 9113, section 6.8) of a server that has accepted no stream.
+fn goaway(code: u8, debug_data: &[u8]) -> Vec<u8> {
+    let length = 8 + u8::try_from(debug_data.len()).expect("debug data are short");
+    let head = [0, 0, length, 7, 0, 0, 0, 0, 0];
+    [&head, &[0; 4][..], &[0, 0, 0, code], debug_data].concat()
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use h2::Reason;
 
-use super::{Behaviour, Language};
+use super::{Behaviour, Fields, Language};
 
 /// A text that is no [`Behaviour`], with what would be right.
 #[derive(Debug)]
@@ -20,13 +20,13 @@ impl fmt::Display for InvalidBehaviour {
 
 impl std::error::Error for InvalidBehaviour {}
 
-const KINDS: [(&str, &str); 22] = [
+const KINDS: [(&str, &str); 25] = [
     ("answer", "the right answer"),
     ("refuse", "close every connection as soon as it is accepted"),
     ("silent", "accept connections, never say a byte"),
     (
         "speak=LANGUAGE",
-        "something else than HTTP/2: http1, ssh, farewell, tls, goaway, nonsense",
+        "something else than HTTP/2: http1, ssh, farewell, tls, goaway, pings, shutdown, nonsense",
     ),
     ("hang", "accept the call, send nothing"),
     (
@@ -60,6 +60,15 @@ const KINDS: [(&str, &str); 22] = [
     (
         "not-grpc[=STATUS]",
         "an HTML page with this HTTP status [503]",
+    ),
+    ("content-type=TYPE", "the right answer, under another type"),
+    (
+        "head=FIELDS",
+        "headers and nothing else, NAME:VALUE|NAME:VALUE",
+    ),
+    (
+        "trailers=FIELDS",
+        "no image, then trailers, NAME:VALUE|NAME:VALUE",
     ),
     ("slow=DURATION", "the right answer, after 500ms, 2s or 1m"),
     (
@@ -160,6 +169,9 @@ impl FromStr for Behaviour {
             ("not-grpc", status) => Self::NotGrpc {
                 status: parse_number(kind, status.unwrap_or("503"), 200, 599)?,
             },
+            ("content-type", Some(content_type)) => Self::ContentType(content_type.to_owned()),
+            ("head", Some(fields)) => Self::Head(parse_fields(fields)?),
+            ("trailers", Some(fields)) => Self::Trailers(parse_fields(fields)?),
             ("slow", Some(duration)) => Self::Slow(parse_duration(duration)?),
             ("dribble", chunk) => Self::Dribble {
                 chunk: parse_number(kind, chunk.unwrap_or("1"), 1, usize::MAX)?,
@@ -210,6 +222,19 @@ fn parse_language(text: &str) -> Result<Language, InvalidBehaviour> {
         InvalidBehaviour(format!(
             "{text:?} is no language: expected one of {}",
             Language::ALL.map(|(name, _)| name).join(", ")
+        ))
+    })
+}
+
+fn parse_fields(text: &str) -> Result<Fields, InvalidBehaviour> {
+    let field = |field: &str| {
+        let (name, value) = field.split_once(':')?;
+        Some((name.to_owned(), value.to_owned()))
+    };
+    let fields = text.split('|').map(field).collect::<Option<_>>();
+    fields.ok_or_else(|| {
+        InvalidBehaviour(format!(
+            "{text:?} are no fields: expected such as grpc-status:0|x-name:value"
         ))
     })
 }
@@ -266,6 +291,11 @@ where
         })
 }
 
+fn joined(fields: &Fields) -> String {
+    let fields = fields.iter().map(|(name, value)| format!("{name}:{value}"));
+    fields.collect::<Vec<_>>().join("|")
+}
+
 /// The text that parses to the same behaviour.
 impl fmt::Display for Behaviour {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -297,6 +327,9 @@ impl fmt::Display for Behaviour {
             Self::WithoutTrailers => f.write_str("without-trailers"),
             Self::NoMessage => f.write_str("no-message"),
             Self::NotGrpc { status } => write!(f, "not-grpc={status}"),
+            Self::ContentType(content_type) => write!(f, "content-type={content_type}"),
+            Self::Head(fields) => write!(f, "head={}", joined(fields)),
+            Self::Trailers(fields) => write!(f, "trailers={}", joined(fields)),
             Self::Slow(duration) => write!(f, "slow={}ms", duration.as_millis()),
             Self::Dribble { chunk } => write!(f, "dribble={chunk}"),
             Self::EmptyImages { count } => write!(f, "empty-images={count}"),
@@ -315,6 +348,8 @@ mod tests {
             ("REASON", "REFUSED_STREAM"),
             ("STATUS", "404"),
             ("LANGUAGE", "ssh"),
+            ("TYPE", "application/grpc+proto"),
+            ("FIELDS", "grpc-status:14|grpc-message:try: later"),
             ("DURATION", "2s"),
             ("BYTES", "7"),
             ("COUNT", "1000000"),

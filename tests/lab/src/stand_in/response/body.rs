@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::{Status, released};
+use super::{Status, field_map, released};
 use crate::stand_in::Protocol;
 use crate::stand_in::behaviour::Behaviour;
 use crate::stand_in::connection::Connection;
@@ -115,6 +115,11 @@ impl Frames {
             }
             Behaviour::Flood => self.flood::<P>().await,
             Behaviour::WithoutTrailers => self.rest_of(messages).await,
+            Behaviour::Trailers(fields) => {
+                self.rest_of(messages).await?;
+                self.send(Part::Frame(Frame::trailers(field_map(&fields))))
+                    .await
+            }
             Behaviour::Dribble { chunk } => {
                 self.dribble(messages, chunk).await?;
                 self.trailers(&Status::ok()).await

@@ -1,0 +1,92 @@
+//! The environment variables, and how misspelt ones are found among them.
+
+use std::{
+    collections::BTreeMap,
+    ffi::{OsStr, OsString},
+};
+
+use super::{ConfigError, traces};
+
+/// What all variables of the flags begin with.
+const OURS: &str = "EXP_RKT_GRPC_";
+
+/// The variables of OpenTelemetry's batch processor for log records, which differ by two letters from those for spans.
+const LOG_RECORDS: &str = "OTEL_BLRP_";
+
+/// Up to so many differences a name counts as misspelt: a letter too many, missing, wrong, or two swapped.
+const MISSPELT: usize = 2;
+
+/// Characters of a name that are compared; all known names are shorter.
+const LONGEST: usize = 64;
+
+/// Environment variables by name.
+#[derive(Clone, Debug, Default)]
+pub struct Environment(BTreeMap<OsString, OsString>);
+
+impl FromIterator<(OsString, OsString)> for Environment {
+    fn from_iter<I: IntoIterator<Item = (OsString, OsString)>>(variables: I) -> Self {
+        Self(variables.into_iter().collect())
+    }
+}
+
+impl Environment {
+    pub(super) fn get(&self, name: &str) -> Option<&OsStr> {
+        self.0.get(OsStr::new(name)).map(OsString::as_os_str)
+    }
+
+    /// The value without the spaces around it; an empty one counts as unset.
+    pub(super) fn text(&self, name: &str) -> Result<Option<String>, ConfigError> {
+        match self.get(name).map(OsStr::to_str) {
+            None => Ok(None),
+            Some(None) => Err(ConfigError::NotText(name.to_owned())),
+            Some(Some(value)) => {
+                Ok(Some(value.trim().to_owned()).filter(|value| !value.is_empty()))
+            }
+        }
+    }
+
+    pub(super) fn is_set(&self, name: &str) -> bool {
+        self.get(name)
+            .is_some_and(|value| !value.to_string_lossy().trim().is_empty())
+    }
+
+    /// Refuses a variable that looks like one of `flags` and is none.
+    pub(super) fn require_known_flags(&self, flags: &[&str]) -> Result<(), ConfigError> {
+        self.require_known(flags, |name| name.starts_with(OURS))
+    }
+
+    /// Refuses a variable that looks like one of OpenTelemetry's that are known here. Their other variables are ignored.
+    pub(super) fn require_known_traces(&self) -> Result<(), ConfigError> {
+        let known: Vec<String> = traces::names().collect();
+        let known: Vec<&str> = known.iter().map(String::as_str).collect();
+        self.require_known(&known, |_| false)
+    }
+
+    fn require_known(
+        &self,
+        known: &[&str],
+        is_ours: impl Fn(&str) -> bool,
+    ) -> Result<(), ConfigError> {
+        for name in self.0.keys() {
+            let name = name.to_string_lossy();
+            if known.contains(&&*name) || name.starts_with(LOG_RECORDS) || !self.is_set(&name) {
+                continue;
+            }
+            let upper: String = name.chars().take(LONGEST).collect();
+            let upper = upper.to_ascii_uppercase();
+            let nearest = known
+                .iter()
+                .map(|known| (strsim::osa_distance(&upper, known), *known))
+                .min();
+            if let Some((distance, nearest)) = nearest
+                && (is_ours(&upper) || distance <= MISSPELT)
+            {
+                return Err(ConfigError::Unknown {
+                    variable: name.into_owned(),
+                    nearest: nearest.to_owned(),
+                });
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,107 @@
+//! A gRPC status, as it stands in a response's headers or trailers ("Responses" in
+//! <https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>).
+//!
+//! `grpc-status` and `grpc-message` are read, and no other field: a store's error must not become one of ours because
+//! something beside it is malformed. What cannot be decoded is shown as it is.
+
+use http::{HeaderMap, HeaderValue};
+use tonic::{Code, Status};
+
+const STATUS: &str = "grpc-status";
+const MESSAGE: &str = "grpc-message";
+
+/// How much of a `grpc-message` is decoded, in bytes: no character of it takes more than twelve, and far less is shown.
+const DECODED: usize = 16 * 1024;
+
+/// Whether there is a status.
+pub(super) fn is_in(fields: &HeaderMap) -> bool {
+    fields.contains_key(STATUS)
+}
+
+/// The status in these fields; `None` where there is none.
+pub(super) fn read(fields: &HeaderMap) -> Option<Status> {
+    let number = fields.get(STATUS)?;
+    let text = fields.get(MESSAGE).map(text).unwrap_or_default();
+    Some(match code(number) {
+        Some(Code::Ok) => Status::ok(text),
+        Some(code) if text.is_empty() => Status::new(code, "no reason given"),
+        Some(code) => Status::new(code, text),
+        None => Status::unknown(format!("{} is not a gRPC status: {text}", shown(number))),
+    })
+}
+
+/// Whether a status is without a text, which may have been there and too long.
+pub(super) fn lacks_text(fields: &HeaderMap) -> bool {
+    !fields.contains_key(MESSAGE)
+}
+
+fn code(number: &HeaderValue) -> Option<Code> {
+    let number = number.to_str().ok()?;
+    let is_number = number.bytes().all(|byte| byte.is_ascii_digit());
+    let number = number.parse().ok().filter(|_| is_number)?;
+    (0..=16).contains(&number).then(|| Code::from_i32(number))
+}
+
+fn shown(value: &HeaderValue) -> String {
+    const LONGEST: usize = 40;
+    let bytes = value.as_bytes();
+    format!("\"{}\"", bytes[..bytes.len().min(LONGEST)].escape_ascii())
+}
+
+fn text(message: &HeaderValue) -> String {
+    let encoded = message.as_bytes();
+    let decoded = percent_decoded(&encoded[..encoded.len().min(DECODED)]);
+    String::from_utf8_lossy(&decoded).into_owned()
+}
+
+/// Each `%` and two hexadecimal digits behind it are a byte; another `%` stands for itself.
+fn percent_decoded(mut encoded: &[u8]) -> Vec<u8> {
+    let mut decoded = Vec::with_capacity(encoded.len());
+    while let [first, rest @ ..] = encoded {
+        let byte = match rest {
+            [high, low, ..] if *first == b'%' => hexadecimal(*high).zip(hexadecimal(*low)),
+            _ => None,
+        };
+        match byte {
+            Some((high, low)) => {
+                decoded.push(high << 4 | low);
+                encoded = &rest[2..];
+            }
+            None => {
+                decoded.push(*first);
+                encoded = rest;
+            }
+        }
+    }
+    decoded
+}
+
+fn hexadecimal(digit: u8) -> Option<u8> {
+    let digit = char::from(digit).to_digit(16)?;
+    u8::try_from(digit).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::{collection::vec, prelude::*};
+
+    use super::percent_decoded;
+
+    proptest! {
+        #[test]
+        fn what_is_encoded_is_decoded_to_itself(bytes in vec(any::<u8>(), 0..300), upper in any::<bool>()) {
+            let encode = |byte: &u8| match byte {
+                b' '..=b'~' if *byte != b'%' => char::from(*byte).to_string(),
+                _ if upper => format!("%{byte:02X}"),
+                _ => format!("%{byte:02x}"),
+            };
+            let encoded: String = bytes.iter().map(encode).collect();
+            prop_assert_eq!(percent_decoded(encoded.as_bytes()), bytes);
+        }
+
+        #[test]
+        fn what_has_no_percent_sign_is_itself(bytes in vec(any::<u8>().prop_filter("%", |byte| *byte != b'%'), 0..100)) {
+            prop_assert_eq!(percent_decoded(&bytes), bytes);
+        }
+    }
+}

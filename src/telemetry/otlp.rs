@@ -1,0 +1,248 @@
+//! OTLP over gRPC, see <https://opentelemetry.io/docs/specs/otlp/#otlpgrpc>.
+//!
+//! This is not the exporter of opentelemetry-otlp, which reports a trace that the collector rejects as delivered.
+
+use std::{
+    error::Error,
+    fmt,
+    sync::{Mutex, PoisonError},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures_util::{TryFutureExt, future::MapOk};
+use http::{HeaderMap, Request, Response};
+use http_body_util::{BodyExt, combinators::MapFrame};
+use hyper::body::Frame;
+use opentelemetry_proto::{
+    tonic::collector::trace::v1::{
+        ExportTracePartialSuccess, ExportTraceServiceRequest,
+        trace_service_client::TraceServiceClient,
+    },
+    transform::{
+        common::tonic::ResourceAttributesWithSchema,
+        trace::tonic::group_spans_by_resource_and_scope,
+    },
+};
+use opentelemetry_sdk::{
+    Resource,
+    error::{OTelSdkError, OTelSdkResult},
+    trace::{SpanData, SpanExporter},
+};
+use tokio::time::sleep;
+use tonic::{
+    Code, Status,
+    body::Body,
+    metadata::MetadataMap,
+    transport::{self, Channel, Endpoint, channel::ResponseFuture},
+};
+use tower_service::Service;
+
+use super::cut;
+use crate::config::OtlpConfig;
+
+/// How long to wait before each further attempt, where the failure may pass.
+const RETRIES: [Duration; 3] = [
+    Duration::from_millis(100),
+    Duration::from_millis(200),
+    Duration::from_millis(400),
+];
+
+/// Longest text of a collector that is logged, in bytes.
+const MAX_WORDS: usize = 1024;
+
+/// The port of OTLP over HTTP, which is easily confused with that of gRPC.
+const HTTP_PORT: &str = ":4318";
+
+/// Sends finished traces to a collector; connects when the first one is there, and again when the connection was lost.
+pub(super) struct OtlpExporter {
+    endpoint: String,
+    headers: HeaderMap,
+    client: TraceServiceClient<WithoutDetails>,
+    resource: ResourceAttributesWithSchema,
+    /// The last warning that came with accepted spans; it is logged as a warning only once.
+    remark: Mutex<String>,
+}
+
+impl OtlpExporter {
+    pub(super) fn new(config: &OtlpConfig) -> Result<Self, transport::Error> {
+        let channel = Endpoint::from_shared(config.endpoint.clone())?.connect_lazy();
+        Ok(Self {
+            endpoint: config.endpoint.clone(),
+            headers: config.headers.clone(),
+            client: TraceServiceClient::new(WithoutDetails(channel)),
+            resource: ResourceAttributesWithSchema::default(),
+            remark: Mutex::default(),
+        })
+    }
+
+    /// Retries failures that may be temporary.
+    async fn send(&self, request: ExportTraceServiceRequest) -> Result<(), String> {
+        let mut outcome = self.attempt(request.clone()).await;
+        for delay in RETRIES {
+            match &outcome {
+                Err(status) if may_pass(status.code()) => sleep(delay).await,
+                _ => break,
+            }
+            outcome = self.attempt(request.clone()).await;
+        }
+        match outcome {
+            Ok(Some(partial)) => self.judge(&partial),
+            Ok(None) => Ok(()),
+            Err(status) => Err(words(&status)),
+        }
+    }
+
+    async fn attempt(
+        &self,
+        request: ExportTraceServiceRequest,
+    ) -> Result<Option<ExportTracePartialSuccess>, Status> {
+        let mut request = tonic::Request::new(request);
+        *request.metadata_mut() = MetadataMap::from_headers(self.headers.clone());
+        let answer = self.client.clone().export(request).await?;
+        Ok(answer.into_inner().partial_success)
+    }
+
+    /// An OK answer can still reject spans, or carry a warning.
+    fn judge(&self, partial: &ExportTracePartialSuccess) -> Result<(), String> {
+        let said = cut(&partial.error_message, MAX_WORDS);
+        if partial.rejected_spans > 0 {
+            let rejected = partial.rejected_spans;
+            return Err(format!("the collector rejected {rejected} spans: {said}"));
+        }
+        if !said.is_empty() {
+            let mut last = self.remark.lock().unwrap_or_else(PoisonError::into_inner);
+            if *last == said {
+                tracing::debug!(
+                    endpoint = self.endpoint,
+                    said,
+                    "trace exported with a warning"
+                );
+            } else {
+                tracing::warn!(
+                    endpoint = self.endpoint,
+                    said,
+                    "trace exported with a warning"
+                );
+                *last = said;
+            }
+        }
+        Ok(())
+    }
+
+    fn failure(&self, why: &str) -> OTelSdkError {
+        let hint = if self.endpoint.ends_with(HTTP_PORT) {
+            "; 4318 is the port of OTLP over HTTP, that of OTLP over gRPC is 4317"
+        } else {
+            ""
+        };
+        OTelSdkError::InternalFailure(format!("{}: {why}{hint}", self.endpoint))
+    }
+}
+
+impl SpanExporter for OtlpExporter {
+    async fn export(&self, trace: Vec<SpanData>) -> OTelSdkResult {
+        let resource_spans = group_spans_by_resource_and_scope(trace, &self.resource);
+        let request = ExportTraceServiceRequest { resource_spans };
+        self.send(request).await.map_err(|why| self.failure(&why))
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.resource = resource.into();
+    }
+}
+
+impl fmt::Debug for OtlpExporter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "OtlpExporter({})", self.endpoint)
+    }
+}
+
+/// The codes that the protocol calls retryable. RESOURCE_EXHAUSTED is retryable only if the status details say so, which are not
+/// read.
+fn may_pass(code: Code) -> bool {
+    matches!(
+        code,
+        Code::Cancelled
+            | Code::DeadlineExceeded
+            | Code::Aborted
+            | Code::OutOfRange
+            | Code::Unavailable
+            | Code::DataLoss
+    )
+}
+
+/// The causes of a local failure, or the code and message of the collector.
+fn words(status: &Status) -> String {
+    let said = match status.source() {
+        Some(source) => causes(source),
+        None => format!("{:?}: {}", status.code(), status.message()),
+    };
+    cut(&said, MAX_WORDS)
+}
+
+fn causes(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(source) = cause {
+        text.push_str(&format!(": {source}"));
+        cause = source.source();
+    }
+    text
+}
+
+/// Removes `grpc-status-details-bin` from answers: nothing here reads it, and tonic panics if it is malformed.
+#[derive(Clone, Debug)]
+struct WithoutDetails(Channel);
+
+type Stripped = MapFrame<Body, fn(Frame<Bytes>) -> Frame<Bytes>>;
+
+impl Service<Request<Body>> for WithoutDetails {
+    type Response = Response<Stripped>;
+    type Error = transport::Error;
+    type Future = MapOk<ResponseFuture, fn(Response<Body>) -> Response<Stripped>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.0.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        self.0.call(request).map_ok(strip)
+    }
+}
+
+fn strip(mut response: Response<Body>) -> Response<Stripped> {
+    remove_details(response.headers_mut());
+    response.map(|body| body.map_frame(strip_trailers as fn(Frame<Bytes>) -> Frame<Bytes>))
+}
+
+fn strip_trailers(mut frame: Frame<Bytes>) -> Frame<Bytes> {
+    if let Some(trailers) = frame.trailers_mut() {
+        remove_details(trailers);
+    }
+    frame
+}
+
+fn remove_details(headers: &mut HeaderMap) {
+    const DETAILS: &str = "grpc-status-details-bin";
+    headers.remove(DETAILS);
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, HeaderValue};
+    use hyper::body::Frame;
+
+    use super::strip_trailers;
+
+    #[test]
+    fn the_details_of_a_status_are_taken_out_of_trailers_and_nothing_else_is() {
+        let mut trailers = HeaderMap::new();
+        trailers.insert("grpc-status-details-bin", HeaderValue::from_static("!"));
+        trailers.insert("grpc-status", HeaderValue::from_static("7"));
+        let stripped = strip_trailers(Frame::trailers(trailers));
+        let left = stripped.into_trailers().expect("they are trailers still");
+        assert_eq!(left.keys().collect::<Vec<_>>(), ["grpc-status"]);
+    }
+}

@@ -1,0 +1,60 @@
+//! Variables that are nearly ours.
+
+use super::{PROGRAM, assert_says, program, refusal, run};
+
+#[track_caller]
+fn assert_unknown(variable: &str, nearest: &str) {
+    for arguments in [&[][..], &["query"]] {
+        let refused = refusal(&run(PROGRAM, arguments, &[(variable, "value")]));
+        let unknown = format!("unknown variable {variable:?}: did you mean {nearest}?");
+        assert_says(&refused, &[&unknown, "--help"]);
+    }
+}
+
+#[test]
+fn a_misspelt_variable_is_refused_with_the_nearest_name() {
+    for (misspelt, nearest) in [
+        ("EXP_RKT_GRPC_STROE", "EXP_RKT_GRPC_STORE"),
+        ("EXP_RKT_GRPC_STORES", "EXP_RKT_GRPC_STORE"),
+        ("EXP_RKT_GRPC_LISTEN_ADDRESS", "EXP_RKT_GRPC_LISTEN"),
+        ("EXP_RKT_GRPC_LOG_LEVEL", "EXP_RKT_GRPC_LOG"),
+        ("EXP_RKT_GRPC_MAX_RESPONCE", "EXP_RKT_GRPC_MAX_RESPONSE"),
+        ("EXP_RTK_GRPC_DEADLINE", "EXP_RKT_GRPC_DEADLINE"),
+        ("exp_rkt_grpc_query_at_start", "EXP_RKT_GRPC_QUERY_AT_START"),
+    ] {
+        assert_unknown(misspelt, nearest);
+    }
+}
+
+#[test]
+fn a_misspelt_variable_of_opentelemetry_is_refused_with_the_nearest_name() {
+    for (misspelt, nearest) in [
+        ("OTEL_TRACE_EXPORTER", "OTEL_TRACES_EXPORTER"),
+        ("OTEL_EXPORTER_OTLP_ENDPIONT", "OTEL_EXPORTER_OTLP_ENDPOINT"),
+        (
+            "OTEL_EXPORTER_OTLP_TRACES_ENPOINT",
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+        ),
+        ("OTEL_SERVICENAME", "OTEL_SERVICE_NAME"),
+    ] {
+        assert_unknown(misspelt, nearest);
+    }
+}
+
+#[test]
+fn what_is_not_nearly_ours_is_nobody_s_business_here() {
+    let service = program()
+        .env("EXP_RKT", "1")
+        .env("RKT_GRPC_STORE", "1")
+        .env("STORE", "1")
+        .env("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", "1")
+        .start();
+    assert!(service.stop().success());
+}
+
+#[test]
+fn a_misspelt_flag_is_refused_with_the_nearest_name() {
+    let output = run(PROGRAM, ["--stroe=rkt+http://127.0.0.1"], &[]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_says(&stderr, &["'--stroe'", "'--store'"]);
+}

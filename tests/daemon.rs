@@ -1,0 +1,105 @@
+//! The loop's end when a task ends that the service cannot do without: a service that is deaf must not live on.
+
+use std::cell::Cell;
+use std::error::Error;
+use std::time::Duration;
+
+use exp_rkt_grpc::config::{StoreAddress, StoreConfig, StoreKind};
+use exp_rkt_grpc::daemon::{Daemon, End, TaskEnded};
+use exp_rkt_grpc::images::ImageStore;
+use exp_rkt_grpc::metrics::Metrics;
+use exp_rkt_grpc::notify::FdStore;
+use exp_rkt_grpc::observe::Observer;
+use exp_rkt_grpc::signals::Signals;
+use lab::rkt_api_service::{Behaviour, Images, StandIn};
+use lab::service::PATIENCE;
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+/// How often the watchdog is fed, so that every turn of the loop has its chance to.
+const WATCHDOG: Duration = Duration::from_millis(1);
+
+/// A loop that asks this store at once, and what it shows.
+fn daemon(store: &StandIn) -> (Daemon, Metrics) {
+    let metrics = Metrics::new("0", "").expect("constant names");
+    let config = StoreConfig {
+        name: "rkt".to_owned(),
+        kind: StoreKind::Rkt,
+        address: StoreAddress::Tcp {
+            host: store.address().ip().to_string(),
+            port: store.address().port(),
+        },
+    };
+    let store = ImageStore::new(&config).expect("the address is right");
+    let daemon = Daemon {
+        observer: Observer::new(vec![store], metrics.clone(), Duration::from_secs(3600)),
+        query_at_start: true,
+        watchdog: Some(WATCHDOG),
+        fd_store: FdStore::default(),
+        stopping: CancellationToken::new(),
+    };
+    (daemon, metrics)
+}
+
+/// How the loop ends with this task; that it winds down is a part of it.
+async fn run(daemon: Daemon, task: impl Future<Output = TaskEnded>) -> Result<End, TaskEnded> {
+    let wound_down = Cell::new(false);
+    let stopping = daemon.stopping.clone();
+    let signals = Signals::register().expect("a process can catch signals");
+    let wind_down = async { wound_down.set(stopping.is_cancelled()) };
+    let ended = timeout(PATIENCE, daemon.run(signals, task, wind_down)).await;
+    let ended = ended.expect("it ends when its task has");
+    assert!(
+        wound_down.get(),
+        "it winds down once everything is told to stop"
+    );
+    ended
+}
+
+#[tokio::test]
+async fn a_service_whose_server_has_ended_ends_with_an_error() {
+    let store = StandIn::tcp(Images::generated(1));
+    let (daemon, _) = daemon(&store);
+    let ended = run(daemon, async { TaskEnded::new("metrics server", None) }).await;
+    let error = ended.expect_err("nobody told it to");
+    assert_eq!(
+        error.to_string(),
+        "the metrics server has ended while the service ran"
+    );
+    assert!(error.source().is_none());
+}
+
+#[tokio::test]
+async fn the_error_says_why_when_the_server_has_panicked() {
+    let store = StandIn::tcp(Images::generated(1));
+    let (daemon, _) = daemon(&store);
+    let server = tokio::spawn(async { panic!("out of cheese") });
+    let task = async { TaskEnded::new("metrics server", server.await.err()) };
+    let error = run(daemon, task).await.expect_err("nobody told it to");
+    let why = error.source().expect("a panic").to_string();
+    assert!(why.contains("out of cheese"), "{why}");
+}
+
+#[tokio::test]
+async fn a_query_that_runs_when_the_server_ends_is_abandoned() {
+    let store = StandIn::tcp(Images::generated(1));
+    store.behave(Behaviour::Hang);
+    let (daemon, metrics) = daemon(&store);
+    let before = shown(&metrics);
+    let calls = store.follow();
+    let task = async {
+        let called = spawn_blocking(move || calls.recv_timeout(PATIENCE));
+        called.await.expect("no panic").expect("the store is asked");
+        TaskEnded::new("metrics server", None)
+    };
+    run(daemon, task).await.expect_err("nobody told it to");
+    assert_eq!(shown(&metrics), before);
+}
+
+/// What is shown of stores.
+fn shown(metrics: &Metrics) -> Vec<String> {
+    let text = String::from_utf8(metrics.encode().expect("encodable")).expect("text");
+    let lines = text.lines().filter(|line| line.starts_with("imagestore_"));
+    lines.map(str::to_owned).collect()
+}

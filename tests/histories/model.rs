@@ -1,0 +1,281 @@
+//! What is to be shown, in the simplest way to say it: of each store its last success, and whether a query has failed since.
+
+use std::collections::BTreeMap;
+
+use lab::exposition::{Sample, Scrape};
+use proptest::prelude::*;
+use proptest::test_runner::TestCaseResult;
+
+use super::Configured;
+use super::world::{List, NOBODY, Plan, RKT, Side};
+
+/// A family and the values of its labels by name, the store's among them or not.
+type Series = (String, BTreeMap<String, String>);
+
+/// The code of a connection that cannot be made.
+const UNAVAILABLE: i32 = 14;
+
+/// The names of the codes that queries fail with here.
+const CODES: [(i32, &str); 4] = [
+    (1, "CANCELLED"),
+    (2, "UNKNOWN"),
+    (8, "RESOURCE_EXHAUSTED"),
+    (UNAVAILABLE, "UNAVAILABLE"),
+];
+
+/// What is checked by itself: it is not the same in each run.
+const TIMES: [&str; 2] = [
+    "imagestore_last_query_timestamp_seconds",
+    "imagestore_last_success_timestamp_seconds",
+];
+
+/// What is known of a store that has answered or failed, of this process or an earlier one.
+#[derive(Clone, Debug, Default)]
+struct Known {
+    up: f64,
+    /// All numbers of the last success.
+    success: Option<BTreeMap<Series, f64>>,
+    /// When that was; `None` until it is shown.
+    success_time: Option<f64>,
+    query_time: Option<f64>,
+    /// When the query before that was.
+    earlier_time: Option<f64>,
+}
+
+#[derive(Clone, Debug)]
+struct Store {
+    name: &'static str,
+    address: usize,
+    known: Option<Known>,
+    /// Of this process.
+    queries: u64,
+    failures: BTreeMap<&'static str, u64>,
+}
+
+/// A process, and what it keeps for the next one.
+pub(super) struct Model {
+    stores: Vec<Store>,
+    kept: Vec<Store>,
+    dropped: Vec<usize>,
+}
+
+impl Model {
+    /// The first process.
+    pub(super) fn begin(configured: &[Configured]) -> Self {
+        Self {
+            stores: configured.iter().map(Store::unknown).collect(),
+            kept: Vec::new(),
+            dropped: Vec::new(),
+        }
+    }
+
+    /// Another process with these settings.
+    pub(super) fn restart(&mut self, configured: &[Configured]) {
+        self.stores = configured.iter().map(Store::unknown).collect();
+        let mut left = self.kept.clone();
+        for namesakes_only in [true, false] {
+            for store in &mut self.stores {
+                let fits = |kept: &Store| {
+                    kept.address == store.address && (kept.name == store.name || !namesakes_only)
+                };
+                if store.known.is_none()
+                    && let Some(place) = left.iter().position(fits)
+                {
+                    store.known = left.remove(place).known;
+                }
+            }
+        }
+        self.dropped = left.iter().map(|kept| kept.address).collect();
+    }
+
+    /// The addresses of what the last restart has dropped.
+    pub(super) fn dropped(&self) -> &[usize] {
+        &self.dropped
+    }
+
+    /// Everything known now is kept for the next process.
+    pub(super) fn keep(&mut self) {
+        self.kept = self.stores.clone();
+        self.kept.retain(|store| store.known.is_some());
+    }
+
+    /// Every store has done what was planned, as far as it is not waited for.
+    pub(super) fn query(&mut self, plans: &[Plan]) {
+        for store in &mut self.stores {
+            store.query(&plans[store.address]);
+        }
+    }
+
+    /// Whether a list was waited for.
+    pub(super) fn waits(&self, plans: &[Plan]) -> bool {
+        let lists = self.stores.iter().filter(|store| store.address != NOBODY);
+        lists
+            .map(|store| plans[store.address].list)
+            .any(|list| list == List::Hangs)
+    }
+
+    /// That is shown, and nothing else.
+    pub(super) fn check(&mut self, scrape: &Scrape) -> TestCaseResult {
+        let shown: BTreeMap<Series, f64> = scrape
+            .families
+            .iter()
+            .filter(|family| family.name.starts_with("imagestore_"))
+            .filter(|family| family.name != "imagestore_query_duration_seconds")
+            .filter(|family| !TIMES.contains(&family.name.as_str()))
+            .flat_map(|family| &family.samples)
+            .filter(|sample| {
+                // All codes are there from the start.
+                sample.name != "imagestore_query_failures_total" || sample.value != 0.0
+            })
+            .map(|sample: &Sample| ((sample.name.clone(), sample.labels.clone()), sample.value))
+            .collect();
+        let expected: BTreeMap<Series, f64> = self.stores.iter().flat_map(Store::shown).collect();
+        prop_assert_eq!(shown, expected);
+        for store in &mut self.stores {
+            store.check_times(scrape)?;
+        }
+        Ok(())
+    }
+}
+
+impl Store {
+    fn unknown(configured: &Configured) -> Self {
+        Self {
+            name: configured.name,
+            address: configured.address,
+            known: None,
+            queries: 0,
+            failures: BTreeMap::new(),
+        }
+    }
+
+    fn query(&mut self, plan: &Plan) {
+        let failure = match plan.list {
+            _ if self.address == NOBODY => Some(UNAVAILABLE),
+            List::Hangs => return,
+            List::Fails(code) => Some(code),
+            List::Answers => None,
+        };
+        self.queries += 1;
+        let known = self.known.get_or_insert_default();
+        known.earlier_time = known.query_time.take().or(known.earlier_time);
+        match failure {
+            Some(failure) => {
+                known.up = 0.0;
+                let (_, name) = CODES.iter().find(|(code, _)| *code == failure).unwrap();
+                *self.failures.entry(name).or_default() += 1;
+            }
+            None => {
+                known.up = 1.0;
+                known.success = Some(numbers(plan, self.address));
+                known.success_time = None;
+            }
+        }
+    }
+
+    /// All but the times.
+    fn shown(&self) -> Vec<(Series, f64)> {
+        let mut shown = vec![(series("imagestore_queries_total", &[]), self.queries as f64)];
+        for (code, &count) in &self.failures {
+            let failures = series("imagestore_query_failures_total", &[("code", code)]);
+            shown.push((failures, count as f64));
+        }
+        if let Some(known) = &self.known {
+            shown.push((series("imagestore_up", &[]), known.up));
+            shown.extend(known.success.clone().into_iter().flatten());
+        }
+        for ((_, labels), _) in &mut shown {
+            labels.insert("store".to_owned(), self.name.to_owned());
+        }
+        shown
+    }
+
+    fn check_times(&mut self, scrape: &Scrape) -> TestCaseResult {
+        let labels = [("store", self.name)];
+        let count = scrape.value("imagestore_query_duration_seconds_count", &labels);
+        prop_assert_eq!(count.unwrap_or(0.0), self.queries as f64);
+
+        let [query, success] = TIMES.map(|family| scrape.value(family, &labels));
+        let Some(known) = &mut self.known else {
+            prop_assert_eq!((query, success), (None, None));
+            return Ok(());
+        };
+        prop_assert!(query.is_some());
+        prop_assert_ne!(query, known.earlier_time);
+        // Of a query that has just ended it is not known before it is shown.
+        let is_new = known.query_time.is_none();
+        prop_assert_eq!(query, known.query_time.or(query));
+        known.query_time = query;
+        let expected = match (&known.success, known.success_time) {
+            (None, _) => None,
+            (Some(_), None) if is_new => query,
+            (Some(_), time) => time,
+        };
+        prop_assert_eq!(success, expected);
+        known.success_time = expected;
+        Ok(())
+    }
+}
+
+fn series(family: &str, labels: &[(&str, &str)]) -> Series {
+    let labels = labels.iter();
+    let labels = labels.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    (family.to_owned(), labels.collect())
+}
+
+/// What a good answer shows.
+fn numbers(plan: &Plan, address: usize) -> BTreeMap<Series, f64> {
+    let mut numbers = BTreeMap::new();
+    let mut number = |family: &str, labels: &[(&str, &str)], value: f64| {
+        numbers.insert(series(family, labels), value);
+    };
+    /// Before each message on the wire.
+    const PREFIX: u64 = 5;
+    let (images, bytes, response) = if address == RKT {
+        let totals = plan.rkt_images().totals();
+        let (oldest, newest) = (totals.oldest as f64, totals.newest as f64);
+        number("imagestore_oldest_image_timestamp_seconds", &[], oldest);
+        number("imagestore_newest_image_timestamp_seconds", &[], newest);
+        (totals.count, totals.size_bytes, totals.encoded_bytes)
+    } else {
+        let totals = plan.cri_images().totals();
+        number("imagestore_untagged_images", &[], totals.untagged as f64);
+        number("imagestore_pinned_images", &[], totals.pinned as f64);
+        for (host, images) in plan.registries() {
+            let labels = [("registry", host.as_str())];
+            number("imagestore_registry_images", &labels, images as f64);
+        }
+        (totals.count, totals.size_bytes, totals.encoded_bytes)
+    };
+    number("imagestore_images", &[], images as f64);
+    number("imagestore_images_size_bytes", &[], bytes as f64);
+    let response = response + PREFIX;
+    number("imagestore_response_bytes", &[], response as f64);
+
+    if let Side::Says(said) = &plan.version {
+        let (runtime, api_version) = match address {
+            RKT => ("rkt", said.runtime.as_str()),
+            _ => (said.runtime.as_str(), "v1"),
+        };
+        let labels = [
+            ("runtime", runtime),
+            ("version", said.version.as_str()),
+            ("api_version", api_version),
+        ];
+        number("imagestore_runtime_info", &labels, 1.0);
+    }
+    if let Side::Says(filesystems) = &plan.filesystems
+        && address != RKT
+    {
+        for (mountpoint, used, inodes) in filesystems {
+            let labels = [("mountpoint", *mountpoint)];
+            if let Some(used) = used {
+                number("imagestore_filesystem_used_bytes", &labels, *used as f64);
+            }
+            if let Some(inodes) = inodes {
+                number("imagestore_filesystem_inodes_used", &labels, *inodes as f64);
+            }
+        }
+    }
+    numbers
+}

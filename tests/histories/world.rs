@@ -1,0 +1,335 @@
+//! The stores that there are, whatever is configured: runtimes, a rkt, and an address where nobody listens.
+
+use std::time::Duration;
+
+use exp_rkt_grpc::config::{StoreAddress, StoreConfig, StoreKind};
+use exp_rkt_grpc::images::ImageStore;
+use exp_rkt_grpc::metrics::Metrics;
+use exp_rkt_grpc::observe::Observer;
+use lab::cri_runtime::{self as cri, v1::FilesystemUsage};
+use lab::rkt_api_service as rkt;
+use lab::{TempDir, tempdir};
+
+use super::{Configured, End, scrape, until};
+
+/// Runtimes.
+const RUNTIMES: usize = 3;
+
+/// Where rkt listens, behind the runtimes.
+pub(super) const RKT: usize = RUNTIMES;
+
+/// Where nobody does.
+pub(super) const NOBODY: usize = RUNTIMES + 1;
+
+/// All that can be configured.
+pub(super) const ADDRESSES: usize = RUNTIMES + 2;
+
+/// Longer than any test.
+const DEADLINE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Mountpoint, bytes and inodes.
+pub(super) type Filesystem = (&'static str, Option<u64>, Option<u64>);
+
+/// What the store at one address holds and does during a query.
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    /// How many images.
+    pub(super) images: usize,
+    /// Different images for each.
+    pub(super) seed: usize,
+    pub(super) list: List,
+    pub(super) version: Side<Said>,
+    pub(super) filesystems: Side<Vec<Filesystem>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum List {
+    Answers,
+    /// With this gRPC code.
+    Fails(i32),
+    Hangs,
+}
+
+/// A call beside the list.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Side<T> {
+    Says(T),
+    /// With this gRPC code.
+    Fails(i32),
+    Hangs,
+}
+
+/// Who a runtime says it is.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Said {
+    pub(super) runtime: String,
+    pub(super) version: String,
+}
+
+impl Plan {
+    /// Without what would make the outcome of a query with this end a matter of luck: nothing hangs where nobody gives it up, and
+    /// side calls do not race with the one who gives them up.
+    pub(super) fn ending(mut self, end: End) -> Self {
+        if end == End::Complete {
+            if self.list == List::Hangs {
+                self.list = List::Answers;
+            }
+            self.version = self.version.without_hanging();
+            self.filesystems = self.filesystems.without_hanging();
+        } else {
+            let hang = self.version == Side::Hangs || self.filesystems == Side::Hangs;
+            self.version = Side::without_answer(hang);
+            self.filesystems = Side::without_answer(hang);
+        }
+        self
+    }
+
+    /// Whether the store at this address has a call of its query waiting until it is given up.
+    pub(super) fn hangs(&self, address: usize) -> bool {
+        address != NOBODY
+            && match self.list {
+                List::Answers => self.version == Side::Hangs,
+                List::Fails(_) => false,
+                List::Hangs => true,
+            }
+    }
+
+    /// How many calls the store at this address hears.
+    fn calls(&self, address: usize) -> usize {
+        match (self.list, address) {
+            (_, NOBODY) => 0,
+            (List::Answers, RKT) => 2,
+            (List::Answers, _) => 3,
+            (List::Fails(_) | List::Hangs, _) => 1,
+        }
+    }
+
+    pub(super) fn cri_images(&self) -> cri::Images {
+        let (images, seed) = (self.images, self.seed);
+        cri::Images::made(images, move |ordinal| {
+            let number = seed + ordinal;
+            let host = host(number);
+            let named = match is_tagged(number) {
+                true => cri::Image::tagged(format!("{host}/image:{number}")),
+                false => cri::Image::with_digest(format!("{host}/image@sha256:{number:064x}")),
+            };
+            cri::Image {
+                size: 1_000 + number as u64,
+                pinned: number.is_multiple_of(2),
+                ..named
+            }
+        })
+    }
+
+    pub(super) fn rkt_images(&self) -> rkt::Images {
+        rkt::Images::Generated {
+            count: self.images,
+            seed: self.seed as u64,
+        }
+    }
+
+    /// How many images of each registry there are, of runtimes.
+    pub(super) fn registries(&self) -> Vec<(String, u64)> {
+        let hosts = (0..4).map(|number| {
+            let numbers = self.seed..self.seed + self.images;
+            let count = numbers.filter(|&image| host(image) == host(number)).count();
+            (host(number), count as u64)
+        });
+        hosts.filter(|&(_, count)| count > 0).collect()
+    }
+}
+
+fn host(number: usize) -> String {
+    format!("r{}.example", number % 4)
+}
+
+fn is_tagged(number: usize) -> bool {
+    !number.is_multiple_of(3)
+}
+
+impl<T> Side<T> {
+    fn without_hanging(self) -> Self {
+        match self {
+            Self::Hangs => Self::Fails(2),
+            other => other,
+        }
+    }
+
+    fn without_answer(hang: bool) -> Self {
+        if hang { Self::Hangs } else { Self::Fails(2) }
+    }
+}
+
+/// The stores, running.
+pub(super) struct World {
+    runtimes: Vec<cri::StandIn>,
+    rkt: rkt::StandIn,
+    folder: TempDir,
+}
+
+impl World {
+    pub(super) fn new() -> Self {
+        let folder = tempdir().expect("a temporary folder can be made");
+        let runtimes = (0..RUNTIMES).map(|number| {
+            let path = folder.path().join(number.to_string());
+            let runtime = cri::StandIn::unix(&path, cri::Images::generated(0));
+            runtime.expect("a socket can be bound there")
+        });
+        Self {
+            runtimes: runtimes.collect(),
+            rkt: rkt::StandIn::tcp(rkt::Images::generated(0)),
+            folder,
+        }
+    }
+
+    /// Kind and address, as the program says them.
+    pub(super) fn url(&self, address: usize) -> String {
+        match address {
+            RKT => self.rkt.url(),
+            _ => format!("cri+unix://{}", self.path(address)),
+        }
+    }
+
+    fn path(&self, address: usize) -> String {
+        self.folder
+            .path()
+            .join(address.to_string())
+            .display()
+            .to_string()
+    }
+
+    /// A new process.
+    pub(super) fn process(&self, configured: &[Configured]) -> (Metrics, Observer) {
+        let metrics = Metrics::new("0", "").expect("constant names");
+        let stores = configured.iter().map(|store| {
+            let (kind, address) = match store.address {
+                RKT => {
+                    let at = self.rkt.address();
+                    let (host, port) = (at.ip().to_string(), at.port());
+                    (StoreKind::Rkt, StoreAddress::Tcp { host, port })
+                }
+                address => (StoreKind::Cri, StoreAddress::Unix(self.path(address))),
+            };
+            let name = store.name.to_owned();
+            ImageStore::new(&StoreConfig {
+                name,
+                kind,
+                address,
+            })
+            .expect("the address is right")
+        });
+        let observer = Observer::new(stores.collect(), metrics.clone(), DEADLINE);
+        (metrics, observer)
+    }
+
+    /// From the next call on.
+    pub(super) fn follow(&self, plans: &[Plan]) {
+        use cri::{Behaviour, Method};
+        for (runtime, plan) in self.runtimes.iter().zip(plans) {
+            runtime.behave(Behaviour::Answer);
+            runtime.serve_images(plan.cri_images());
+            runtime.behave_for(Method::StreamImages, list(plan.list));
+            runtime.behave_for(Method::Version, side(&plan.version));
+            runtime.behave_for(Method::ImageFsInfo, side(&plan.filesystems));
+            if let Side::Says(said) = &plan.version {
+                runtime.serve_version(&said.runtime, &said.version);
+            }
+            if let Side::Says(filesystems) = &plan.filesystems {
+                runtime.serve_filesystems(filesystems.iter().map(filesystem).collect());
+            }
+        }
+        let plan = &plans[RKT];
+        self.rkt.behave(Behaviour::Answer);
+        self.rkt.serve_images(plan.rkt_images());
+        self.rkt
+            .behave_for(rkt::Method::ListImages, list(plan.list));
+        self.rkt
+            .behave_for(rkt::Method::GetInfo, side(&plan.version));
+        if let Side::Says(said) = &plan.version {
+            self.rkt.serve_info(rkt::v1alpha::Info {
+                rkt_version: said.version.clone(),
+                api_version: said.runtime.clone(),
+                ..rkt::v1alpha::Info::default()
+            });
+        }
+    }
+
+    fn calls(&self, address: usize) -> usize {
+        match address {
+            RKT => self.rkt.calls().len(),
+            runtime => self.runtimes[runtime].calls().len(),
+        }
+    }
+
+    /// Waits until a query has come as far as it can: what hangs has arrived, and what does not is reported. Never ends when
+    /// nothing hangs.
+    pub(super) fn reached<'a>(
+        &'a self,
+        configured: &'a [Configured],
+        plans: &'a [Plan],
+        metrics: &'a Metrics,
+    ) -> impl Future<Output = ()> + use<'a> {
+        let plan = |store: &Configured| &plans[store.address];
+        let hangs = configured
+            .iter()
+            .any(|store| plan(store).hangs(store.address));
+        let calls: Vec<usize> = (0..NOBODY)
+            .map(|address| {
+                let askers = configured.iter().filter(|store| store.address == address);
+                self.calls(address) + askers.count() * plans[address].calls(address)
+            })
+            .collect();
+        let queries = |store: &Configured| {
+            scrape(metrics).value("imagestore_queries_total", &[("store", store.name)])
+        };
+        let before: Vec<Option<f64>> = configured.iter().map(queries).collect();
+        async move {
+            if !hangs {
+                std::future::pending::<()>().await;
+            }
+            until(|| (0..NOBODY).all(|address| self.calls(address) >= calls[address])).await;
+            for (store, before) in configured.iter().zip(before) {
+                // A store that hears its side calls has been counted already.
+                if !plan(store).hangs(store.address) {
+                    until(|| queries(store) > before).await;
+                }
+            }
+        }
+    }
+}
+
+fn fail(code: i32) -> cri::Behaviour {
+    cri::Behaviour::Fail {
+        code,
+        message: "it is planned".to_owned(),
+    }
+}
+
+fn list(list: List) -> cri::Behaviour {
+    match list {
+        List::Answers => cri::Behaviour::Answer,
+        List::Fails(code) => fail(code),
+        List::Hangs => cri::Behaviour::Hang,
+    }
+}
+
+fn side<T>(side: &Side<T>) -> cri::Behaviour {
+    match side {
+        Side::Says(_) => cri::Behaviour::Answer,
+        Side::Fails(code) => fail(*code),
+        Side::Hangs => cri::Behaviour::Hang,
+    }
+}
+
+fn filesystem((mountpoint, used_bytes, inodes_used): &Filesystem) -> FilesystemUsage {
+    let usage = cri::filesystem(
+        mountpoint,
+        used_bytes.unwrap_or(0),
+        inodes_used.unwrap_or(0),
+    );
+    FilesystemUsage {
+        used_bytes: used_bytes.and(usage.used_bytes),
+        inodes_used: inodes_used.and(usage.inodes_used),
+        ..usage
+    }
+}

@@ -1,0 +1,202 @@
+//! How a store's status is read, whatever it looks like.
+
+use lab::rkt_api_service::{Behaviour, Language, Method};
+use lab::service::PATIENCE;
+
+use super::{Scene, failures_of, images};
+
+/// What is said of a query of a store that does this, and counted under `code`.
+#[track_caller]
+fn told(scene: &Scene, behaviour: Behaviour, code: &str) -> String {
+    let before = failures_of(&scene.service.scrape(), code).unwrap_or_default();
+    scene.store.behave(behaviour);
+    let status = scene.service.query();
+    let after = failures_of(&scene.service.scrape(), code);
+    assert_eq!(after, Some(before + 1.0), "{code}: {status}");
+    status
+}
+
+fn fields(fields: &[(&str, &str)]) -> Vec<(String, String)> {
+    let owned = fields.iter();
+    owned
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect()
+}
+
+/// A trailers-only answer with these fields.
+fn head(more: &[(&str, &str)]) -> Behaviour {
+    let grpc = [("content-type", "application/grpc")];
+    Behaviour::Head(fields(&[&grpc, more].concat()))
+}
+
+/// Both ways to fail with this text: in the headers, and behind a list.
+fn failing(message: &str) -> [Behaviour; 2] {
+    let (code, message) = (5, message.to_owned());
+    [
+        Behaviour::Fail {
+            code,
+            message: message.clone(),
+        },
+        Behaviour::FailAfterBody { code, message },
+    ]
+}
+
+#[test]
+fn a_long_status_text_keeps_its_code_and_its_beginning() {
+    let scene = Scene::set();
+    // Each of the two-byte letters is six bytes on the wire.
+    for text in ["x".repeat(17_000), "ä".repeat(17_000), "x".repeat(900_000)] {
+        for behaviour in failing(&format!("the disk is gone: {text}")) {
+            let before = scene.service.stderr().len();
+            told(&scene, behaviour, "NOT_FOUND");
+            // systemd is told less of it.
+            let right = format!("NOT_FOUND: the disk is gone: {}", &text[..900]);
+            let log = scene
+                .service
+                .wait_for_stderr(|log| log[before..].contains(&right), PATIENCE);
+            let line = &log[before..];
+            assert!(line.contains("… [cut]"), "{line}");
+            assert!(!line.contains('\u{fffd}'), "{line}");
+        }
+    }
+}
+
+#[test]
+fn a_status_text_beyond_what_is_read_is_blamed_on_its_length() {
+    const WHY: &str = "longer than the 1048576 bytes that are read of them";
+    let scene = Scene::set();
+    for (length, code_of_trailers) in [
+        // The code comes first, and there is room for it.
+        (1_100_000, "NOT_FOUND"),
+        (3_000_000, "RESOURCE_EXHAUSTED"),
+        (6_000_000, "RESOURCE_EXHAUSTED"),
+    ] {
+        let codes = ["RESOURCE_EXHAUSTED", code_of_trailers];
+        for (behaviour, code) in failing(&"x".repeat(length)).into_iter().zip(codes) {
+            let status = told(&scene, behaviour, code);
+            assert!(status.contains(WHY), "{length}: {status}");
+        }
+    }
+}
+
+#[test]
+fn what_is_wrong_in_the_percent_encoding_of_a_text_is_shown_as_it_is() {
+    let scene = Scene::set();
+    for (encoded, text) in [
+        ("disk%20gone", "disk gone"),
+        ("%ff%fe", "\u{fffd}\u{fffd}"),
+        ("100% gone%zz%4", "100% gone%zz%4"),
+        ("%E2%82%ac", "€"),
+    ] {
+        let status = [("grpc-status", "5"), ("grpc-message", encoded)];
+        let right = format!("NOT_FOUND: {text}");
+        for behaviour in [head(&status), Behaviour::Trailers(fields(&status))] {
+            let status = told(&scene, behaviour, "NOT_FOUND");
+            assert!(status.ends_with(&right), "{encoded}: {status}");
+        }
+    }
+}
+
+#[test]
+fn details_of_a_status_are_not_read() {
+    let scene = Scene::set();
+    let status = [
+        ("grpc-status", "5"),
+        ("grpc-message", "gone"),
+        ("grpc-status-details-bin", "%%% not base64 %%%"),
+    ];
+    for behaviour in [head(&status), Behaviour::Trailers(fields(&status))] {
+        let status = told(&scene, behaviour.clone(), "NOT_FOUND");
+        assert!(status.ends_with("NOT_FOUND: gone"), "{status}");
+        // Nor are those of a side call.
+        scene.store.behave(Behaviour::Answer);
+        scene.store.behave_for(Method::GetInfo, behaviour);
+        assert!(images(&scene.query()).is_some());
+        assert!(!scene.service.stderr().contains("panicked"));
+    }
+}
+
+#[test]
+fn a_status_without_a_text_says_so() {
+    let scene = Scene::set();
+    for behaviour in [
+        head(&[("grpc-status", "5")]),
+        head(&[("grpc-status", "5"), ("grpc-message", "")]),
+    ] {
+        let status = told(&scene, behaviour, "NOT_FOUND");
+        assert!(status.ends_with("NOT_FOUND: no reason given"), "{status}");
+    }
+}
+
+#[test]
+fn a_status_that_is_no_code_is_unknown_and_shown() {
+    let scene = Scene::set();
+    for number in ["17", "99999999999", "-1", "five"] {
+        let status = [("grpc-status", number), ("grpc-message", "gone")];
+        for behaviour in [head(&status), Behaviour::Trailers(fields(&status))] {
+            let status = told(&scene, behaviour, "UNKNOWN");
+            let right = format!("UNKNOWN: {number:?} is not a gRPC status: gone");
+            assert!(status.ends_with(&right), "{status}");
+        }
+    }
+}
+
+#[test]
+fn other_protocols_of_a_similar_name_are_not_grpc() {
+    let scene = Scene::set();
+    for name in [
+        "application/grpc-web",
+        "application/grpc-web+proto",
+        "application/grpcfoo",
+        "application/grp",
+        "text/plain",
+    ] {
+        let why = format!("the answer is not gRPC: its content-type is \"{name}\"");
+        let status = told(&scene, Behaviour::ContentType(name.to_owned()), "UNKNOWN");
+        assert!(status.contains(&why), "{status}");
+        let error = fields(&[("content-type", name), ("grpc-status", "5")]);
+        let status = told(&scene, Behaviour::Head(error), "UNKNOWN");
+        assert!(status.contains(&why), "{status}");
+    }
+    for name in [
+        "application/grpc",
+        "application/grpc+proto",
+        "application/grpc;charset=utf-8",
+        "Application/gRPC",
+    ] {
+        scene.store.behave(Behaviour::ContentType(name.to_owned()));
+        assert!(images(&scene.query()).is_some(), "{name}");
+        assert_eq!(super::value(&scene.query(), "imagestore_up"), Some(1.0));
+    }
+}
+
+#[test]
+fn headers_that_http_2_forbids_are_told_as_the_answer_s_and_not_as_a_reset() {
+    let scene = Scene::set();
+    let behaviour = head(&[("grpc-status", "5"), ("content-length", "7")]);
+    let status = told(&scene, behaviour, "INTERNAL");
+    let why = "the answer breaks HTTP/2: PROTOCOL_ERROR";
+    assert!(status.contains(why), "{status}");
+}
+
+#[test]
+fn a_goaway_is_told_with_the_store_s_code_and_words() {
+    for (language, words) in [
+        (Language::Goaway, "GOAWAY with ENHANCE_YOUR_CALM"),
+        (
+            Language::Pings,
+            "GOAWAY with ENHANCE_YOUR_CALM, \"too_many_pings\"",
+        ),
+        (
+            Language::Shutdown,
+            "GOAWAY with NO_ERROR, \"graceful_stop\"",
+        ),
+    ] {
+        let scene = Scene::set();
+        let why = format!("UNAVAILABLE: the connection was closed by the store: {words}");
+        for _ in 0..3 {
+            let status = told(&scene, Behaviour::Speak(language), "UNAVAILABLE");
+            assert!(status.ends_with(&why), "{language:?}: {status}");
+        }
+    }
+}
