@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
+use super::PATIENCE;
 use super::watched::Watched;
 
 /// One datagram: the assignments that were sent together, in their order.
@@ -63,9 +64,16 @@ struct Heard {
     all: Vec<Notification>,
     /// How many of them `next`, `wait_for` and `skip` have passed.
     passed: usize,
+    /// How many [`MARK`]s have been read.
+    marks: usize,
+    /// How many have been sent.
+    marked: usize,
     /// Nothing more will come.
     ended: bool,
 }
+
+/// A datagram of ours, which nobody hears of: once it is read, so is what was sent before it.
+const MARK: &[u8] = b"X_LAB_MARK=1";
 
 impl NotifySocket {
     /// Binds a socket in a temporary folder of its own.
@@ -93,8 +101,9 @@ impl NotifySocket {
         &self.path
     }
 
-    /// Every notification so far.
+    /// Every notification so far: all that was sent before this call.
     pub fn seen(&self) -> Vec<Notification> {
+        self.catch_up();
         self.heard.read(|heard| heard.all.clone())
     }
 
@@ -126,9 +135,24 @@ impl NotifySocket {
         self.heard.wait(within, |heard| heard.ended.then_some(()));
     }
 
-    /// Passes over what has been heard so far.
+    /// Passes over what was sent before this call.
     pub fn skip(&self) {
+        self.catch_up();
         self.heard.change(|heard| heard.passed = heard.all.len());
+    }
+
+    /// Waits until all that is queued has been read, by a datagram of our own behind it.
+    fn catch_up(&self) {
+        let mut marks = 0;
+        self.heard.change(|heard| {
+            heard.marked += 1;
+            marks = heard.marked;
+        });
+        let queued = UnixDatagram::unbound().and_then(|sender| sender.send_to(MARK, &self.path));
+        // It cannot be sent once the socket is shut down, and then the end comes after all that was queued.
+        self.heard.wait(PATIENCE, |heard| {
+            (heard.ended || (queued.is_ok() && heard.marks >= marks)).then_some(())
+        });
     }
 
     /// Another handle, with which to `shutdown` the socket: what is queued is still read, then every wait ends.
@@ -151,6 +175,10 @@ impl Drop for NotifySocket {
 fn read(socket: &UnixDatagram, heard: &Watched<Heard>) {
     let mut buffer = vec![0; 64 * 1024];
     while let Ok(length @ 1..) = socket.recv(&mut buffer) {
+        if &buffer[..length] == MARK {
+            heard.change(|heard| heard.marks += 1);
+            continue;
+        }
         let notification = Notification::parse(&buffer[..length]);
         heard.change(|heard| heard.all.push(notification));
     }
