@@ -217,6 +217,8 @@ where
             .timer(TokioTimer::new())
             .header_read_timeout(HEADER_TIMEOUT)
             .max_buf_size(MAX_BUFFER)
+            // A client that has sent its request and no more will come waits for its answer.
+            .half_close(true)
             .serve_connection(TokioIo::new(Box::pin(stream)), service)
     );
     let ended = tokio::select! {
