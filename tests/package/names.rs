@@ -70,12 +70,20 @@ impl Scene {
 
     /// `exp-rkt-grpc query`, there.
     fn query(&self, store_host: &str, environment: &[(&str, &str)]) -> Output {
+        self.query_with_resolver(&self.name_server.settings(), store_host, environment)
+    }
+
+    fn query_with_resolver(
+        &self,
+        resolver: &str,
+        store_host: &str,
+        environment: &[(&str, &str)],
+    ) -> Output {
         let port = self.store.address().port();
         let store = format!("rkt+http://{store_host}:{port}");
         let program = packages().program();
         let hosts = format!("127.0.0.1 localhost {IN_HOSTS}\n");
-        let resolver = self.name_server.settings();
-        let mut all = vec![("HOSTS", hosts.as_str()), ("RESOLVER", resolver.as_str())];
+        let mut all = vec![("HOSTS", hosts.as_str()), ("RESOLVER", resolver)];
         all.extend(environment);
         run(
             "unshare",
@@ -127,6 +135,17 @@ fn a_store_whose_name_nobody_knows_is_a_failed_query_and_no_crash() {
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     assert!(table.contains(UNKNOWN), "{table}");
     assert!(table.contains("Name does not resolve"), "{table}");
+}
+
+#[test]
+fn a_name_that_no_name_server_answers_for_is_a_failed_query_too() {
+    let Some(scene) = Scene::set(4) else { return };
+    // An address of loopback at which nothing listens.
+    let nobody = "nameserver 127.255.255.254\n";
+    let output = scene.query_with_resolver(nobody, IN_DNS, &[("OTEL_TRACES_EXPORTER", "none")]);
+    let table = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(table.contains("Try again"), "{table}");
 }
 
 #[test]

@@ -121,7 +121,12 @@ fn a_connection_that_is_cut_off_half_way_is_unavailable_over_tcp_and_unix() {
         Scene::set(),
         Scene::over_unix(&folder.path().join("api.sock")),
     ] {
-        assert_fails_and_recovers(&scene, Behaviour::CutOff, "UNAVAILABLE", "connection");
+        assert_fails_and_recovers(
+            &scene,
+            Behaviour::CutOff,
+            "UNAVAILABLE",
+            "the connection was lost: ",
+        );
     }
 }
 
@@ -226,7 +231,11 @@ fn an_answer_that_is_not_grpc_has_the_code_that_grpc_assigns_to_its_http_status(
         (200, "UNKNOWN"),
     ] {
         let behaviour = Behaviour::NotGrpc { status };
-        assert_fails_and_recovers(&scene, behaviour, code, "not gRPC");
+        let why = match status {
+            200 => "the answer is not gRPC: its content-type is ".to_owned(),
+            _ => format!("the answer is not gRPC: HTTP status {status}"),
+        };
+        assert_fails_and_recovers(&scene, behaviour, code, &why);
     }
 }
 

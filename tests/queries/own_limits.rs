@@ -45,7 +45,7 @@ fn a_query_without_a_descriptor_left_is_a_limit_of_ours() {
 }
 
 /// A network of its own with this resolver: what is sent to its neighbours, 192.0.2.2 and 192.0.2.3, goes nowhere, and nobody
-/// listens at 127.0.0.1. Needs root.
+/// listens at 127.0.0.1; 198.51.100.1 is forbidden. Needs root.
 const NETWORK: &str = "
     set -e
     ip link set lo up
@@ -56,6 +56,7 @@ const NETWORK: &str = "
     for nobody in 2 3; do
         ip neighbour add 192.0.2.$nobody lladdr 02:00:00:00:00:0$nobody dev silent0
     done
+    ip route add prohibit 198.51.100.0/24
     echo \"nameserver $2\" > \"$3\"
     mount --bind \"$3\" /etc/resolv.conf
     exec \"$0\" query --output json --deadline \"$4\" --store \"$1\"
@@ -100,4 +101,12 @@ fn an_address_that_leads_nowhere_is_told_as_not_connected() {
     let why =
         "no complete answer within 500ms: http://192.0.2.3:15441 has not accepted the connection";
     assert!(told.contains(why), "{told}");
+}
+
+#[test]
+fn an_address_that_this_host_forbids_is_told_as_not_permitted() {
+    let told = told_in_network("198.51.100.1", "127.0.0.1", "60s");
+    let why = "not permitted to connect to http://198.51.100.1:15441";
+    assert!(told.contains(why), "{told}");
+    assert!(told.contains("\"PERMISSION_DENIED\""), "{told}");
 }
