@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use lab::jaeger_agent::JaegerAgent;
 use lab::service::{Builder, PATIENCE, Service};
+use lab::skip;
 
 use super::{IMAGES, ROOT, exporting_to, program, store, traces, wait_for_traces};
 
@@ -149,8 +150,10 @@ fn the_agent_is_expected_on_this_host_unless_told() {
 
 #[test]
 fn the_agent_can_be_given_by_an_ipv6_address() {
-    let agent = JaegerAgent::bind_at("[::1]:0".parse().expect("an address"))
-        .expect("loopback has an IPv6 address: see net.ipv6.conf.lo.disable_ipv6");
+    let loopback = "[::1]:0".parse().expect("an address");
+    let Some(agent) = skip::without(JaegerAgent::bind_at(loopback)) else {
+        return;
+    };
     let builder = program()
         .env("OTEL_EXPORTER_JAEGER_AGENT_HOST", "[::1]")
         .env("OTEL_EXPORTER_JAEGER_AGENT_PORT", agent.port().to_string());

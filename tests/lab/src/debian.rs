@@ -28,7 +28,7 @@ pub fn root(suite: Suite) -> Option<&'static Path> {
         Suite::Bookworm => &*BOOKWORM,
         Suite::Trixie => &*TRIXIE,
     };
-    made.as_deref().map_err(|why| skip::loudly(why)).ok()
+    skip::without(made.as_deref())
 }
 
 /// What the script says on standard error is for whoever waits, and for those who look for the reason.

@@ -16,6 +16,7 @@
 //! | [`debian`] | minimal roots of Debian suites |
 //! | [`machine`] | boots throw-away machines with a systemd of their own |
 //! | [`name_server`] | a DNS server that knows a few names |
+//! | [`skip`] | says loudly that a test cannot be run here |
 //! | [`load`] | scrapes many times a second and counts what comes back |
 
 pub mod containerd;
@@ -32,7 +33,7 @@ pub mod poll;
 pub mod protobuf;
 pub mod rkt_api_service;
 pub mod service;
-mod skip;
+pub mod skip;
 pub mod stand_in;
 
 pub use tempfile::{TempDir, tempdir};

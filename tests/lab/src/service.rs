@@ -25,6 +25,7 @@ pub use process::Sleep;
 pub use rustix::process::Signal;
 
 use crate::exposition::Scrape;
+use crate::poll::eventually;
 use builder::clean_command;
 use process::Process;
 use transcript::Transcript;
@@ -135,6 +136,19 @@ impl Service {
         if let Err(error) = self.process.signal(signal) {
             self.fail(&format!("{signal:?} cannot be sent: {error}"));
         }
+    }
+
+    /// Stops all its threads where they are, and returns when they have.
+    #[track_caller]
+    pub fn freeze(&self) {
+        self.signal(Signal::STOP);
+        eventually("the stop", || self.process.is_stopped().then_some(()));
+    }
+
+    /// Lets it go on.
+    #[track_caller]
+    pub fn thaw(&self) {
+        self.signal(Signal::CONT);
     }
 
     /// Everything it has told systemd so far.

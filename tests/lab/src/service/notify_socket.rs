@@ -5,12 +5,17 @@ use std::net::Shutdown;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use tempfile::TempDir;
 
+use super::PATIENCE;
 use super::watched::Watched;
+
+/// A name that no service assigns to.
+const MARK: &str = "X_LAB_MARK";
 
 /// One datagram: the assignments that were sent together, in their order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +59,8 @@ pub struct NotifySocket {
     path: PathBuf,
     socket: UnixDatagram,
     heard: Arc<Watched<Heard>>,
+    /// How many marks were sent.
+    marks: AtomicUsize,
     reader: Option<JoinHandle<()>>,
     _folder: TempDir,
 }
@@ -63,6 +70,8 @@ struct Heard {
     all: Vec<Notification>,
     /// How many of them `next`, `wait_for` and `skip` have passed.
     passed: usize,
+    /// The latest of our own marks.
+    mark: usize,
     /// Nothing more will come.
     ended: bool,
 }
@@ -83,6 +92,7 @@ impl NotifySocket {
             path,
             socket,
             heard,
+            marks: AtomicUsize::new(0),
             reader: Some(reader),
             _folder: folder,
         }
@@ -93,8 +103,9 @@ impl NotifySocket {
         &self.path
     }
 
-    /// Every notification so far.
+    /// Every notification so far: all that was sent before this call.
     pub fn seen(&self) -> Vec<Notification> {
+        self.catch_up();
         self.heard.read(|heard| heard.all.clone())
     }
 
@@ -126,9 +137,21 @@ impl NotifySocket {
         self.heard.wait(within, |heard| heard.ended.then_some(()));
     }
 
-    /// Passes over what has been heard so far.
+    /// Passes over what was sent before this call.
     pub fn skip(&self) {
+        self.catch_up();
         self.heard.change(|heard| heard.passed = heard.all.len());
+    }
+
+    /// Waits until all that is queued has been read, by a datagram of our own behind it.
+    fn catch_up(&self) {
+        let mark = self.marks.fetch_add(1, Ordering::SeqCst) + 1;
+        // It cannot be sent once the socket is shut down, and then the end comes after all that was queued.
+        let _ = UnixDatagram::unbound()
+            .and_then(|sender| sender.send_to(format!("{MARK}={mark}").as_bytes(), &self.path));
+        self.heard.wait(PATIENCE, |heard| {
+            (heard.ended || heard.mark >= mark).then_some(())
+        });
     }
 
     /// Another handle, with which to `shutdown` the socket: what is queued is still read, then every wait ends.
@@ -152,7 +175,11 @@ fn read(socket: &UnixDatagram, heard: &Watched<Heard>) {
     let mut buffer = vec![0; 64 * 1024];
     while let Ok(length @ 1..) = socket.recv(&mut buffer) {
         let notification = Notification::parse(&buffer[..length]);
-        heard.change(|heard| heard.all.push(notification));
+        let mark = notification.value(MARK).and_then(|mark| mark.parse().ok());
+        heard.change(|heard| match mark {
+            Some(mark) => heard.mark = heard.mark.max(mark),
+            None => heard.all.push(notification),
+        });
     }
     heard.change(|heard| heard.ended = true);
 }

@@ -94,6 +94,14 @@ impl Process {
         })
     }
 
+    /// Whether each of its threads has been stopped by a signal: see proc_pid_stat(5).
+    pub(super) fn is_stopped(&self) -> bool {
+        self.entries("task").iter().all(|thread| {
+            let stat = fs::read_to_string(thread.join("stat"));
+            stat.expect("the process runs").contains(") T ")
+        })
+    }
+
     fn entries(&self, folder: &str) -> Vec<PathBuf> {
         fs::read_dir(format!("/proc/{}/{folder}", self.pid))
             .expect("the process runs and is ours")
