@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use lab::service::{Builder, PATIENCE, Service, Signal};
+use lab::service::{Builder, PATIENCE, Service};
 use lab::skip;
 
 /// Becomes journald. It tells when it is ready, as every service of systemd's does.

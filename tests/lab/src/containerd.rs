@@ -17,6 +17,7 @@ use crate::cri_runtime::client;
 use crate::cri_runtime::v1::Image;
 use crate::identity::set_mode;
 use crate::poll::eventually;
+use crate::service::process;
 
 pub use oci::{OciImage, layout};
 
@@ -116,9 +117,12 @@ impl Containerd {
         self.end(Signal::KILL);
     }
 
-    /// Stops all its threads: who connects waits.
+    /// Stops all its threads, and returns when they have: who connects waits.
+    #[track_caller]
     pub fn freeze(&self) {
         self.signal(Signal::STOP);
+        let child = self.running.as_ref().expect("it runs");
+        eventually("the stop", || process::is_stopped(child.id()).then_some(()));
     }
 
     /// Lets it go on.
