@@ -1,7 +1,8 @@
 //! The metrics socket: HTTP/1.1 for Prometheus and for people.
 //!
 //! A scrape never asks a store; it reads what the last query left. One connection is accepted at a time and served before the
-//! next: what has not been accepted when the process ends waits in systemd's socket for the next process.
+//! next: a KILL may lose only the request being answered at that instant, and what has not been accepted waits in systemd's
+//! socket for the next process.
 
 use std::{
     convert::Infallible,
