@@ -1,8 +1,8 @@
 //! The metrics socket: HTTP/1.1 for Prometheus and for people.
 //!
-//! A scrape never asks a store; it reads what the last query left. One connection is accepted at a time and served before the
-//! next: a KILL may lose only the request being answered at that instant, and what has not been accepted waits in systemd's
-//! socket for the next process.
+//! A scrape never asks a store; it reads what the last query left. A connection is accepted only when the request on the one
+//! before is answered: a KILL may lose only the request being answered at that instant. What has not been accepted waits in
+//! systemd's socket for the next process.
 
 use std::{
     convert::Infallible,
@@ -217,6 +217,8 @@ where
             .timer(TokioTimer::new())
             .header_read_timeout(HEADER_TIMEOUT)
             .max_buf_size(MAX_BUFFER)
+            // A client that has sent its request and no more will come waits for its answer.
+            .half_close(true)
             .serve_connection(TokioIo::new(Box::pin(stream)), service)
     );
     let ended = tokio::select! {

@@ -340,15 +340,27 @@ mod protocol {
         assert!(service.request(request).ends_with(b"ready\n"));
     }
 
+    /// The end of what a client sends comes before its answer, whether the connection was accepted before the request or after it.
     #[test]
-    fn a_client_that_sends_no_more_is_still_answered() {
+    fn clients_that_send_no_more_are_all_answered() {
         let service = service().start();
-        let mut connection = connect(&service);
-        connection
-            .send(b"GET /-/ready HTTP/1.1\r\nHost: localhost\r\n\r\n")
-            .expect("it is open");
-        connection.finish().expect("it is open");
-        assert_eq!(connection.receive().expect("it is answered").status, 200);
+        let mut clients = connect_many(&service, 25);
+        // Connections are taken in order: with this one answered, those are the service's.
+        service.scrape();
+        service.freeze();
+        clients.extend(connect_many(&service, 25));
+        for client in &mut clients {
+            client
+                .send(b"GET /-/ready HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                .expect("the kernel took it");
+            client.finish().expect("it is open");
+        }
+        service.thaw();
+        let answers = clients.iter_mut().map(Connection::receive);
+        let statuses: Vec<_> = answers
+            .map(|answer| answer.map(|answer| answer.status).ok())
+            .collect();
+        assert_eq!(statuses, [Some(200); 50]);
     }
 }
 

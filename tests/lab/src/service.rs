@@ -252,7 +252,8 @@ impl Service {
         self.process.fds()
     }
 
-    /// The most memory that it has held at a time since it began, in bytes.
+    /// The most memory that it has held at a time since it began, in bytes. The kernel counts roughly, so that this can become
+    /// less by some pages: see "VmRSS" in proc_pid_status(5).
     pub fn peak_memory(&self) -> u64 {
         self.process.peak_memory()
     }

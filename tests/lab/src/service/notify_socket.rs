@@ -5,7 +5,6 @@ use std::net::Shutdown;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -13,9 +12,6 @@ use tempfile::TempDir;
 
 use super::PATIENCE;
 use super::watched::Watched;
-
-/// A name that no service assigns to.
-const MARK: &str = "X_LAB_MARK";
 
 /// One datagram: the assignments that were sent together, in their order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,8 +55,6 @@ pub struct NotifySocket {
     path: PathBuf,
     socket: UnixDatagram,
     heard: Arc<Watched<Heard>>,
-    /// How many marks were sent.
-    marks: AtomicUsize,
     reader: Option<JoinHandle<()>>,
     _folder: TempDir,
 }
@@ -70,11 +64,16 @@ struct Heard {
     all: Vec<Notification>,
     /// How many of them `next`, `wait_for` and `skip` have passed.
     passed: usize,
-    /// The latest of our own marks.
-    mark: usize,
+    /// How many [`MARK`]s have been read.
+    marks: usize,
+    /// How many have been sent.
+    marked: usize,
     /// Nothing more will come.
     ended: bool,
 }
+
+/// A datagram of ours, which nobody hears of: once it is read, so is what was sent before it.
+const MARK: &[u8] = b"X_LAB_MARK=1";
 
 impl NotifySocket {
     /// Binds a socket in a temporary folder of its own.
@@ -92,7 +91,6 @@ impl NotifySocket {
             path,
             socket,
             heard,
-            marks: AtomicUsize::new(0),
             reader: Some(reader),
             _folder: folder,
         }
@@ -145,12 +143,15 @@ impl NotifySocket {
 
     /// Waits until all that is queued has been read, by a datagram of our own behind it.
     fn catch_up(&self) {
-        let mark = self.marks.fetch_add(1, Ordering::SeqCst) + 1;
+        let mut marks = 0;
+        self.heard.change(|heard| {
+            heard.marked += 1;
+            marks = heard.marked;
+        });
+        let queued = UnixDatagram::unbound().and_then(|sender| sender.send_to(MARK, &self.path));
         // It cannot be sent once the socket is shut down, and then the end comes after all that was queued.
-        let _ = UnixDatagram::unbound()
-            .and_then(|sender| sender.send_to(format!("{MARK}={mark}").as_bytes(), &self.path));
         self.heard.wait(PATIENCE, |heard| {
-            (heard.ended || heard.mark >= mark).then_some(())
+            (heard.ended || (queued.is_ok() && heard.marks >= marks)).then_some(())
         });
     }
 
@@ -174,12 +175,12 @@ impl Drop for NotifySocket {
 fn read(socket: &UnixDatagram, heard: &Watched<Heard>) {
     let mut buffer = vec![0; 64 * 1024];
     while let Ok(length @ 1..) = socket.recv(&mut buffer) {
+        if &buffer[..length] == MARK {
+            heard.change(|heard| heard.marks += 1);
+            continue;
+        }
         let notification = Notification::parse(&buffer[..length]);
-        let mark = notification.value(MARK).and_then(|mark| mark.parse().ok());
-        heard.change(|heard| match mark {
-            Some(mark) => heard.mark = heard.mark.max(mark),
-            None => heard.all.push(notification),
-        });
+        heard.change(|heard| heard.all.push(notification));
     }
     heard.change(|heard| heard.ended = true);
 }
