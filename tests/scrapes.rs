@@ -367,6 +367,9 @@ mod protocol {
 mod limits {
     use super::*;
 
+    const LAST_SCRAPE: &[u8] =
+        b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+
     /// Not enough for twenty connections, and enough to start.
     const FEW_DESCRIPTORS: &str = "ulimit -n 20; exec \"$0\" \"$@\"";
 
@@ -427,55 +430,45 @@ mod limits {
         let service = service().start();
         service.freeze();
         let mut asking = connect_many(&service, 20);
-        ask_for_the_last_time(&mut asking, "/metrics");
+        send_to_all(&mut asking, LAST_SCRAPE);
         service.thaw();
-        let open = asking
-            .iter_mut()
-            .map(|connection| last_scrape(connection).value("process_open_fds", &[]));
-        let open: Vec<Option<f64>> = open.collect();
-        assert!(open.iter().all(|count| *count == open[0]), "{open:?}");
+        let open = open_when_answered(&mut asking);
+        assert_eq!(open, [open[0]; 20]);
     }
 
-    /// What happens on other connections meanwhile wakes the loop that accepts.
+    /// The end of another connection wakes the loop that accepts.
     #[test]
     fn no_connection_is_accepted_earlier_because_others_end_at_that_moment() {
-        const OTHERS: usize = 20;
         let service = service().start();
-        let mut others = connect_many(&service, OTHERS);
-        for other in &mut others {
-            assert_eq!(other.get("/-/ready").expect("it is open").status, 200);
+        let mut ending = connect_many(&service, 20);
+        for connection in &mut ending {
+            connection.get("/-/ready").expect("it is answered");
         }
         service.freeze();
-        // In this order the kernel reports them.
+        // The kernel reports them in this order.
         let mut asking = connect_many(&service, 20);
-        ask_for_the_last_time(&mut asking, "/metrics");
-        ask_for_the_last_time(&mut others, "/-/ready");
+        send_to_all(&mut asking, LAST_SCRAPE);
+        drop(ending);
         service.thaw();
-        // Each of the others that is answered is closed, and nothing else differs.
-        let sums = asking.iter_mut().map(|connection| {
-            let scrape = last_scrape(connection);
-            let open = scrape.value("process_open_fds", &[]);
-            open.zip(requests(&scrape, "/-/ready", "200"))
-                .map(|(open, answered)| open + answered)
-        });
-        let sums: Vec<Option<f64>> = sums.collect();
-        assert!(sums.iter().all(|sum| *sum == sums[0]), "{sums:?}");
+        let open = open_when_answered(&mut asking);
+        assert_eq!(open, [open[0]; 20]);
     }
 
-    fn ask_for_the_last_time(connections: &mut [Connection], path: &str) {
-        let request =
-            format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    fn send_to_all(connections: &mut [Connection], request: &[u8]) {
         for connection in connections {
-            connection
-                .send(request.as_bytes())
-                .expect("the kernel took it");
+            connection.send(request).expect("the kernel took it");
         }
     }
 
+    /// How many descriptors each answer tells of.
     #[track_caller]
-    fn last_scrape(connection: &mut Connection) -> Scrape {
-        let answer = connection.receive().expect("it is answered");
-        Scrape::parse(answer.text()).expect("it is an exposition")
+    fn open_when_answered(asking: &mut [Connection]) -> Vec<f64> {
+        let answers = asking.iter_mut().map(|connection| {
+            let answer = connection.receive().expect("it is answered");
+            let scrape = Scrape::parse(answer.text()).expect("it is an exposition");
+            scrape.value("process_open_fds", &[]).expect("it is told")
+        });
+        answers.collect()
     }
 
     /// The number of descriptors when no connection is open.

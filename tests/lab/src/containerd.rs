@@ -10,6 +10,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use rustix::fs::{CWD, Mode, mkfifoat};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
@@ -17,6 +18,7 @@ use crate::cri_runtime::client;
 use crate::cri_runtime::v1::Image;
 use crate::identity::set_mode;
 use crate::poll::eventually;
+use crate::service::process;
 
 pub use oci::{OciImage, layout};
 
@@ -116,14 +118,39 @@ impl Containerd {
         self.end(Signal::KILL);
     }
 
-    /// Stops all its threads: who connects waits.
+    /// Stops all its threads, and returns when they have: who connects waits.
+    #[track_caller]
     pub fn freeze(&self) {
         self.signal(Signal::STOP);
+        let child = self.running.as_ref().expect("it runs");
+        eventually("the stop", || process::is_stopped(child.id()).then_some(()));
     }
 
     /// Lets it go on.
     pub fn thaw(&self) {
         self.signal(Signal::CONT);
+    }
+
+    /// Puts a pipe in the place of an image's configuration: whoever reads its store, as it does at its start, waits until somebody
+    /// [writes](Self::let_go_on) to it.
+    pub fn hold_up_at(&self, image: &OciImage) {
+        let path = self.config_of(image);
+        fs::remove_file(&path).expect("it was imported");
+        mkfifoat(CWD, &path, Mode::RUSR | Mode::WUSR).expect("the name is free");
+    }
+
+    /// Ends that wait, and every further one. There is nothing to read: the image is broken, and left out.
+    pub fn let_go_on(&self, image: &OciImage) -> File {
+        let pipe = File::options()
+            .read(true)
+            .write(true)
+            .open(self.config_of(image));
+        pipe.expect("it is there")
+    }
+
+    fn config_of(&self, image: &OciImage) -> PathBuf {
+        self.path("root/io.containerd.content.v1.content/blobs/sha256")
+            .join(image.config_digest())
     }
 
     /// Its socket.

@@ -63,9 +63,10 @@ impl Progress {
         self.wait_until(|| self.sent() >= requests);
     }
 
-    /// Waits until no more than `requests` of those are still to be answered.
-    pub fn wait_until_waiting(&self, requests: usize) {
-        self.wait_until(|| self.sent() - self.ended.load(Ordering::SeqCst) <= requests);
+    /// Waits until as many have been answered, or lost, as were sent before this call.
+    pub fn wait_until_answered(&self) {
+        let sent = self.sent();
+        self.wait_until(|| self.ended.load(Ordering::SeqCst) >= sent);
     }
 
     fn wait_until(&self, holds: impl Fn() -> bool) {

@@ -6,7 +6,7 @@ mod builder;
 pub mod http;
 mod notify_socket;
 mod port;
-mod process;
+pub(crate) mod process;
 mod transcript;
 mod watched;
 

@@ -27,6 +27,11 @@ impl OciImage {
         Self { name: name.into() }
     }
 
+    /// The digest of its configuration, in hexadecimal.
+    pub(super) fn config_digest(&self) -> String {
+        digest(&self.config())
+    }
+
     fn config(&self) -> Vec<u8> {
         let config = json!({
             "architecture": architecture(),
@@ -71,6 +76,13 @@ fn architecture() -> &'static str {
     }
 }
 
+fn digest(content: &[u8]) -> String {
+    Sha256::digest(content)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
 #[derive(Default)]
 struct Archive {
     bytes: Vec<u8>,
@@ -79,10 +91,7 @@ struct Archive {
 impl Archive {
     /// Adds a blob under its digest; returns its descriptor.
     fn add_blob(&mut self, media_type: &str, content: &[u8]) -> Value {
-        let digest: String = Sha256::digest(content)
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let digest = digest(content);
         self.add(&format!("blobs/sha256/{digest}"), content);
         json!({
             "mediaType": media_type,

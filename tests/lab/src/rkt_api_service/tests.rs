@@ -9,7 +9,7 @@ use std::time::Duration;
 use std::time::Instant;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = crate::service::PATIENCE;
 
 /// Bytes; tonic's.
 const CONNECTION_WINDOW: u32 = 5 * 1024 * 1024;

@@ -189,7 +189,7 @@ fn read(socket: &UnixDatagram, heard: &Watched<Heard>) {
 mod tests {
     use super::*;
 
-    const WITHIN: Duration = Duration::from_secs(20);
+    const WITHIN: Duration = PATIENCE;
 
     fn send(socket: &NotifySocket, datagram: &str) {
         let sender = UnixDatagram::unbound().expect("a socket can be made");

@@ -94,19 +94,12 @@ impl Process {
         })
     }
 
-    /// Whether each of its threads has been stopped by a signal: see proc_pid_stat(5).
     pub(super) fn is_stopped(&self) -> bool {
-        self.entries("task").iter().all(|thread| {
-            let stat = fs::read_to_string(thread.join("stat"));
-            stat.expect("the process runs").contains(") T ")
-        })
+        is_stopped(self.pid)
     }
 
     fn entries(&self, folder: &str) -> Vec<PathBuf> {
-        fs::read_dir(format!("/proc/{}/{folder}", self.pid))
-            .expect("the process runs and is ours")
-            .map(|entry| entry.expect("the folder can be read").path())
-            .collect()
+        entries(self.pid, folder)
     }
 
     fn reap(&self) -> ExitStatus {
@@ -121,6 +114,20 @@ impl Drop for Process {
         let _ = self.signal(Signal::KILL);
         self.reap();
     }
+}
+
+/// Whether each thread of the process has been stopped by a signal: see proc_pid_stat(5).
+pub(crate) fn is_stopped(pid: u32) -> bool {
+    entries(pid, "task").iter().all(|thread| {
+        fs::read_to_string(thread.join("stat")).is_ok_and(|stat| stat.contains(") T "))
+    })
+}
+
+fn entries(pid: u32, folder: &str) -> Vec<PathBuf> {
+    fs::read_dir(format!("/proc/{pid}/{folder}"))
+        .expect("the process runs and is ours")
+        .map(|entry| entry.expect("the folder can be read").path())
+        .collect()
 }
 
 /// See proc(5); a size is in kB.

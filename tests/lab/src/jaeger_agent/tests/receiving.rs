@@ -3,7 +3,7 @@
 use super::super::*;
 use super::{CHILD, PROCESS, ROOT, STOP, datagram};
 
-const SOON: Duration = Duration::from_secs(5);
+const SOON: Duration = crate::service::PATIENCE;
 
 fn send(to: &JaegerAgent, datagrams: &[&[u8]]) {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
