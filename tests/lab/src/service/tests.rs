@@ -14,21 +14,17 @@ fn shell(script: &str) -> Builder {
     words.into_iter().fold(env, Builder::arg)
 }
 
-/// Becomes ready, answers SIGQUIT with a status and SIGTERM with exit 0. It reads from a pipe in the folder to
-/// have something to wait on.
-fn obedient(folder: &TempDir) -> Builder {
-    let fifo = folder.path().join("fifo");
-    let made = run("mkfifo", [&fifo], &[]);
-    assert!(made.status.success(), "{made:?}");
+/// Becomes ready, answers SIGQUIT with a status and SIGTERM with exit 0. A shell that waits for more than a moment can miss a
+/// signal that comes just before.
+fn obedient() -> Builder {
     shell(
         "trap 'systemd-notify --status=asked' QUIT
         trap 'systemd-notify STOPPING=1; echo stopped >&2; exit 0' TERM
         echo \"arguments: $*\" >&2
         env >&2
         systemd-notify --ready --status=waiting
-        while :; do read -r _ < \"$FIFO\" || :; done",
+        while :; do sleep 0.02; done",
     )
-    .env("FIFO", fifo)
 }
 
 fn temporary_folder() -> TempDir {
@@ -44,8 +40,7 @@ fn panic_message(act: impl FnOnce()) -> String {
 
 #[test]
 fn a_service_is_ready_queried_and_stopped() {
-    let folder = temporary_folder();
-    let service = obedient(&folder).start();
+    let service = obedient().start();
     assert_eq!(service.query(), "asked");
     assert_eq!(service.threads(), 1);
     assert!(service.fds() >= 3);
@@ -62,8 +57,7 @@ fn a_service_is_ready_queried_and_stopped() {
 
 #[test]
 fn the_program_sees_its_arguments_and_nothing_of_our_environment() {
-    let folder = temporary_folder();
-    let service = obedient(&folder)
+    let service = obedient()
         .store("rkt+http://127.0.0.1:1")
         .watchdog(Duration::from_secs(3))
         .start();
@@ -88,8 +82,7 @@ fn a_program_that_ends_before_it_is_ready_is_reported_with_what_it_wrote() {
 
 #[test]
 fn a_dropped_service_is_gone() {
-    let folder = temporary_folder();
-    let service = obedient(&folder).start();
+    let service = obedient().start();
     let process = format!("/proc/{}", service.pid());
     assert!(Path::new(&process).exists());
     drop(service);
@@ -110,9 +103,8 @@ fn a_program_that_does_not_end_is_reported_and_can_be_killed() {
 
 #[test]
 fn activation_starts_the_program_at_the_first_connection_in_the_same_process() {
-    let folder = temporary_folder();
     let activation = Activation::tcp().preceded_by("other");
-    let service = obedient(&folder).activation(activation).spawn();
+    let service = obedient().activation(activation).spawn();
     assert_eq!(service.notifications(), []);
     service.wait_until_ready();
     let told = service.stderr();
@@ -130,7 +122,7 @@ fn activation_starts_the_program_at_the_first_connection_in_the_same_process() {
 fn activation_by_a_unix_socket_starts_the_program_too() {
     let folder = temporary_folder();
     let socket = folder.path().join("socket");
-    let service = obedient(&folder)
+    let service = obedient()
         .activation(Activation::unix(&socket).named("scrapes"))
         .start();
     assert_eq!(service.endpoint(), &Endpoint::Unix(socket));

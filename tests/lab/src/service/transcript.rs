@@ -1,14 +1,23 @@
 //! What a program has written to its standard error so far.
 
-use std::io::Read;
+use std::io::{ErrorKind, Read};
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::ioctl_fionread;
+
+use super::PATIENCE;
 use super::watched::Watched;
 
-#[derive(Clone, Debug, Default)]
-pub(super) struct Transcript(Arc<Watched<Written>>);
+#[derive(Debug)]
+pub(super) struct Transcript {
+    written: Arc<Watched<Written>>,
+    /// Another handle, to see how much has not been read yet.
+    source: OwnedFd,
+}
 
 #[derive(Debug, Default)]
 struct Written {
@@ -19,11 +28,17 @@ struct Written {
 impl Transcript {
     /// Reads `source` in a thread of its own and calls `at_end` when nobody can write to it any more.
     pub(super) fn of(
-        source: impl Read + Send + 'static,
+        source: impl Read + AsFd + Send + 'static,
         at_end: impl FnOnce() + Send + 'static,
     ) -> Self {
-        let transcript = Self::default();
-        let written = Arc::clone(&transcript.0);
+        let transcript = Self {
+            written: Arc::default(),
+            source: source
+                .as_fd()
+                .try_clone_to_owned()
+                .expect("a descriptor can be duplicated"),
+        };
+        let written = Arc::clone(&transcript.written);
         thread::spawn(move || {
             copy(source, &written);
             at_end();
@@ -31,8 +46,17 @@ impl Transcript {
         transcript
     }
 
+    /// All that was written before this call.
     pub(super) fn text(&self) -> String {
-        self.0.read(|written| text(&written.bytes))
+        let mut length = None;
+        self.written.wait(PATIENCE, |written| {
+            // Read is only while this is locked: what is not in one place is in the other.
+            let unread = || usize::try_from(ioctl_fionread(&self.source).ok()?).ok();
+            let length =
+                *length.get_or_insert_with(|| written.bytes.len() + unread().unwrap_or_default());
+            (written.ended || written.bytes.len() >= length).then_some(())
+        });
+        self.written.read(|written| text(&written.bytes))
     }
 
     /// The text as soon as `complete` holds for it; `None` when time runs out or the program ends without it.
@@ -41,7 +65,7 @@ impl Transcript {
         mut complete: impl FnMut(&str) -> bool,
         within: Duration,
     ) -> Option<String> {
-        let found = self.0.wait(within, |written| {
+        let found = self.written.wait(within, |written| {
             let text = text(&written.bytes);
             if complete(&text) {
                 return Some(Some(text));
@@ -53,17 +77,27 @@ impl Transcript {
 
     /// Waits until nobody can write any more; returns all that was written.
     pub(super) fn wait_for_end(&self, within: Duration) -> Vec<u8> {
-        self.0.wait(within, |written| written.ended.then_some(()));
-        self.0.read(|written| written.bytes.clone())
+        self.written
+            .wait(within, |written| written.ended.then_some(()));
+        self.written.read(|written| written.bytes.clone())
     }
 }
 
-fn copy(mut source: impl Read, written: &Watched<Written>) {
+fn copy(mut source: impl Read + AsFd, written: &Watched<Written>) {
     let mut buffer = vec![0; 64 * 1024];
-    while let Ok(length @ 1..) = source.read(&mut buffer) {
-        written.change(|written| written.bytes.extend_from_slice(&buffer[..length]));
+    let mut ended = false;
+    while !ended {
+        // A failure of poll(2) is one of read(2), too.
+        let _ = poll(&mut [PollFd::new(&source, PollFlags::IN)], None);
+        written.change(|written| {
+            match source.read(&mut buffer) {
+                Ok(length @ 1..) => written.bytes.extend_from_slice(&buffer[..length]),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Ok(0) | Err(_) => ended = true,
+            }
+            written.ended = ended;
+        });
     }
-    written.change(|written| written.ended = true);
 }
 
 fn text(bytes: &[u8]) -> String {
