@@ -74,8 +74,10 @@ impl Environment {
             }
             let upper: String = name.chars().take(LONGEST).collect();
             let upper = upper.to_ascii_uppercase();
+            // Comparing takes its time, and an environment has many other names: their length tells most of them apart.
             let nearest = known
                 .iter()
+                .filter(|known| is_ours(&upper) || known.len().abs_diff(upper.len()) <= MISSPELT)
                 .map(|known| (strsim::osa_distance(&upper, known), *known))
                 .min();
             if let Some((distance, nearest)) = nearest
