@@ -1,0 +1,176 @@
+//! The connections being served, of which there are so many and no more.
+
+use std::{
+    collections::HashMap,
+    mem,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use rustix::process::{Resource, getrlimit};
+use tokio::{
+    task::{AbortHandle, Id, JoinSet},
+    time::{Instant, sleep},
+};
+
+use super::activity::{Activity, longest_silent};
+
+/// Connections served at the same time, if there are descriptors enough.
+///
+/// Each holds the head of a request (at most 16 KiB) and one answer: with all of them the process has less than 24 MB.
+const MAX_CONNECTIONS: usize = 1024;
+
+/// Descriptors that connections leave to queries, to traces and to the service itself.
+const RESERVED_DESCRIPTORS: usize = 64;
+
+/// How often to look again for a connection that can make room, while none can.
+const RETRY: Duration = Duration::from_millis(100);
+
+/// The tasks of the connections.
+#[derive(Debug)]
+pub(super) struct Connections {
+    tasks: JoinSet<()>,
+    /// Those that are not being closed.
+    open: HashMap<Id, (AbortHandle, Arc<Activity>)>,
+    occupancy: Arc<Occupancy>,
+    /// Whether it has been logged that the limit is reached.
+    warned: bool,
+}
+
+/// How many connections there are, and may be.
+#[derive(Debug)]
+pub(super) struct Occupancy {
+    open: AtomicUsize,
+    limit: usize,
+}
+
+impl Occupancy {
+    /// Whether a client that keeps its connection takes room that others may need soon: three quarters are taken.
+    pub(super) fn is_scarce(&self) -> bool {
+        self.open.load(Ordering::Relaxed) > self.limit / 4 * 3
+    }
+}
+
+impl Connections {
+    /// For as many as the soft limit on descriptors (getrlimit(2)) allows.
+    pub(super) fn new() -> Self {
+        Self {
+            tasks: JoinSet::new(),
+            open: HashMap::new(),
+            occupancy: Arc::new(Occupancy {
+                open: AtomicUsize::new(0),
+                limit: limit(getrlimit(Resource::Nofile).current),
+            }),
+            warned: false,
+        }
+    }
+
+    pub(super) fn occupancy(&self) -> Arc<Occupancy> {
+        Arc::clone(&self.occupancy)
+    }
+
+    /// Spawns the task of a connection, whose activity it is.
+    pub(super) fn spawn(
+        &mut self,
+        activity: Arc<Activity>,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) {
+        let handle = self.tasks.spawn(task);
+        self.open.insert(handle.id(), (handle, activity));
+        self.count();
+    }
+
+    /// Waits for the end of a connection; `None` if there is none.
+    pub(super) async fn ended(&mut self) -> Option<()> {
+        let id = match self.tasks.join_next_with_id().await? {
+            Ok((id, ())) => id,
+            Err(error) => {
+                if error.is_panic() {
+                    tracing::error!(%error, "connection lost");
+                }
+                error.id()
+            }
+        };
+        self.open.remove(&id);
+        self.count();
+        Some(())
+    }
+
+    /// Whether there is one more than the limit, which has been accepted in the hope that another one makes room.
+    pub(super) fn is_over_limit(&self) -> bool {
+        self.open.len() > self.occupancy.limit
+    }
+
+    /// Waits until there is a connection to look for that can make room.
+    pub(super) async fn retry() {
+        sleep(RETRY).await;
+    }
+
+    /// Closes the connection that has been silent longest, if there is one more than the limit.
+    ///
+    /// The tasks of all connections must have run since requests last came in: silence is what they know of.
+    pub(super) fn make_room(&mut self) {
+        if !self.is_over_limit() {
+            return;
+        }
+        let activities = self.open.iter();
+        let states = activities.map(|(id, (_, activity))| (*id, activity.state()));
+        let Some((task, _)) =
+            longest_silent(Instant::now(), states).and_then(|id| self.open.remove(&id))
+        else {
+            return;
+        };
+        task.abort();
+        self.count();
+        if !mem::replace(&mut self.warned, true) {
+            tracing::warn!(
+                connections = self.occupancy.limit,
+                "too many connections; the one that has been silent longest is closed for each new one"
+            );
+        }
+    }
+
+    /// Waits for the end of all of them.
+    pub(super) async fn drain(&mut self) {
+        while self.ended().await.is_some() {}
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.open.len()
+    }
+
+    fn count(&mut self) {
+        self.occupancy
+            .open
+            .store(self.open.len(), Ordering::Relaxed);
+        self.warned &= self.occupancy.is_scarce();
+    }
+}
+
+/// `None` is no limit on descriptors.
+fn limit(descriptors: Option<u64>) -> usize {
+    let descriptors = descriptors.and_then(|limit| usize::try_from(limit).ok());
+    let Some(descriptors) = descriptors else {
+        return MAX_CONNECTIONS;
+    };
+    let left = descriptors.saturating_sub(RESERVED_DESCRIPTORS);
+    left.max(descriptors / 2).min(MAX_CONNECTIONS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{MAX_CONNECTIONS, limit};
+
+    #[test]
+    fn connections_leave_descriptors_to_queries_and_traces() {
+        assert_eq!(limit(None), MAX_CONNECTIONS);
+        assert_eq!(limit(Some(524_288)), MAX_CONNECTIONS);
+        assert_eq!(limit(Some(1_088)), 1_024);
+        assert_eq!(limit(Some(1_024)), 960);
+        assert_eq!(limit(Some(64)), 32);
+        assert_eq!(limit(Some(20)), 10);
+    }
+}
