@@ -63,7 +63,7 @@ impl Server {
     ///
     /// Failures of connections are theirs.
     pub async fn serve(mut self, metrics: Metrics, stopping: CancellationToken) {
-        let mut connections = Connections::new();
+        let mut connections = Connections::new(connections::limit());
         let shared = Shared {
             metrics,
             occupancy: connections.occupancy(),

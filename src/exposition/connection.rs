@@ -51,11 +51,9 @@ impl Shared {
         let mut stream = TimeoutStream::new(stream);
         stream.set_write_timeout(Some(WRITE_TIMEOUT));
         let stream = Watched::new(Box::pin(stream), Arc::clone(&activity));
-        let service = service_fn(async |request| {
-            // Requests that come at once are answered one by one: what nobody reads takes the memory of one answer.
-            activity.all_taken().await;
-            Ok::<_, Infallible>(self.answer(&request, &activity))
-        });
+        // hyper makes an answer when the one before has been taken: what nobody reads takes the memory of one answer.
+        let service =
+            service_fn(async |request| Ok::<_, Infallible>(self.answer(&request, &activity)));
         let mut connection = pin!(
             http1::Builder::new()
                 .timer(TokioTimer::new())
@@ -80,7 +78,7 @@ impl Shared {
     fn answer(&self, request: &Request<Incoming>, activity: &Activity) -> Response<Page> {
         let is_stopping = self.stopping.is_cancelled();
         let (path, mut response) = pages::answer(request, &self.metrics, is_stopping);
-        if is_stopping || self.occupancy.is_scarce() || activity.age() >= MAX_AGE {
+        if self.is_last_answer(activity.age()) {
             response
                 .headers_mut()
                 .insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -88,10 +86,82 @@ impl Shared {
         self.metrics.http_request(path, response.status().as_str());
         response
     }
+
+    /// Whether a connection of this age is closed after its next answer.
+    fn is_last_answer(&self, age: Duration) -> bool {
+        self.stopping.is_cancelled() || self.occupancy.is_scarce() || age >= MAX_AGE
+    }
 }
 
 /// Resolves when the service has been stopping for a moment.
 async fn lingered(stopping: &CancellationToken) {
     stopping.cancelled().await;
     sleep(LINGER).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, time::Duration};
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+    use tokio_util::sync::CancellationToken;
+
+    use super::{Activity, MAX_AGE, Shared};
+    use crate::{exposition::connections::Connections, metrics::Metrics};
+
+    fn shared() -> Shared {
+        Shared {
+            metrics: Metrics::new("0.0.0", "").expect("they are registered once"),
+            occupancy: Connections::new(4).occupancy(),
+            stopping: CancellationToken::new(),
+        }
+    }
+
+    /// How many have been made.
+    fn answers(metrics: &Metrics) -> usize {
+        let text = metrics.encode().expect("it is encoded");
+        let text = String::from_utf8(text).expect("it is text");
+        let family = "exp_rkt_grpc_http_requests_total{code=\"200\",path=\"/-/ready\"} ";
+        let count = text.lines().find_map(|line| line.strip_prefix(family));
+        count.map_or(0, |count| count.parse().expect("it is a number"))
+    }
+
+    #[test]
+    fn an_old_connection_ends_with_its_next_answer() {
+        let shared = shared();
+        assert!(!shared.is_last_answer(Duration::ZERO));
+        assert!(!shared.is_last_answer(MAX_AGE - Duration::from_nanos(1)));
+        assert!(shared.is_last_answer(MAX_AGE));
+        shared.stopping.cancel();
+        assert!(shared.is_last_answer(Duration::ZERO));
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_not_taken_is_known_and_the_only_one_made() {
+        const REQUEST: &str = "GET /-/ready HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        const LAST: &str = "GET / HTTP/1.0\r\n\r\n";
+        let shared = shared();
+        let metrics = shared.metrics.clone();
+        let activity = Arc::new(Activity::begin());
+        // Room for two requests, and not for an answer.
+        let (mut client, stream) = duplex(2 * REQUEST.len());
+        let served = tokio::spawn(shared.serve(stream, Arc::clone(&activity)));
+        let (mut reader, mut writer) = tokio::io::split(&mut client);
+        let requests = REQUEST.repeat(2);
+        let (first, sent) = tokio::join!(reader.read_u8(), writer.write_all(requests.as_bytes()));
+        assert_eq!(first.expect("it is answered"), b'H');
+        sent.expect("it is open");
+        assert_eq!(answers(&metrics), 1);
+        assert!(activity.is_answering());
+        let mut rest = Vec::new();
+        let (read, sent) = tokio::join!(
+            reader.read_to_end(&mut rest),
+            writer.write_all(LAST.as_bytes())
+        );
+        read.expect("it is answered");
+        sent.expect("it is open");
+        served.await.expect("it has ended in order");
+        assert_eq!(answers(&metrics), 2);
+        assert!(!activity.is_answering());
+    }
 }

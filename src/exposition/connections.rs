@@ -55,14 +55,14 @@ impl Occupancy {
 }
 
 impl Connections {
-    /// For as many as the soft limit on descriptors (getrlimit(2)) allows.
-    pub(super) fn new() -> Self {
+    /// For at most `limit` connections, of which see [`limit`].
+    pub(super) fn new(limit: usize) -> Self {
         Self {
             tasks: JoinSet::new(),
             open: HashMap::new(),
             occupancy: Arc::new(Occupancy {
                 open: AtomicUsize::new(0),
-                limit: limit(getrlimit(Resource::Nofile).current),
+                limit,
             }),
             warned: false,
         }
@@ -150,8 +150,13 @@ impl Connections {
     }
 }
 
+/// How many connections the soft limit on descriptors (getrlimit(2)) allows.
+pub(super) fn limit() -> usize {
+    limit_within(getrlimit(Resource::Nofile).current)
+}
+
 /// `None` is no limit on descriptors.
-fn limit(descriptors: Option<u64>) -> usize {
+fn limit_within(descriptors: Option<u64>) -> usize {
     let descriptors = descriptors.and_then(|limit| usize::try_from(limit).ok());
     let Some(descriptors) = descriptors else {
         return MAX_CONNECTIONS;
@@ -162,15 +167,48 @@ fn limit(descriptors: Option<u64>) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::{MAX_CONNECTIONS, limit};
+    use std::{future::pending, sync::Arc};
+
+    use super::{Activity, Connections, MAX_CONNECTIONS, limit_within};
+
+    fn activity() -> Arc<Activity> {
+        Arc::new(Activity::begin())
+    }
 
     #[test]
     fn connections_leave_descriptors_to_queries_and_traces() {
-        assert_eq!(limit(None), MAX_CONNECTIONS);
-        assert_eq!(limit(Some(524_288)), MAX_CONNECTIONS);
-        assert_eq!(limit(Some(1_088)), 1_024);
-        assert_eq!(limit(Some(1_024)), 960);
-        assert_eq!(limit(Some(64)), 32);
-        assert_eq!(limit(Some(20)), 10);
+        assert_eq!(limit_within(None), MAX_CONNECTIONS);
+        assert_eq!(limit_within(Some(524_288)), MAX_CONNECTIONS);
+        assert_eq!(limit_within(Some(1_088)), 1_024);
+        assert_eq!(limit_within(Some(1_024)), 960);
+        assert_eq!(limit_within(Some(64)), 32);
+        assert_eq!(limit_within(Some(20)), 10);
+    }
+
+    #[tokio::test]
+    async fn a_panic_costs_its_connection_and_no_other() {
+        let mut connections = Connections::new(2);
+        connections.spawn(activity(), pending());
+        connections.spawn(activity(), async { panic!("out of cheese") });
+        assert_eq!(connections.ended().await, Some(()));
+        assert_eq!(connections.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn only_a_connection_beyond_the_limit_costs_another_one() {
+        let mut connections = Connections::new(2);
+        let (sender, closed) = tokio::sync::oneshot::channel::<()>();
+        connections.spawn(activity(), async {
+            let _sender = sender;
+            pending().await
+        });
+        connections.spawn(activity(), pending());
+        connections.make_room();
+        assert_eq!(connections.len(), 2);
+        connections.spawn(activity(), pending());
+        assert!(connections.is_over_limit());
+        connections.make_room();
+        closed.await.expect_err("the oldest one is closed");
+        assert!(!connections.is_over_limit());
     }
 }

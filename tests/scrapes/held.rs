@@ -47,7 +47,11 @@ fn at_the_limit_the_connection_that_has_been_silent_longest_makes_room() {
 fn a_connection_whose_request_has_just_come_does_not_make_room() {
     let service = limited();
     let mut oldest = kept(&service);
+    let open = service.fds();
     let _others = connect_many(&service, LIMIT - 1);
+    eventually("all that the limit allows", || {
+        (service.fds() == open + LIMIT - 1).then_some(())
+    });
     service.freeze();
     let mut new = connect(&service);
     for connection in [&mut new, &mut oldest] {
