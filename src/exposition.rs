@@ -75,10 +75,13 @@ impl Server {
                 () = stopping.cancelled() => break,
                 Some(()) = connections.ended() => {}
                 stream = self.acceptors.accept(), if !connections.is_over_limit() => {
-                    spawn(&mut connections, stream, shared.clone());
-                    // Answers it, and every request that has come in before somebody is closed as silent.
-                    tokio::task::yield_now().await;
-                    connections.make_room();
+                    // Answers it, if it has asked.
+                    spawn(&mut connections, stream, shared.clone()).await;
+                    if connections.is_over_limit() {
+                        // Answers every request that has come in, before a connection is closed as silent.
+                        tokio::task::yield_now().await;
+                        connections.make_room();
+                    }
                 }
                 () = Connections::retry(), if connections.is_over_limit() => connections.make_room(),
             }
@@ -92,14 +95,18 @@ impl Server {
     }
 }
 
-fn spawn(connections: &mut Connections, stream: Stream, shared: Shared) {
+async fn spawn(connections: &mut Connections, stream: Stream, shared: Shared) {
     let activity = Arc::new(Activity::begin());
     match stream {
         Stream::Tcp(stream) => {
-            connections.spawn(Arc::clone(&activity), shared.serve(stream, activity));
+            connections
+                .spawn(Arc::clone(&activity), shared.serve(stream, activity))
+                .await;
         }
         Stream::Unix(stream) => {
-            connections.spawn(Arc::clone(&activity), shared.serve(stream, activity));
+            connections
+                .spawn(Arc::clone(&activity), shared.serve(stream, activity))
+                .await;
         }
     }
 }

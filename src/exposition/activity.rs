@@ -3,7 +3,10 @@
 use std::{
     io,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -21,6 +24,8 @@ const STALLED_AFTER: Duration = Duration::from_secs(1);
 pub(super) struct Activity {
     accepted: Instant,
     state: Mutex<State>,
+    /// Whether bytes have been read since this was last asked.
+    has_read: AtomicBool,
 }
 
 /// A connection is waiting for a request, or sending an answer.
@@ -42,6 +47,7 @@ impl Activity {
                 last: now,
                 answering: None,
             }),
+            has_read: AtomicBool::new(false),
         }
     }
 
@@ -58,6 +64,11 @@ impl Activity {
     #[cfg(test)]
     pub(super) fn is_answering(&self) -> bool {
         self.state().answering.is_some()
+    }
+
+    /// Whether the next request came along with the one before: nothing has been read since this was asked then.
+    pub(super) fn is_pipelined(&self) -> bool {
+        !self.has_read.swap(false, Ordering::Relaxed)
     }
 
     fn sending(&self) {
@@ -123,7 +134,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
+        self.activity.has_read.store(true, Ordering::Relaxed);
+        Poll::Ready(Ok(()))
     }
 }
 

@@ -7,6 +7,7 @@ use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
+    task::yield_now,
     time::sleep,
 };
 use tokio_io_timeout::TimeoutStream;
@@ -26,7 +27,7 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Most of a request's head that is kept for one connection, in bytes.
-const MAX_BUFFER: usize = 16 * 1024;
+const MAX_BUFFER: usize = 8 * 1024;
 
 /// An older connection is closed after its next answer, so that no client keeps its place for ever.
 const MAX_AGE: Duration = Duration::from_secs(5 * 60);
@@ -52,8 +53,13 @@ impl Shared {
         stream.set_write_timeout(Some(WRITE_TIMEOUT));
         let stream = Watched::new(Box::pin(stream), Arc::clone(&activity));
         // hyper makes an answer when the one before has been taken: what nobody reads takes the memory of one answer.
-        let service =
-            service_fn(async |request| Ok::<_, Infallible>(self.answer(&request, &activity)));
+        let service = service_fn(async |request| {
+            if activity.is_pipelined() {
+                // Other connections have their turn.
+                yield_now().await;
+            }
+            Ok::<_, Infallible>(self.answer(&request, &activity))
+        });
         let mut connection = pin!(
             http1::Builder::new()
                 .timer(TokioTimer::new())

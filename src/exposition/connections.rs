@@ -2,14 +2,18 @@
 
 use std::{
     collections::HashMap,
+    future::poll_fn,
     mem,
+    panic::AssertUnwindSafe,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    task::Poll,
     time::Duration,
 };
 
+use futures_util::FutureExt;
 use rustix::process::{Resource, getrlimit};
 use tokio::{
     task::{AbortHandle, Id, JoinSet},
@@ -20,8 +24,8 @@ use super::activity::{Activity, longest_silent};
 
 /// Connections served at the same time, if there are descriptors enough.
 ///
-/// Each holds the head of a request (at most 16 KiB) and one answer: with all of them the process has less than 24 MB.
-const MAX_CONNECTIONS: usize = 1024;
+/// Each takes up to 23 KiB, for the head of a request and an answer: with all of them the process has less than 24 MB.
+const MAX_CONNECTIONS: usize = 768;
 
 /// Descriptors that connections leave to queries, to traces and to the service itself.
 const RESERVED_DESCRIPTORS: usize = 64;
@@ -72,12 +76,17 @@ impl Connections {
         Arc::clone(&self.occupancy)
     }
 
-    /// Spawns the task of a connection, whose activity it is.
-    pub(super) fn spawn(
+    /// Runs the task of a connection, whose activity it is, as far as it goes at once, and spawns the rest.
+    pub(super) async fn spawn(
         &mut self,
         activity: Arc<Activity>,
         task: impl Future<Output = ()> + Send + 'static,
     ) {
+        let mut task = Box::pin(lost_if_it_panics(task));
+        let is_over = poll_fn(|context| Poll::Ready(task.as_mut().poll(context).is_ready())).await;
+        if is_over {
+            return;
+        }
         let handle = self.tasks.spawn(task);
         self.open.insert(handle.id(), (handle, activity));
         self.count();
@@ -87,12 +96,8 @@ impl Connections {
     pub(super) async fn ended(&mut self) -> Option<()> {
         let id = match self.tasks.join_next_with_id().await? {
             Ok((id, ())) => id,
-            Err(error) => {
-                if error.is_panic() {
-                    tracing::error!(%error, "connection lost");
-                }
-                error.id()
-            }
+            // It was closed to make room.
+            Err(error) => error.id(),
         };
         self.open.remove(&id);
         self.count();
@@ -150,6 +155,13 @@ impl Connections {
     }
 }
 
+/// A panic costs this connection and nothing else: what connections share are counters.
+async fn lost_if_it_panics(task: impl Future<Output = ()>) {
+    if AssertUnwindSafe(task).catch_unwind().await.is_err() {
+        tracing::error!("connection lost to a panic");
+    }
+}
+
 /// How many connections the soft limit on descriptors (getrlimit(2)) allows.
 pub(super) fn limit() -> usize {
     limit_within(getrlimit(Resource::Nofile).current)
@@ -179,17 +191,23 @@ mod tests {
     fn connections_leave_descriptors_to_queries_and_traces() {
         assert_eq!(limit_within(None), MAX_CONNECTIONS);
         assert_eq!(limit_within(Some(524_288)), MAX_CONNECTIONS);
-        assert_eq!(limit_within(Some(1_088)), 1_024);
-        assert_eq!(limit_within(Some(1_024)), 960);
+        assert_eq!(limit_within(Some(832)), 768);
+        assert_eq!(limit_within(Some(831)), 767);
         assert_eq!(limit_within(Some(64)), 32);
         assert_eq!(limit_within(Some(20)), 10);
     }
 
     #[tokio::test]
     async fn a_panic_costs_its_connection_and_no_other() {
-        let mut connections = Connections::new(2);
-        connections.spawn(activity(), pending());
-        connections.spawn(activity(), async { panic!("out of cheese") });
+        let mut connections = Connections::new(3);
+        connections.spawn(activity(), pending()).await;
+        let at_once = async { panic!("out of cheese") };
+        connections.spawn(activity(), at_once).await;
+        let later = async {
+            tokio::task::yield_now().await;
+            panic!("out of cheese")
+        };
+        connections.spawn(activity(), later).await;
         assert_eq!(connections.ended().await, Some(()));
         assert_eq!(connections.len(), 1);
     }
@@ -198,14 +216,15 @@ mod tests {
     async fn only_a_connection_beyond_the_limit_costs_another_one() {
         let mut connections = Connections::new(2);
         let (sender, closed) = tokio::sync::oneshot::channel::<()>();
-        connections.spawn(activity(), async {
+        let oldest = async {
             let _sender = sender;
             pending().await
-        });
-        connections.spawn(activity(), pending());
+        };
+        connections.spawn(activity(), oldest).await;
+        connections.spawn(activity(), pending()).await;
         connections.make_room();
         assert_eq!(connections.len(), 2);
-        connections.spawn(activity(), pending());
+        connections.spawn(activity(), pending()).await;
         assert!(connections.is_over_limit());
         connections.make_room();
         closed.await.expect_err("the oldest one is closed");

@@ -32,7 +32,10 @@ fn at_the_limit_the_connection_that_has_been_silent_longest_makes_room() {
     let mut silent = kept(&service);
     active.get("/-/ready").expect("it is kept");
     let mut others = connect_many(&service, LIMIT - 2);
+    // Who asks is answered, and told to close: that costs nobody anything.
     service.scrape();
+    assert!(!has_warned(&service));
+    others.push(connect(&service));
     let closed = silent.read_to_close();
     assert_eq!(closed.expect("it was closed in order"), b"");
     assert!(has_warned(&service));
@@ -53,14 +56,10 @@ fn a_connection_whose_request_has_just_come_does_not_make_room() {
         (service.fds() == open + LIMIT - 1).then_some(())
     });
     service.freeze();
-    let mut new = connect(&service);
-    for connection in [&mut new, &mut oldest] {
-        connection.send(REQUEST).expect("the kernel took it");
-    }
+    let _new = connect(&service);
+    oldest.send(REQUEST).expect("the kernel took it");
     service.thaw();
-    for connection in [&mut new, &mut oldest] {
-        assert_eq!(connection.receive().expect("it is answered").status, 200);
-    }
+    assert_eq!(oldest.receive().expect("it is answered").status, 200);
 }
 
 #[test]
@@ -104,6 +103,21 @@ fn answers_that_nobody_reads_keep_nobody_out() {
     let _silent = connect_many(&service, LIMIT);
     service.scrape();
     assert!(has_warned(&service));
+}
+
+#[test]
+fn requests_that_come_at_once_leave_others_their_turn() {
+    const READY: &[u8] = b"GET /-/ready HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let service = service().start();
+    let (mut greedy, mut other) = (kept(&service), kept(&service));
+    service.freeze();
+    greedy.send(&READY.repeat(16)).expect("the kernel took it");
+    other.send(REQUEST).expect("the kernel took it");
+    service.thaw();
+    let answer = other.receive().expect("it is answered");
+    let scrape = Scrape::parse(answer.text()).expect("it is an exposition");
+    let answered = requests(&scrape, "/-/ready", "200").expect("it is counted");
+    assert!(answered < 16.0, "{answered}");
 }
 
 /// A connection with the smallest receive buffer.
