@@ -19,8 +19,9 @@ mod activity;
 mod connection;
 mod connections;
 mod pages;
+mod watched;
 
-use acceptor::{Acceptors, Stream};
+use acceptor::Acceptors;
 use activity::Activity;
 use connection::Shared;
 use connections::Connections;
@@ -75,8 +76,10 @@ impl Server {
                 () = stopping.cancelled() => break,
                 Some(()) = connections.ended() => {}
                 stream = self.acceptors.accept(), if !connections.is_over_limit() => {
+                    let activity = Arc::new(Activity::begin());
+                    let task = shared.clone().serve(stream, Arc::clone(&activity));
                     // Answers it, if it has asked.
-                    spawn(&mut connections, stream, shared.clone()).await;
+                    connections.spawn(activity, task).await;
                     if connections.is_over_limit() {
                         // Answers every request that has come in, before a connection is closed as silent.
                         tokio::task::yield_now().await;
@@ -91,22 +94,6 @@ impl Server {
                 connections = connections.len(),
                 "connections closed unanswered"
             );
-        }
-    }
-}
-
-async fn spawn(connections: &mut Connections, stream: Stream, shared: Shared) {
-    let activity = Arc::new(Activity::begin());
-    match stream {
-        Stream::Tcp(stream) => {
-            connections
-                .spawn(Arc::clone(&activity), shared.serve(stream, activity))
-                .await;
-        }
-        Stream::Unix(stream) => {
-            connections
-                .spawn(Arc::clone(&activity), shared.serve(stream, activity))
-                .await;
         }
     }
 }

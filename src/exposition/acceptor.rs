@@ -8,9 +8,10 @@ use std::{
 };
 
 use tokio::{
-    net::{TcpListener, UnixListener},
+    net::{TcpListener, TcpStream, UnixListener, UnixStream},
     time::{Instant, sleep_until},
 };
+use tokio_util::either::Either;
 
 use super::ServerError;
 use crate::activation::Socket;
@@ -36,10 +37,7 @@ enum Listener {
 }
 
 /// A connection to one of them.
-pub(super) enum Stream {
-    Tcp(tokio::net::TcpStream),
-    Unix(tokio::net::UnixStream),
-}
+pub(super) type Stream = Either<TcpStream, UnixStream>;
 
 impl Acceptors {
     /// Must be called within the runtime, which watches the sockets from now on.
@@ -104,10 +102,10 @@ impl Listener {
         match self {
             Self::Tcp(listener) => listener
                 .poll_accept(context)
-                .map_ok(|(stream, _)| Stream::Tcp(stream)),
+                .map_ok(|(stream, _)| Either::Left(stream)),
             Self::Unix(listener) => listener
                 .poll_accept(context)
-                .map_ok(|(stream, _)| Stream::Unix(stream)),
+                .map_ok(|(stream, _)| Either::Right(stream)),
         }
     }
 }

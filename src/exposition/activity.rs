@@ -1,20 +1,14 @@
 //! What a connection has been doing lately, which decides whether it makes room for others.
 
 use std::{
-    io,
-    pin::Pin,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    task::{Context, Poll, ready},
     time::Duration,
 };
 
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    time::Instant,
-};
+use tokio::time::Instant;
 
 /// A client that takes nothing of its answer for this long counts as silent.
 const STALLED_AFTER: Duration = Duration::from_secs(1);
@@ -71,15 +65,23 @@ impl Activity {
         !self.has_read.swap(false, Ordering::Relaxed)
     }
 
-    fn sending(&self) {
+    /// Bytes have been read.
+    pub(super) fn received(&self) {
+        self.has_read.store(true, Ordering::Relaxed);
+    }
+
+    /// There are bytes of an answer to be written.
+    pub(super) fn sending(&self) {
         self.lock().answering.get_or_insert_with(Instant::now);
     }
 
-    fn sent(&self) {
+    /// Some of them have been taken.
+    pub(super) fn sent(&self) {
         self.lock().last = Instant::now();
     }
 
-    fn flushed(&self) {
+    /// All of them have been taken.
+    pub(super) fn flushed(&self) {
         let mut state = self.lock();
         if state.answering.take().is_some() {
             state.last = Instant::now();
@@ -112,70 +114,6 @@ pub(super) fn longest_silent<T>(
     let earliest = silent.min_by_key(|(since, _)| *since);
     let earliest = earliest.or_else(|| slow.min_by_key(|(since, _)| *since));
     earliest.map(|(_, connection)| connection)
-}
-
-/// A stream that keeps its [`Activity`] up to date.
-///
-/// Its user must flush it when all of an answer has been written, and only then, as hyper does.
-pub(super) struct Watched<S> {
-    stream: S,
-    activity: Arc<Activity>,
-}
-
-impl<S> Watched<S> {
-    pub(super) fn new(stream: S, activity: Arc<Activity>) -> Self {
-        Self { stream, activity }
-    }
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
-        self.activity.has_read.store(true, Ordering::Relaxed);
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        self.activity.sending();
-        let written = ready!(Pin::new(&mut self.stream).poll_write(context, bytes));
-        self.activity.sent();
-        Poll::Ready(written)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.activity.sending();
-        let written = ready!(Pin::new(&mut self.stream).poll_write_vectored(context, slices));
-        self.activity.sent();
-        Poll::Ready(written)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(Pin::new(&mut self.stream).poll_flush(context))?;
-        self.activity.flushed();
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
 }
 
 #[cfg(test)]

@@ -14,9 +14,10 @@ use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    activity::{Activity, Watched},
+    activity::Activity,
     connections::Occupancy,
     pages::{self, Page},
+    watched::Watched,
 };
 use crate::metrics::Metrics;
 
@@ -115,6 +116,9 @@ mod tests {
     use super::{Activity, MAX_AGE, Shared};
     use crate::{exposition::connections::Connections, metrics::Metrics};
 
+    const REQUEST: &str = "GET /-/ready HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    const LAST: &str = "GET / HTTP/1.0\r\n\r\n";
+
     fn shared() -> Shared {
         Shared {
             metrics: Metrics::new("0.0.0", "").expect("they are registered once"),
@@ -144,8 +148,6 @@ mod tests {
 
     #[tokio::test]
     async fn an_answer_that_is_not_taken_is_known_and_the_only_one_made() {
-        const REQUEST: &str = "GET /-/ready HTTP/1.1\r\nHost: localhost\r\n\r\n";
-        const LAST: &str = "GET / HTTP/1.0\r\n\r\n";
         let shared = shared();
         let metrics = shared.metrics.clone();
         let activity = Arc::new(Activity::begin());
@@ -169,5 +171,23 @@ mod tests {
         served.await.expect("it has ended in order");
         assert_eq!(answers(&metrics), 2);
         assert!(!activity.is_answering());
+    }
+
+    #[tokio::test]
+    async fn requests_that_come_at_once_leave_other_connections_their_turn() {
+        let shared = shared();
+        let connection = |shared: Shared| {
+            let (client, stream) = duplex(64 * 1024);
+            tokio::spawn(shared.serve(stream, Arc::new(Activity::begin())));
+            client
+        };
+        // Their tasks run in this order.
+        let mut greedy = connection(shared.clone());
+        let mut other = connection(shared.clone());
+        let requests = REQUEST.repeat(16);
+        greedy.write_all(requests.as_bytes()).await.expect("open");
+        other.write_all(LAST.as_bytes()).await.expect("open");
+        other.read_u8().await.expect("it is answered");
+        assert_eq!(answers(&shared.metrics), 1);
     }
 }

@@ -105,21 +105,6 @@ fn answers_that_nobody_reads_keep_nobody_out() {
     assert!(has_warned(&service));
 }
 
-#[test]
-fn requests_that_come_at_once_leave_others_their_turn() {
-    const READY: &[u8] = b"GET /-/ready HTTP/1.1\r\nHost: localhost\r\n\r\n";
-    let service = service().start();
-    let (mut greedy, mut other) = (kept(&service), kept(&service));
-    service.freeze();
-    greedy.send(&READY.repeat(16)).expect("the kernel took it");
-    other.send(REQUEST).expect("the kernel took it");
-    service.thaw();
-    let answer = other.receive().expect("it is answered");
-    let scrape = Scrape::parse(answer.text()).expect("it is an exposition");
-    let answered = requests(&scrape, "/-/ready", "200").expect("it is counted");
-    assert!(answered < 16.0, "{answered}");
-}
-
 /// A connection with the smallest receive buffer.
 fn narrow(service: &Service) -> TcpStream {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
