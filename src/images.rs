@@ -5,11 +5,14 @@
 use std::time::Duration;
 
 use http::Uri;
-use tokio::time::Instant;
+use tokio::{sync::OnceCell, time::Instant};
 use tonic::{Code, Status, transport::Endpoint};
 use tracing::Instrument;
 
-use crate::config::{StoreAddress, StoreConfig, StoreKind};
+use crate::{
+    config::{StoreAddress, StoreConfig, StoreKind},
+    work::{self, Tasks},
+};
 
 pub mod contents;
 pub mod wire;
@@ -58,7 +61,17 @@ pub struct ImageStore {
 
 /// The connection of one query, which its first call makes.
 #[derive(Debug, Default)]
-pub struct Connection(Option<Channel>);
+pub struct Connection {
+    channel: OnceCell<Channel>,
+    tasks: Tasks,
+}
+
+impl Connection {
+    /// Closes it, whatever the store does, and waits until it is closed.
+    pub async fn close(self) {
+        self.tasks.end().await;
+    }
+}
 
 /// What a store answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -139,10 +152,10 @@ impl ImageStore {
     pub async fn count(
         &mut self,
         limit: &Limit,
-        connection: &mut Connection,
+        connection: &Connection,
     ) -> Result<Answer, QueryError> {
         let began = Instant::now();
-        let (contents, response_bytes) = self.list(limit, &mut connection.0).await?;
+        let (contents, response_bytes) = self.list(limit, connection).await?;
         Ok(Answer {
             contents,
             response_bytes,
@@ -158,15 +171,13 @@ impl ImageStore {
     pub async fn describe(
         &mut self,
         limit: &Limit,
-        connection: Connection,
+        connection: &Connection,
         mut answer: Answer,
     ) -> Answer {
         let limit = limit.at_most(SIDE_CALLS_TIMEOUT);
-        let mut connection = connection.0;
-        let mut another = connection.clone();
         let (runtime, filesystems) = tokio::join!(
-            self.ask_identity(&limit, &mut connection),
-            self.ask_filesystems(&limit, &mut another)
+            self.ask_identity(&limit, connection),
+            self.ask_filesystems(&limit, connection)
         );
         answer.runtime = self.identity.said(&self.name, runtime);
         answer.filesystems = self.filesystems.said(&self.name, filesystems).flatten();
@@ -179,7 +190,7 @@ impl ImageStore {
     async fn list(
         &mut self,
         limit: &Limit,
-        connection: &mut Option<Channel>,
+        connection: &Connection,
     ) -> Result<(Contents, u64), QueryError> {
         match self.kind {
             StoreKind::Rkt => {
@@ -195,7 +206,7 @@ impl ImageStore {
     async fn list_of_runtime(
         &mut self,
         limit: &Limit,
-        connection: &mut Option<Channel>,
+        connection: &Connection,
     ) -> Result<(Contents, u64), QueryError> {
         if std::mem::replace(&mut self.streams, true) {
             let mut begun = false;
@@ -222,7 +233,7 @@ impl ImageStore {
     async fn ask_identity(
         &self,
         limit: &Limit,
-        connection: &mut Option<Channel>,
+        connection: &Connection,
     ) -> Result<Runtime, QueryError> {
         match self.kind {
             StoreKind::Rkt => self
@@ -240,7 +251,7 @@ impl ImageStore {
     async fn ask_filesystems(
         &self,
         limit: &Limit,
-        connection: &mut Option<Channel>,
+        connection: &Connection,
     ) -> Result<Option<Vec<Filesystem>>, QueryError> {
         match self.kind {
             StoreKind::Rkt => Ok(None),
@@ -252,27 +263,32 @@ impl ImageStore {
     }
 
     /// One call in a client span of its own; the first one of a query connects.
+    ///
+    /// A panic is an error of this call: it has changed nothing but the connection, whose query is failed by it, and what `ask`
+    /// has of its own.
     async fn call<T>(
         &self,
         method: &'static str,
         limit: &Limit,
-        connection: &mut Option<Channel>,
+        connection: &Connection,
         ask: impl AsyncFnOnce(&mut Channel, Context) -> Result<T, Status>,
     ) -> Result<T, QueryError> {
         let span = spans::call(method, &self.name, &self.address);
         let work = async {
-            let channel = match connection {
-                Some(channel) => channel,
-                None => connection.insert(self.connect(limit).await?),
-            };
+            let connect = || self.connect(limit, &connection.tasks);
+            let mut channel = connection.channel.get_or_try_init(connect).await?.clone();
             let context = Context {
                 metadata: spans::propagated(&span),
                 timeout: limit.remaining(),
                 max_response: self.max_response,
             };
-            limit.hold(async { Ok(ask(channel, context).await?) }).await
+            limit.hold(async { Ok(ask(&mut channel, context).await?) }).await
         };
-        let outcome = work.instrument(span.clone()).await;
+        let outcome = match work::caught(work.instrument(span.clone())).await {
+            Ok(Err(error)) => Err(connection.tasks.panicked().map_or(error, QueryError::from)),
+            Ok(outcome) => outcome,
+            Err(panic) => Err(panic.into()),
+        };
         let code = outcome.as_ref().err().map_or("OK", QueryError::code);
         span.record("rpc.response.status_code", code);
         if let Err(error) = &outcome {
@@ -281,9 +297,9 @@ impl ImageStore {
         outcome
     }
 
-    async fn connect(&self, limit: &Limit) -> Result<Channel, QueryError> {
+    async fn connect(&self, limit: &Limit, tasks: &Tasks) -> Result<Channel, QueryError> {
         let span = spans::connect(&self.address);
-        let outcome = peer::connect(&self.endpoint, &self.address, limit)
+        let outcome = peer::connect(&self.endpoint, &self.address, limit, tasks)
             .instrument(span.clone())
             .await;
         if let Err(error) = &outcome {

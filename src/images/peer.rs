@@ -35,7 +35,7 @@ use super::{
     error::{Phase, QueryError},
     limit::Limit,
 };
-use crate::config::StoreAddress;
+use crate::{config::StoreAddress, work::Tasks};
 
 mod first_words;
 mod frames;
@@ -78,7 +78,7 @@ impl Channel {
 /// Bytes that one call of recv(2) takes at most. HTTP/2's own reader asks for 8 KiB, which is twice for each frame.
 const READ_AT_ONCE: usize = 64 * 1024;
 
-/// Connects, and waits until the other end has begun to speak HTTP/2.
+/// Connects, and waits until the other end has begun to speak HTTP/2. The connection lives in `tasks`.
 ///
 /// # Errors
 ///
@@ -88,15 +88,17 @@ pub(super) async fn connect(
     endpoint: &Endpoint,
     address: &StoreAddress,
     limit: &Limit,
+    tasks: &Tasks,
 ) -> Result<Channel, QueryError> {
     let stream = open(endpoint.uri(), address, limit).await?;
     let greeting = Phase::Greeting(address.clone());
+    let endpoint = endpoint.clone().executor(tasks.executor());
     limit
-        .hold_while(greeting, greeted(endpoint, address, stream))
+        .hold_while(greeting, greeted(&endpoint, address, stream))
         .await
 }
 
-async fn greeted(
+pub(super) async fn greeted(
     endpoint: &Endpoint,
     address: &StoreAddress,
     stream: Box<dyn Stream>,
@@ -194,7 +196,7 @@ impl Service<Name> for Known {
 }
 
 /// Of either kind.
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
