@@ -264,8 +264,7 @@ impl ImageStore {
 
     /// One call in a client span of its own; the first one of a query connects.
     ///
-    /// A panic is an error of this call: it has changed nothing but the connection, whose query is failed by it, and what `ask`
-    /// has of its own.
+    /// A panic is an error of this call. What is known of the store is whole then: it changes between calls, by their outcomes.
     async fn call<T>(
         &self,
         method: &'static str,
@@ -282,7 +281,9 @@ impl ImageStore {
                 timeout: limit.remaining(),
                 max_response: self.max_response,
             };
-            limit.hold(async { Ok(ask(&mut channel, context).await?) }).await
+            limit
+                .hold(async { Ok(ask(&mut channel, context).await?) })
+                .await
         };
         let outcome = match work::caught(work.instrument(span.clone())).await {
             Ok(Err(error)) => Err(connection.tasks.panicked().map_or(error, QueryError::from)),
@@ -315,3 +316,6 @@ impl ImageStore {
         self.runtime = Some(runtime.clone());
     }
 }
+
+#[cfg(test)]
+mod tests;

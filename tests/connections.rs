@@ -1,6 +1,7 @@
 //! A query's connection ends with the query, whatever the store does: no descriptor is left behind.
 
 use lab::poll::eventually;
+use lab::rkt_api_service::{Images, StandIn};
 use lab::service::{PATIENCE, Service};
 use lab::tempdir;
 
@@ -207,4 +208,50 @@ fn a_connection_ends_with_its_query_when_the_store_has_answered() {
 fn a_connection_ends_with_its_query_when_the_store_sends_without_end() {
     assert_nothing_is_left_over_tcp(without_end());
     assert_nothing_is_left_over_unix(without_end());
+}
+
+/// How collectors that do not answer treat a connection.
+fn of_a_collector() -> Vec<Script> {
+    let silent = [
+        "says nothing",
+        "no stream at once",
+        "no window",
+        "no headers",
+    ];
+    let mut scripts = before_an_answer();
+    scripts.retain(|(name, _)| silent.contains(name));
+    assert_eq!(scripts.len(), silent.len());
+    scripts
+}
+
+#[test]
+fn a_connection_to_a_collector_ends_with_its_trace() {
+    for script in of_a_collector() {
+        let open = Open::default();
+        let store = StandIn::tcp(Images::generated(7));
+        let service = Service::builder(env!("CARGO_BIN_EXE_exp-rkt-grpc"))
+            .env("OTEL_TRACES_EXPORTER", "otlp")
+            .env(
+                "OTEL_EXPORTER_OTLP_ENDPOINT",
+                peer::tcp(script, open.clone()),
+            )
+            .env("OTEL_EXPORTER_OTLP_TIMEOUT", "300")
+            .store(store.url())
+            .start();
+        let before = service.fds();
+        for failed in 1..=3 {
+            service.query();
+            let labels = [("outcome", "failed")];
+            eventually("the end of a trace", || {
+                let traces = service.scrape();
+                let traces = traces.value("exp_rkt_grpc_traces_total", &labels);
+                (traces == Some(f64::from(failed))).then_some(())
+            });
+        }
+        let left = open.wait_for_none(PATIENCE);
+        assert!(left.is_empty(), "left open: {left:?}");
+        eventually(&format!("no more than {before} descriptors"), || {
+            (service.fds() <= before).then_some(())
+        });
+    }
 }
