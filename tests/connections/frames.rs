@@ -85,6 +85,16 @@ pub(super) fn list(stream: u8) -> Vec<u8> {
     .concat()
 }
 
+/// An answer that consists of UNAVAILABLE.
+pub(super) fn unavailable(stream: u8) -> Vec<u8> {
+    let fields = [
+        vec![STATUS_200],
+        field("content-type", "application/grpc"),
+        field("grpc-status", "14"),
+    ];
+    frame(HEADERS, END_HEADERS | END_STREAM, stream, &fields.concat())
+}
+
 pub(super) fn reset(stream: u8) -> Vec<u8> {
     frame(RST_STREAM, 0, stream, &[0, 0, 0, 2])
 }
