@@ -5,18 +5,19 @@
 use std::time::Duration;
 
 use http::Uri;
-use tokio::{sync::OnceCell, time::Instant};
+use tokio::time::Instant;
 use tonic::{Code, Status, transport::Endpoint};
 use tracing::Instrument;
 
 use crate::{
     config::{StoreAddress, StoreConfig, StoreKind},
-    work::{self, Tasks},
+    work::Tasks,
 };
 
 pub mod contents;
 pub mod wire;
 
+mod connection;
 mod cri;
 mod error;
 mod limit;
@@ -26,6 +27,7 @@ mod runtime;
 mod side_call;
 mod spans;
 
+pub use connection::Connection;
 pub use contents::Contents;
 pub use cri::Filesystem;
 pub use error::{Phase, QueryError, Shortage, error_codes};
@@ -38,10 +40,6 @@ use wire::Context;
 
 /// What a query may spend on the side calls, once the images are counted.
 const SIDE_CALLS_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// Most bytes of an answer that a store may send ahead of our reading, which are held in memory. HTTP/2's flow control; hyper's
-/// own default is 2 MiB, and no faster.
-const WINDOW: u32 = 512 * 1024;
 
 /// One configured image store.
 #[derive(Debug)]
@@ -57,20 +55,6 @@ pub struct ImageStore {
     streams: bool,
     identity: SideCall,
     filesystems: SideCall,
-}
-
-/// The connection of one query, which its first call makes.
-#[derive(Debug, Default)]
-pub struct Connection {
-    channel: OnceCell<Channel>,
-    tasks: Tasks,
-}
-
-impl Connection {
-    /// Closes it, whatever the store does, and waits until it is closed.
-    pub async fn close(self) {
-        self.tasks.end().await;
-    }
 }
 
 /// What a store answered.
@@ -108,8 +92,8 @@ impl ImageStore {
             kind: config.kind,
             address: config.address.clone(),
             endpoint: endpoint
-                .initial_stream_window_size(WINDOW)
-                .initial_connection_window_size(WINDOW)
+                .initial_stream_window_size(peer::WINDOW)
+                .initial_connection_window_size(peer::WINDOW)
                 .http2_max_header_list_size(peer::MAX_HEADERS)
                 .user_agent(concat!("exp-rkt-grpc/", env!("CARGO_PKG_VERSION")))?,
             max_response: None,
@@ -285,11 +269,7 @@ impl ImageStore {
                 .hold(async { Ok(ask(&mut channel, context).await?) })
                 .await
         };
-        let outcome = match work::caught(work.instrument(span.clone())).await {
-            Ok(Err(error)) => Err(connection.tasks.panicked().map_or(error, QueryError::from)),
-            Ok(outcome) => outcome,
-            Err(panic) => Err(panic.into()),
-        };
+        let outcome = connection.guard(work.instrument(span.clone())).await;
         let code = outcome.as_ref().err().map_or("OK", QueryError::code);
         span.record("rpc.response.status_code", code);
         if let Err(error) = &outcome {
