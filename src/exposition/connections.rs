@@ -4,7 +4,6 @@ use std::{
     collections::HashMap,
     future::poll_fn,
     mem,
-    panic::AssertUnwindSafe,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -13,7 +12,6 @@ use std::{
     time::Duration,
 };
 
-use futures_util::FutureExt;
 use rustix::process::{Resource, getrlimit};
 use tokio::{
     task::{AbortHandle, Id, JoinSet},
@@ -21,6 +19,7 @@ use tokio::{
 };
 
 use super::activity::{Activity, longest_silent};
+use crate::work;
 
 /// Connections served at the same time, if there are descriptors enough.
 ///
@@ -157,8 +156,8 @@ impl Connections {
 
 /// A panic costs this connection and nothing else: what connections share are counters.
 async fn lost_if_it_panics(task: impl Future<Output = ()>) {
-    if AssertUnwindSafe(task).catch_unwind().await.is_err() {
-        tracing::error!("connection lost to a panic");
+    if let Err(error) = work::caught(task).await {
+        tracing::error!(%error, "connection lost");
     }
 }
 
