@@ -112,7 +112,7 @@ $(TOOLS)/bin/cargo-deny:
 	$(call install_tool,cargo-deny@0.20.2)
 
 # In the dev profile: a tool runs for a second, and building it is what takes time.
-install_tool = CARGO_PROFILE_DEV_DEBUG=0 cargo install --quiet --locked --debug --root $(TOOLS) --target-dir $(TOOLS)/build/$(@F) $(1) && rm -rf $(TOOLS)/build
+install_tool = CARGO_PROFILE_DEV_DEBUG=0 cargo install --quiet --locked --debug --root $(TOOLS) --target-dir $(TOOLS)/$(@F).build $(1) && rm -rf $(TOOLS)/$(@F).build
 
 tree: release manual
 	@rm -rf $(TREE)
