@@ -23,7 +23,7 @@ use exp_rkt_grpc::{
     signals::Signals,
     telemetry::{self, Outcome, Telemetry},
 };
-use tokio::runtime;
+use tokio::{runtime, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 /// musl's own allocator maps and unmaps every larger buffer, of which a long answer takes thousands: this one keeps them.
@@ -91,14 +91,7 @@ async fn serve(
     let stopping = CancellationToken::new();
     let server = tokio::spawn(server.serve(metrics, stopping.clone()));
     let delivery = tokio::spawn(delivery);
-    let telemetry_ended = telemetry.ended();
-    let task_ended = async {
-        tokio::select! {
-            ended = server => TaskEnded::new("metrics server", ended.err()),
-            ended = delivery => TaskEnded::new("delivery of notifications", ended.err()),
-            task = telemetry_ended => TaskEnded::new(task, None),
-        }
-    };
+    let task_ended = first_to_end(server, delivery, telemetry.ended());
     notifier.ready();
 
     let daemon = Daemon {
@@ -116,6 +109,19 @@ async fn serve(
         End::Drained => ExitCode::SUCCESS,
         End::Aborted => ExitCode::FAILURE,
     })
+}
+
+/// None of these ends while the service runs.
+async fn first_to_end(
+    server: JoinHandle<()>,
+    delivery: JoinHandle<()>,
+    telemetry: impl Future<Output = &'static str>,
+) -> TaskEnded {
+    tokio::select! {
+        ended = server => TaskEnded::new("metrics server", ended.err()),
+        ended = delivery => TaskEnded::new("delivery of notifications", ended.err()),
+        task = telemetry => TaskEnded::new(task, None),
+    }
 }
 
 async fn query_once(

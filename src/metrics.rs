@@ -118,7 +118,7 @@ impl Metrics {
             )?,
             log_lines_dropped: IntCounter::new(
                 "exp_rkt_grpc_log_lines_dropped_total",
-                "Log lines that were lost because the journal or standard error did not take them. Lines that the log level leaves out are not counted.",
+                "Log lines that were lost because the journal or standard error did not take them. Lines that the log level leaves out, and those that journald discards, are not counted.",
             )?,
             known,
             live,

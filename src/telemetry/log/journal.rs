@@ -67,16 +67,14 @@ impl Journal {
         let metadata = self.extended.of(entry.metadata);
         let own = entry.metadata.fields().iter().map(|field| {
             // `MESSAGE=` is all that journalctl(1) shows unless it is asked for more.
-            let text = match field.name() {
-                MESSAGE => &line,
-                name => entry.value(name).map(Text::as_str)?,
-            };
-            Some(text)
+            match field.name() {
+                MESSAGE => Some(line.as_str()),
+                name => entry.value(name).map(Text::as_str),
+            }
         });
-        let own: Vec<Option<&str>> = own.collect();
-        let own = own.iter().map(|text| Some(text.as_ref()? as &dyn Value));
-        let added = added.iter().map(|text| Some(text.as_ref()? as &dyn Value));
-        let texts: Vec<Option<&dyn Value>> = own.chain(added).collect();
+        let texts: Vec<Option<&str>> = own.chain(added.iter().map(Option::as_deref)).collect();
+        let texts = texts.iter().map(|text| Some(text.as_ref()? as &dyn Value));
+        let texts: Vec<Option<&dyn Value>> = texts.collect();
         tracing::dispatcher::with_default(&self.dispatch, || {
             Event::dispatch(metadata, &metadata.fields().value_set_all(&texts));
         });
