@@ -14,7 +14,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    notify::{self, FdStore},
+    notify::{FdStore, Notifier},
     observe::{Observer, Trigger},
     signals::{Signals, Stops, Triggers},
 };
@@ -31,6 +31,8 @@ pub struct Daemon {
     pub query_at_start: bool,
     /// How often the watchdog wants to hear from the loop.
     pub watchdog: Option<Duration>,
+    /// Tells systemd.
+    pub notifier: Notifier,
     /// Keeps the numbers for the next process.
     pub fd_store: FdStore,
     /// Cancelled when the service is told to stop.
@@ -87,7 +89,8 @@ impl Daemon {
             mut stops,
         } = signals;
         let abandoned = CancellationToken::new();
-        let mut watchdog = Watchdog::every(self.watchdog);
+        let notifier = self.notifier.clone();
+        let mut watchdog = Watchdog::every(self.watchdog, notifier.clone());
         let stopping = self.stopping.clone();
         let mut events = pin!(self.events(triggers, abandoned.clone()));
         let mut task = pin!(task);
@@ -106,7 +109,7 @@ impl Daemon {
         let lost = match reason {
             Ok(signal) => {
                 tracing::info!(name: "service stopping", signal, "stopping");
-                notify::stopping();
+                notifier.stopping();
                 None
             }
             Err(ended) => {
@@ -149,7 +152,7 @@ impl Daemon {
     async fn event(&mut self, trigger: Trigger, abandoned: &CancellationToken) {
         let event = self.observer.observe(trigger, abandoned.clone()).await;
         if !event.was_abandoned() {
-            notify::status(&event.summary());
+            self.notifier.status(&event.summary());
         }
         if !event.is_void() {
             self.fd_store.keep(&self.observer.record());
@@ -176,26 +179,30 @@ async fn drain_or_abort(drained: impl Future<Output = ()>, stops: &mut Stops) ->
 }
 
 /// Tells systemd that the loop runs, as often as it wants to know; by the loop itself, so that a loop that is stuck is silent.
-struct Watchdog(Option<Interval>);
+struct Watchdog {
+    interval: Option<Interval>,
+    notifier: Notifier,
+}
 
 impl Watchdog {
-    fn every(period: Option<Duration>) -> Self {
-        Self(period.map(|period| {
+    fn every(period: Option<Duration>, notifier: Notifier) -> Self {
+        let interval = period.map(|period| {
             let mut interval = interval(period);
             interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
             interval
-        }))
+        });
+        Self { interval, notifier }
     }
 
     async fn while_awaiting<T>(&mut self, work: impl Future<Output = T>) -> T {
         let mut work = pin!(work);
-        let Some(interval) = &mut self.0 else {
+        let Some(interval) = &mut self.interval else {
             return work.await;
         };
         loop {
             tokio::select! {
                 done = work.as_mut() => return done,
-                _ = interval.tick() => notify::watchdog(),
+                _ = interval.tick() => self.notifier.watchdog(),
             }
         }
     }

@@ -16,14 +16,14 @@ use exp_rkt_grpc::{
     exposition::Server,
     images::ImageStore,
     metrics::{Metrics, TraceOutcome},
-    notify::{self, FdStore},
+    notify::{self, FdStore, Notifier},
     observe::{Observer, Trigger},
     process::ProcessCollector,
     query,
     signals::Signals,
     telemetry::{self, Outcome, Telemetry},
 };
-use tokio::runtime;
+use tokio::{runtime, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 /// musl's own allocator maps and unmaps every larger buffer, of which a long answer takes thousands: this one keeps them.
@@ -77,9 +77,10 @@ async fn serve(
         trace,
         stored,
     } = sockets;
-    let telemetry = start_telemetry(&config, trace, metrics.clone())?;
+    let mut telemetry = start_telemetry(&config, trace, metrics.clone())?;
     let observer = observer(&config, metrics.clone())?;
-    let (fd_store, record) = FdStore::recover(stored);
+    let (notifier, delivery) = Notifier::from_env();
+    let (fd_store, record) = FdStore::recover(stored, notifier.clone());
     if let Some(record) = record {
         restore(&observer, &fd_store, &record);
     }
@@ -89,29 +90,38 @@ async fn serve(
 
     let stopping = CancellationToken::new();
     let server = tokio::spawn(server.serve(metrics, stopping.clone()));
-    let telemetry_ended = telemetry.ended();
-    let task_ended = async {
-        tokio::select! {
-            ended = server => TaskEnded::new("metrics server", ended.err()),
-            task = telemetry_ended => TaskEnded::new(task, None),
-        }
-    };
-    notify::ready();
+    let delivery = tokio::spawn(delivery);
+    let task_ended = first_to_end(server, delivery, telemetry.ended());
+    notifier.ready();
 
     let daemon = Daemon {
         observer,
         query_at_start: config.options.query_at_start,
         watchdog: notify::watchdog_interval(),
+        notifier: notifier.clone(),
         fd_store,
         stopping,
     };
     // What was not delivered has been logged.
-    let wind_down = async { drop(telemetry.flush().await) };
+    let wind_down = async { drop(tokio::join!(telemetry.flush(), notifier.flush())) };
     let ended = daemon.run(signals, task_ended, wind_down).await?;
     Ok(match ended {
         End::Drained => ExitCode::SUCCESS,
         End::Aborted => ExitCode::FAILURE,
     })
+}
+
+/// None of these ends while the service runs.
+async fn first_to_end(
+    server: JoinHandle<()>,
+    delivery: JoinHandle<()>,
+    telemetry: impl Future<Output = &'static str>,
+) -> TaskEnded {
+    tokio::select! {
+        ended = server => TaskEnded::new("metrics server", ended.err()),
+        ended = delivery => TaskEnded::new("delivery of notifications", ended.err()),
+        task = telemetry => TaskEnded::new(task, None),
+    }
 }
 
 async fn query_once(
@@ -120,7 +130,7 @@ async fn query_once(
     mut signals: Signals,
 ) -> Result<ExitCode, Box<dyn Error>> {
     let metrics = Metrics::new(env!("CARGO_PKG_VERSION"), REVISION)?;
-    let telemetry = start_telemetry(&config, None, metrics.clone())?;
+    let mut telemetry = start_telemetry(&config, None, metrics.clone())?;
     warn(&config.warnings);
     let mut observer = observer(&config, metrics)?;
     let abandoned = CancellationToken::new();
@@ -146,6 +156,8 @@ async fn query_once(
             (print(query::json(&event, &delivery)), delivery)
         }
     };
+    // The log comes first.
+    drop(telemetry);
     if let Err(why) = &delivery {
         // Without standard error there is nobody to tell.
         let _ = writeln!(io::stderr(), "{}", query::undelivered(why));
@@ -189,6 +201,7 @@ fn start_telemetry(
     agent_socket: Option<UdpSocket>,
     metrics: Metrics,
 ) -> Result<Telemetry, Box<dyn Error>> {
+    let lines = metrics.clone();
     let count = move |outcome| {
         metrics.trace_ended(match outcome {
             Outcome::Exported => TraceOutcome::Exported,
@@ -201,6 +214,7 @@ fn start_telemetry(
         &config.traces,
         agent_socket,
         count,
+        move || lines.log_line_dropped(),
     )?)
 }
 
@@ -254,7 +268,7 @@ fn refuse(error: &(dyn Error + 'static)) -> ExitCode {
         cause = source.source();
     }
     let text = format!("{error}{}", causes.concat());
-    notify::status(&error.to_string());
+    notify::last_status(&error.to_string());
     let of_configuration = error.is::<ConfigError>()
         || error
             .downcast_ref()
@@ -265,15 +279,15 @@ fn refuse(error: &(dyn Error + 'static)) -> ExitCode {
 
 /// To the journal as an entry with an id, or to standard error.
 fn say(text: &str, of_configuration: bool) {
-    let said = telemetry::log_to_journal(|| {
+    let said = telemetry::last_words(|| {
         if of_configuration {
             tracing::error!(name: "configuration refused", { error = text }, "configuration refused");
         } else {
             tracing::error!(error = text, "service failed");
         }
     });
-    if !said {
-        // Without standard error there is nobody left to tell.
+    if said.is_err() {
+        // Without a thread that waits for a reader, this one does; without standard error there is nobody left to tell.
         let _ = writeln!(io::stderr(), "exp-rkt-grpc: {text}");
     }
 }

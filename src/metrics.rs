@@ -6,7 +6,8 @@
 use std::sync::Arc;
 
 use prometheus::{
-    Encoder, IntCounterVec, IntGaugeVec, Opts, Registry, Result, TextEncoder, core::Collector,
+    Encoder, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry, Result, TextEncoder,
+    core::Collector,
 };
 
 mod cached;
@@ -36,6 +37,7 @@ pub struct Metrics {
     triggers: IntCounterVec,
     traces: IntCounterVec,
     http_requests: IntCounterVec,
+    log_lines_dropped: IntCounter,
 }
 
 /// What made the service ask; the label `trigger`.
@@ -114,6 +116,10 @@ impl Metrics {
                 "HTTP requests answered, by path and status code; unknown paths are counted as \"other\".",
                 &["path", "code"],
             )?,
+            log_lines_dropped: IntCounter::new(
+                "exp_rkt_grpc_log_lines_dropped_total",
+                "Log lines that were lost because the journal or standard error did not take them. Lines that the log level leaves out, and those that journald discards, are not counted.",
+            )?,
             known,
             live,
         };
@@ -123,6 +129,7 @@ impl Metrics {
         for outcome in TraceOutcome::ALL {
             metrics.traces.with_label_values(&[outcome.as_str()]);
         }
+        metrics.register(metrics.log_lines_dropped.clone())?;
         let build_info = IntGaugeVec::new(
             Opts::new(
                 "exp_rkt_grpc_build_info",
@@ -164,6 +171,11 @@ impl Metrics {
     /// A request for `path` (of a fixed set) was answered with the status `code`.
     pub fn http_request(&self, path: &'static str, code: &str) {
         self.http_requests.with_label_values(&[path, code]).inc();
+    }
+
+    /// A log line was lost.
+    pub fn log_line_dropped(&self) {
+        self.log_lines_dropped.inc();
     }
 
     /// All families in the text format.

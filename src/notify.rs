@@ -1,39 +1,197 @@
 //! Words out to systemd, and what it keeps for us, see sd_notify(3).
 //!
-//! None of these ever fails its caller: outside systemd they do nothing, and a manager that cannot be reached costs a debug line.
+//! systemd's socket blocks its writers while systemd reads nothing, so whatever cannot be sent at once waits. Of each kind of
+//! notification only the latest waits: systemd hears what is still true. None of these ever fails its caller: outside systemd
+//! they do nothing, and a manager that cannot be reached costs a debug line.
 
-use std::time::Duration;
+use std::{
+    collections::VecDeque,
+    env,
+    ffi::OsString,
+    future::{Future, pending},
+    io,
+    mem::discriminant,
+    os::fd::OwnedFd,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
-use sd_notify::NotifyState;
+use futures_util::future::Either;
+use tokio::{
+    sync::{Notify, oneshot},
+    time::timeout,
+};
 
+mod datagram;
 mod fd_store;
 
 pub use fd_store::FdStore;
 
+/// Where the manager listens.
+const NOTIFY_SOCKET: &str = "NOTIFY_SOCKET";
+
 /// Longest `STATUS=` text in bytes; `systemctl status` shows one line.
 const MAX_STATUS: usize = 512;
 
-/// The start-up is complete: the socket is served and the signal handlers stand.
-pub fn ready() {
-    send(&[NotifyState::Ready]);
+/// How long the end of the program may wait for systemd to read.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Sends notifications to systemd, in the order of their calls; without systemd, nowhere.
+#[derive(Clone, Debug, Default)]
+pub struct Notifier(Option<Arc<Waiting>>);
+
+/// What has not been sent.
+#[derive(Debug, Default)]
+struct Waiting {
+    notifications: Mutex<VecDeque<Notification>>,
+    added: Notify,
 }
 
-/// What `systemctl status` shows as `Status:`; one line, at most 512 bytes.
-pub fn status(text: &str) {
-    send(&[NotifyState::Status(&one_line(text))]);
+#[derive(Debug)]
+enum Notification {
+    Ready,
+    Status(String),
+    Stopping,
+    Watchdog,
+    /// A record to keep in the place of the one before it.
+    Store(String, OwnedFd),
+    /// Nothing to send: systemd has this record from an earlier process.
+    Holds(String),
+    /// A record to forget.
+    Remove(String),
+    /// Nothing to send: all before this has been.
+    Flushed(oneshot::Sender<()>),
 }
 
-/// The service has begun to stop.
-pub fn stopping() {
-    send(&[NotifyState::Stopping, NotifyState::Status("stopping")]);
+impl Notifier {
+    /// For the manager of `$NOTIFY_SOCKET`. The future sends, and never ends; it belongs to the service's loop, so that a loop that
+    /// is stuck is silent.
+    pub fn from_env() -> (Self, impl Future<Output = ()> + Send + 'static) {
+        let Some(manager) = manager() else {
+            return (Self(None), Either::Left(pending()));
+        };
+        let waiting = Arc::<Waiting>::default();
+        let notifier = Self(Some(Arc::clone(&waiting)));
+        (notifier, Either::Right(deliver(manager, waiting)))
+    }
+
+    /// The start-up is complete: the socket is served and the signal handlers stand.
+    pub fn ready(&self) {
+        self.notify(Notification::Ready);
+    }
+
+    /// What `systemctl status` shows as `Status:`; one line, at most 512 bytes.
+    pub fn status(&self, text: &str) {
+        self.notify(Notification::Status(text.to_owned()));
+    }
+
+    /// The service has begun to stop.
+    pub fn stopping(&self) {
+        self.notify(Notification::Stopping);
+    }
+
+    /// The service's loop is alive.
+    pub fn watchdog(&self) {
+        self.notify(Notification::Watchdog);
+    }
+
+    /// Waits until everything is sent, for at most two seconds.
+    pub async fn flush(&self) {
+        let (flushed, all) = oneshot::channel();
+        self.notify(Notification::Flushed(flushed));
+        // An error: outside systemd there is nothing to wait for.
+        let _ = timeout(FLUSH_TIMEOUT, all).await;
+    }
+
+    fn notify(&self, notification: Notification) {
+        if let Some(waiting) = &self.0 {
+            waiting.add(notification);
+        }
+    }
 }
 
-/// The service's loop is alive.
-pub fn watchdog() {
-    send(&[NotifyState::Watchdog]);
+impl Waiting {
+    fn add(&self, notification: Notification) {
+        let mut waiting = self.lock();
+        waiting.retain(|earlier| !notification.replaces(earlier));
+        waiting.push_back(notification);
+        self.added.notify_one();
+    }
+
+    async fn next(&self) -> Notification {
+        loop {
+            if let Some(next) = self.lock().pop_front() {
+                return next;
+            }
+            self.added.notified().await;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Notification>> {
+        self.notifications
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
-/// How often [`watchdog`] is to be called: half of `$WATCHDOG_USEC`, as sd_watchdog_enabled(3) advises.
+impl Notification {
+    fn replaces(&self, earlier: &Self) -> bool {
+        !matches!(self, Self::Remove(_) | Self::Flushed(_))
+            && discriminant(self) == discriminant(earlier)
+    }
+}
+
+/// Sends what waits for this manager, one notification after the other.
+async fn deliver(manager: OsString, waiting: Arc<Waiting>) {
+    let mut held = None;
+    loop {
+        let text = match waiting.next().await {
+            Notification::Ready => "READY=1\n".to_owned(),
+            Notification::Status(text) => status_line(&text),
+            Notification::Stopping => format!("STOPPING=1\n{}", status_line("stopping")),
+            Notification::Watchdog => "WATCHDOG=1\n".to_owned(),
+            Notification::Remove(name) => fd_store::remove(&name),
+            Notification::Store(name, fd) => {
+                if !sent(datagram::send(&manager, &fd_store::store(&name), Some(fd)).await) {
+                    continue;
+                }
+                match held.replace(name) {
+                    Some(before) => fd_store::remove(&before),
+                    None => continue,
+                }
+            }
+            Notification::Holds(name) => {
+                held = Some(name);
+                continue;
+            }
+            Notification::Flushed(flushed) => {
+                // Nobody waits any more.
+                let _ = flushed.send(());
+                continue;
+            }
+        };
+        sent(datagram::send(&manager, &text, None).await);
+    }
+}
+
+fn sent(result: io::Result<()>) -> bool {
+    if let Err(error) = &result {
+        tracing::debug!(%error, "systemd not notified");
+    }
+    result.is_ok()
+}
+
+/// What `systemctl status` shows of a program that ends; waits for at most two seconds.
+pub fn last_status(text: &str) {
+    if let Some(manager) = manager() {
+        let sent = datagram::send_within(FLUSH_TIMEOUT, &manager, &status_line(text));
+        if let Err(error) = sent {
+            tracing::debug!(%error, "systemd not notified");
+        }
+    }
+}
+
+/// How often [`Notifier::watchdog`] is to be called: half of `$WATCHDOG_USEC`, as sd_watchdog_enabled(3) advises.
 ///
 /// `None` when the manager does not ask for it.
 #[must_use]
@@ -43,34 +201,31 @@ pub fn watchdog_interval() -> Option<Duration> {
         .filter(|interval| !interval.is_zero())
 }
 
-fn send(state: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(state) {
-        tracing::debug!(%error, ?state, "systemd not notified");
-    }
+fn manager() -> Option<OsString> {
+    env::var_os(NOTIFY_SOCKET).filter(|path| !path.is_empty())
 }
 
 /// A line break in a value would begin a new assignment.
-fn one_line(text: &str) -> String {
+fn status_line(text: &str) -> String {
     let line = text.replace(char::is_control, " ");
-    line[..line.floor_char_boundary(MAX_STATUS)].to_owned()
+    format!("STATUS={}\n", &line[..line.floor_char_boundary(MAX_STATUS)])
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{MAX_STATUS, one_line};
+    use super::{MAX_STATUS, status_line};
 
     #[test]
     fn a_line_break_in_a_status_cannot_begin_another_assignment() {
-        assert_eq!(one_line("refused\nREADY=1"), "refused READY=1");
+        assert_eq!(status_line("refused\nREADY=1"), "STATUS=refused READY=1\n");
     }
 
     #[test]
     fn a_long_status_is_cut_between_characters() {
-        let cut = one_line(&"ä".repeat(MAX_STATUS));
-        assert_eq!(cut.len(), MAX_STATUS);
-        assert_eq!(
-            one_line(&format!("x{}", "ä".repeat(MAX_STATUS))).len(),
-            MAX_STATUS - 1
-        );
+        let line_break_and_name = "STATUS=\n".len();
+        let cut = status_line(&"ä".repeat(MAX_STATUS));
+        assert_eq!(cut.len(), line_break_and_name + MAX_STATUS);
+        let cut = status_line(&format!("x{}", "ä".repeat(MAX_STATUS)));
+        assert_eq!(cut.len(), line_break_and_name + MAX_STATUS - 1);
     }
 }

@@ -19,15 +19,15 @@ use crate::config::{REVISION, TraceExport, TracesConfig};
 
 mod ids;
 mod jaeger;
-mod journal;
+mod log;
 mod otlp;
-mod stderr;
+mod panics;
 mod traces;
 
 pub use traces::{Outcome, Undelivered};
 
 use jaeger::JaegerExporter;
-use journal::Journal;
+use log::{Format, Log};
 use otlp::OtlpExporter;
 use traces::{Settings, TraceQueue};
 
@@ -37,17 +37,18 @@ const AGENT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Ends a text that was cut.
 const CUT: &str = "… [cut]";
 
-/// How long stopping may take to send the last traces and log lines.
+/// How long stopping may take to send the last traces, and then to write the last log lines.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The crate's own spans; those of the libraries, the exporters' among them, are not traced.
 const OWN_TARGET: &str = env!("CARGO_CRATE_NAME");
 
-/// The running log and trace output; to be flushed before the program ends.
+/// The running log and trace output; to be flushed before the program ends. Dropped, it writes the last log lines, for at most two
+/// seconds.
 #[derive(Debug)]
 pub struct Telemetry {
     traces: Option<TraceQueue>,
-    journal: Option<Journal>,
+    log: Log,
 }
 
 /// Why there is no telemetry.
@@ -61,39 +62,45 @@ pub enum TelemetryError {
         /// What is wrong with it.
         source: tonic::transport::Error,
     },
-    /// The thread that writes to the journal cannot be started.
-    #[error("cannot start the journal's thread")]
-    Journal(#[source] io::Error),
+    /// The thread that writes the log cannot be started.
+    #[error("cannot start the thread that writes the log")]
+    Log(#[source] io::Error),
 }
 
-/// Installs the process's subscriber. Must be called once, within the service's runtime.
+/// Installs the process's subscriber and panic hook. Must be called once, within the service's runtime.
 ///
-/// Traces for Jaeger leave by `agent_socket` where there is one. `on_trace` hears what became of each finished trace.
+/// Traces for Jaeger leave by `agent_socket` where there is one. `on_trace` hears what became of each finished trace, and
+/// `on_dropped_line` of each log line that is lost.
 ///
 /// # Errors
 ///
-/// When the exporter or the journal's thread cannot be set up.
+/// When the exporter or the log's thread cannot be set up.
 pub fn start(
-    log: &Targets,
+    filter: &Targets,
     traces: &TracesConfig,
     agent_socket: Option<UdpSocket>,
     on_trace: impl Fn(Outcome) + Send + Sync + 'static,
+    on_dropped_line: impl Fn() + Send + Sync + 'static,
 ) -> Result<Telemetry, TelemetryError> {
     let queue = traces
         .export
         .as_ref()
         .map(|export| export_to(export, traces, agent_socket, on_trace))
         .transpose()?;
-    let (log_layer, journal) = log_layer(log)?;
+    let (layer, log) = log::start(
+        filter.clone(),
+        Format::Lines,
+        FLUSH_TIMEOUT,
+        on_dropped_line,
+    )
+    .map_err(TelemetryError::Log)?;
     tracing_subscriber::registry()
         .with(queue.as_ref().map(|queue| trace_layer(queue.provider())))
         .with(ids::IdsLayer::default().with_filter(own()))
-        .with(log_layer.with_filter(log.clone()))
+        .with(layer.with_filter(filter.clone()))
         .init();
-    Ok(Telemetry {
-        traces: queue,
-        journal,
-    })
+    panics::log();
+    Ok(Telemetry { traces: queue, log })
 }
 
 /// What stores and systems say can hold line breaks and worse: one event is one line, whatever is in it.
@@ -120,47 +127,46 @@ fn cut(text: &str, limit: usize) -> String {
     }
 }
 
-/// Logs what must be said before there is a configuration, and waits until it is said.
+/// Logs why the program ends, when there is no [`Telemetry`] or no longer: an event with the field `error`. Waits until it is
+/// written, for at most two seconds.
 ///
-/// Only to the journal; where that is not our standard error, `log` is not called and the answer is false.
-pub fn log_to_journal(log: impl FnOnce()) -> bool {
-    let Ok((layer, Some(journal))) = log_layer(&own()) else {
-        return false;
-    };
+/// On standard error, that field alone is shown, after the program's name.
+///
+/// # Errors
+///
+/// When the log's thread cannot be started; nothing is logged then.
+pub fn last_words(log: impl FnOnce()) -> io::Result<()> {
+    let (layer, writing) = log::start(own(), Format::LastWords, FLUSH_TIMEOUT, || ())?;
     let subscriber = tracing_subscriber::registry().with(layer);
     tracing::subscriber::with_default(subscriber, log);
-    journal.drain(FLUSH_TIMEOUT);
-    true
+    drop(writing);
+    Ok(())
 }
 
 impl Telemetry {
-    /// Waits for the end of a task or thread that carries words out, which nothing but [`Telemetry::flush`] should bring about, and
-    /// says which.
+    /// Waits for the end of a task or thread that carries words out, which nothing but [`Telemetry::flush`] and dropping should
+    /// bring about, and says which.
     pub fn ended(&self) -> impl Future<Output = &'static str> + use<> {
         let exporter = self.traces.as_ref().map(TraceQueue::ended);
-        let journal = self.journal.as_ref().map(Journal::ended);
-        async {
+        let log = self.log.ended();
+        async move {
             tokio::select! {
                 () = cancelled(exporter) => "exporter of traces",
-                () = cancelled(journal) => "thread that writes to the journal",
+                () = log.cancelled() => "thread that writes the log",
             }
         }
     }
 
-    /// Sends what is still waiting, for at most two seconds each.
+    /// Sends the traces that are still waiting, for at most two seconds. No further trace is sent.
     ///
     /// # Errors
     ///
     /// When the last trace was not delivered; that is in the log.
-    pub async fn flush(self) -> Result<(), Undelivered> {
-        let traces = match self.traces {
+    pub async fn flush(&mut self) -> Result<(), Undelivered> {
+        match self.traces.take() {
             Some(traces) => drained(traces).await,
             None => Ok(()),
-        };
-        if let Some(journal) = self.journal {
-            journal.drain(FLUSH_TIMEOUT);
         }
-        traces
     }
 }
 
@@ -254,26 +260,6 @@ where
         .with_level(false)
         .with_error_events_to_status(false)
         .with_filter(own())
-}
-
-type LogLayer<S> = Box<dyn Layer<S> + Send + Sync>;
-
-/// The journal where `$JOURNAL_STREAM` says that our stderr is its; stderr otherwise, and where the journal's socket is missing.
-fn log_layer<S>(filter: &Targets) -> Result<(LogLayer<S>, Option<Journal>), TelemetryError>
-where
-    S: Subscriber + for<'span> LookupSpan<'span>,
-{
-    if !journal::is_our_stderr() {
-        return Ok((stderr::layer().boxed(), None));
-    }
-    match tracing_journald::layer() {
-        Ok(journald) => {
-            let (layer, journal) =
-                journal::start(journald, filter.clone()).map_err(TelemetryError::Journal)?;
-            Ok((layer.boxed(), Some(journal)))
-        }
-        Err(_) => Ok((stderr::layer().boxed(), None)),
-    }
 }
 
 #[cfg(test)]

@@ -3,13 +3,13 @@
 use std::{collections::BTreeSet, fs, process::Command};
 
 const CATALOG: &str = include_str!("../packaging/exp-rkt-grpc.catalog");
-const IDS: &str = include_str!("../src/telemetry/journal.rs");
+const IDS: &str = include_str!("../src/telemetry/log/journal.rs");
 /// Where the entries with an id come from.
 const ENTRIES: &str = concat!(
     include_str!("../src/daemon.rs"),
     include_str!("../src/main.rs"),
     include_str!("../src/observe.rs"),
-    include_str!("../src/telemetry/journal/extended.rs"),
+    include_str!("../src/telemetry/log/journal/extended.rs"),
 );
 
 #[test]

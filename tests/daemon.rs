@@ -8,7 +8,7 @@ use exp_rkt_grpc::config::{StoreAddress, StoreConfig, StoreKind};
 use exp_rkt_grpc::daemon::{Daemon, End, TaskEnded};
 use exp_rkt_grpc::images::ImageStore;
 use exp_rkt_grpc::metrics::Metrics;
-use exp_rkt_grpc::notify::FdStore;
+use exp_rkt_grpc::notify::{FdStore, Notifier};
 use exp_rkt_grpc::observe::Observer;
 use exp_rkt_grpc::signals::Signals;
 use lab::rkt_api_service::{Behaviour, Images, StandIn};
@@ -36,6 +36,7 @@ fn daemon(store: &StandIn) -> (Daemon, Metrics) {
         observer: Observer::new(vec![store], metrics.clone(), Duration::from_secs(3600)),
         query_at_start: true,
         watchdog: Some(WATCHDOG),
+        notifier: Notifier::default(),
         fd_store: FdStore::default(),
         stopping: CancellationToken::new(),
     };

@@ -42,11 +42,11 @@ fn queries_and_scrapes_leave_no_descriptor_behind() {
 }
 
 #[test]
-fn the_service_has_one_thread_also_after_work() {
+fn the_log_has_the_only_thread_beside_that_of_the_loop_also_after_work() {
     let (stand_in, agent) = (StandIn::tcp(Images::generated(3)), jaeger_agent());
     let service = service(&stand_in, &agent).start();
     work(&service, &stand_in);
-    assert_eq!(service.threads(), 1);
+    assert_eq!(service.threads(), 2);
 }
 
 /// A timer, however long, would be seen as the end of its sleep.

@@ -4,16 +4,13 @@
 //! Unix socket whose other end is closed: it takes no file system and no memfd, both of which the sandbox bars, and it cannot be
 //! half written. The next process looks at it without taking it out.
 
-use std::{
-    error::Error,
-    io,
-    os::fd::{AsFd, OwnedFd},
-};
+use std::{error::Error, io, os::fd::OwnedFd};
 
 use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socketpair,
 };
-use sd_notify::NotifyState;
+
+use super::{Notification, Notifier};
 
 /// Longest record in bytes; a socket holds three times as much by default.
 const MAX_RECORD: usize = 64 * 1024;
@@ -28,6 +25,7 @@ pub struct FdStore {
     number: u64,
     /// Whether it has been said that a record is too long.
     warned: bool,
+    notifier: Notifier,
 }
 
 fn number_of(name: &str) -> Option<u64> {
@@ -38,19 +36,21 @@ impl FdStore {
     /// Finds the latest of the `passed` records, and forgets the others.
     ///
     /// A record that cannot be read is forgotten too, with a warning.
-    pub fn recover(passed: Vec<(String, OwnedFd)>) -> (Self, Option<Vec<u8>>) {
+    pub fn recover(passed: Vec<(String, OwnedFd)>, notifier: Notifier) -> (Self, Option<Vec<u8>>) {
         let latest = passed.iter().filter_map(|(name, _)| number_of(name)).max();
         let mut record = None;
         for (name, fd) in passed {
             if number_of(&name).is_some_and(|number| Some(number) == latest) {
                 record = Some(peek(&fd));
+                notifier.notify(Notification::Holds(name));
             } else {
-                remove(&name);
+                notifier.notify(Notification::Remove(name));
             }
         }
         let store = Self {
             number: latest.unwrap_or(0),
             warned: false,
+            notifier,
         };
         let record = record.transpose().unwrap_or_else(|error| {
             store.drop_record(&error);
@@ -62,10 +62,11 @@ impl FdStore {
     /// Forgets the latest record, which is of no use, so that no later process warns of it again.
     pub fn drop_record(&self, error: &dyn Error) {
         tracing::warn!(%error, "kept numbers dropped");
-        remove(&name(self.number));
+        let dropped = Notification::Remove(name(self.number));
+        self.notifier.notify(dropped);
     }
 
-    /// Puts a record in the place of the last one.
+    /// Puts a record in the place of the last one, which stays until systemd has been sent this one.
     ///
     /// Outside systemd, or where the unit has no store, nothing happens. A record of more than 64 KiB is not kept, with one
     /// warning; the one before it stays.
@@ -77,12 +78,11 @@ impl FdStore {
             self.warned = true;
             return;
         }
-        let before = name(self.number);
         match sealed(record) {
             Ok(fd) => {
                 self.number += 1;
-                store(&name(self.number), &fd);
-                remove(&before);
+                let stored = Notification::Store(name(self.number), fd);
+                self.notifier.notify(stored);
             }
             Err(error) => tracing::debug!(%error, "numbers not kept"),
         }
@@ -125,24 +125,17 @@ fn peek(fd: &OwnedFd) -> io::Result<Vec<u8>> {
 }
 
 /// The other end is closed, which systemd would take for a reason to drop the descriptor: FDPOLL=0 keeps it from looking.
-fn store(name: &str, fd: &OwnedFd) {
-    let state = [
-        NotifyState::FdStore,
-        NotifyState::FdName(name),
-        NotifyState::Custom("FDPOLL=0"),
-    ];
-    if let Err(error) = sd_notify::notify_with_fds(&state, &[fd.as_fd()]) {
-        tracing::debug!(%error, "numbers not kept");
-    }
+pub(super) fn store(name: &str) -> String {
+    format!("FDSTORE=1\nFDNAME={name}\nFDPOLL=0\n")
 }
 
-fn remove(name: &str) {
-    super::send(&[NotifyState::FdStoreRemove, NotifyState::FdName(name)]);
+pub(super) fn remove(name: &str) -> String {
+    format!("FDSTOREREMOVE=1\nFDNAME={name}\n")
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{FdStore, MAX_RECORD, peek, sealed};
+    use super::{FdStore, MAX_RECORD, Notifier, peek, sealed};
 
     #[test]
     fn a_record_can_be_looked_at_again_and_again() {
@@ -170,7 +163,7 @@ mod tests {
     fn the_latest_of_several_records_is_recovered() {
         let passed = [("state-9", b"old"), ("state-10", b"new")]
             .map(|(name, record)| (name.to_owned(), sealed(record).expect("a socket pair")));
-        let (store, record) = FdStore::recover(passed.into());
+        let (store, record) = FdStore::recover(passed.into(), Notifier::default());
         assert_eq!(record.as_deref(), Some(&b"new"[..]));
         assert_eq!(store.number, 10);
     }

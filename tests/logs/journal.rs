@@ -273,13 +273,3 @@ fn at_level_debug_entries_have_priority_7() {
     let entry = find(&entries, "side call failed again");
     assert_eq!(entry.value("PRIORITY"), "7");
 }
-
-#[test]
-fn the_journal_has_one_thread_beside_that_of_the_service() {
-    let Some(journald) = Journald::start() else {
-        return;
-    };
-    let scene = scene(&journald);
-    scene.service.query();
-    assert_eq!(scene.service.threads(), 2);
-}

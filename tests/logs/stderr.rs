@@ -238,10 +238,3 @@ fn every_line_begins_with_a_time_and_a_level() {
         );
     }
 }
-
-#[test]
-fn outside_the_journal_the_service_is_one_thread() {
-    let scene = Scene::set(program());
-    scene.service.query();
-    assert_eq!(scene.service.threads(), 1);
-}

@@ -51,9 +51,10 @@ fn a_long_status_text_keeps_its_code_and_its_beginning() {
             told(&scene, behaviour, "NOT_FOUND");
             // systemd is told less of it.
             let right = format!("NOT_FOUND: the disk is gone: {}", &text[..900]);
+            let whole = |line: &str| line.contains(&right) && line.ends_with('\n');
             let log = scene
                 .service
-                .wait_for_stderr(|log| log[before..].contains(&right), PATIENCE);
+                .wait_for_stderr(|log| whole(&log[before..]), PATIENCE);
             let line = &log[before..];
             assert!(line.contains("… [cut]"), "{line}");
             assert!(!line.contains('\u{fffd}'), "{line}");

@@ -67,6 +67,7 @@ fn over_tcp_the_authority_is_the_address() {
 fn without_tracing_no_trace_is_told() {
     let scene = Scene::set();
     assert_eq!(list_call(&scene).header("traceparent"), None);
+    scene.service.stop();
     assert!(!scene.service.stderr().contains("trace_id"));
 }
 

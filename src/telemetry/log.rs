@@ -1,0 +1,217 @@
+//! The log: each event becomes an entry in a bounded queue, and a thread of its own writes it to the journal or to standard error.
+//!
+//! Both block their writers for as long as nobody reads them, and this process serves scrapes from one thread. Lines that the
+//! queue has no room for are counted, and reported as soon as lines can be written again.
+
+use std::{
+    fmt, io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+        mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+    },
+    thread,
+    time::Duration,
+};
+
+use tokio_util::sync::CancellationToken;
+use tracing::{Event, Subscriber};
+use tracing_subscriber::{Layer, filter::Targets, layer::Context, registry::LookupSpan};
+
+mod entry;
+mod journal;
+mod stderr;
+
+pub(super) use stderr::Format;
+
+use entry::Entry;
+use journal::Journal;
+
+/// The name of the thread, which is the only one that may wait for a reader.
+pub(super) const THREAD: &str = "log";
+
+/// Entries that wait for the journal or standard error.
+const QUEUE: usize = 1024;
+
+/// The thread that writes the log. Dropped, it writes what is waiting, for at most `limit`.
+#[derive(Debug)]
+pub(super) struct Log {
+    queue: SyncSender<Message>,
+    shared: Arc<Shared>,
+    limit: Duration,
+    finished: Receiver<()>,
+    ended: CancellationToken,
+}
+
+/// Puts each event into the queue.
+#[derive(Debug)]
+pub(super) struct LogLayer {
+    queue: SyncSender<Message>,
+    shared: Arc<Shared>,
+}
+
+/// What the layer, the thread and its owner have in common.
+struct Shared {
+    /// Lines that are lost and not yet reported.
+    unreported: AtomicU64,
+    /// Called for each line that is lost.
+    on_drop: Box<dyn Fn() + Send + Sync>,
+    /// The thread is to end as soon as nothing waits any more.
+    ending: AtomicBool,
+}
+
+#[derive(Debug)]
+enum Message {
+    Entry(Box<Entry>),
+    /// Wakes the thread if it waits.
+    End,
+}
+
+/// Where lines go.
+enum Output {
+    Journal(Journal),
+    Stderr(Format),
+}
+
+/// Starts the thread that writes what the layer is given: to the journal if standard error is the journal's and its socket is
+/// there, else to standard error in this format. `on_drop` is called for each line that is lost.
+///
+/// # Errors
+///
+/// When the thread cannot be started.
+pub(super) fn start(
+    filter: Targets,
+    format: Format,
+    limit: Duration,
+    on_drop: impl Fn() + Send + Sync + 'static,
+) -> io::Result<(LogLayer, Log)> {
+    let (queue, entries) = sync_channel(QUEUE);
+    let (finish, finished) = sync_channel(1);
+    let shared = Arc::new(Shared {
+        unreported: AtomicU64::new(0),
+        on_drop: Box::new(on_drop),
+        ending: AtomicBool::new(false),
+    });
+    let log = Log {
+        queue: queue.clone(),
+        shared: Arc::clone(&shared),
+        limit,
+        finished,
+        ended: CancellationToken::new(),
+    };
+    let layer = LogLayer {
+        queue,
+        shared: Arc::clone(&shared),
+    };
+    let at_the_end = log.ended.clone().drop_guard();
+    thread::Builder::new()
+        .name(THREAD.to_owned())
+        .spawn(move || {
+            let _at_the_end = at_the_end;
+            let output = match Journal::open(filter) {
+                Some(journal) => Output::Journal(journal),
+                None => Output::Stderr(format),
+            };
+            write(output, &entries, &shared);
+            // Nobody waits if the owner has given up.
+            let _ = finish.send(());
+        })?;
+    Ok((layer, log))
+}
+
+impl Log {
+    /// Cancelled when the thread has ended, by a panic too.
+    pub(super) fn ended(&self) -> CancellationToken {
+        self.ended.clone()
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.shared.ending.store(true, Ordering::Release);
+        // If the queue is full, no wake-up is needed: the thread looks at `ending` before it waits.
+        let _ = self.queue.try_send(Message::End);
+        let _ = self.finished.recv_timeout(self.limit);
+    }
+}
+
+impl<S> Layer<S> for LogLayer
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+{
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        let entry = Box::new(Entry::of(event, &context));
+        if let Err(TrySendError::Full(_)) = self.queue.try_send(Message::Entry(entry)) {
+            self.shared.dropped();
+        }
+    }
+}
+
+impl Shared {
+    fn dropped(&self) {
+        self.unreported.fetch_add(1, Ordering::Relaxed);
+        (self.on_drop)();
+    }
+
+    fn report_dropped(&self) {
+        let lines = self.unreported.swap(0, Ordering::Relaxed);
+        if lines > 0 {
+            tracing::warn!(lines, "log lines dropped because the log was blocked");
+        }
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared")
+            .field("unreported", &self.unreported)
+            .field("ending", &self.ending)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Output {
+    fn write(&mut self, entry: &Entry) -> io::Result<()> {
+        match self {
+            Self::Journal(journal) => {
+                journal.write(entry);
+                Ok(())
+            }
+            Self::Stderr(format) => stderr::write(entry, *format),
+        }
+    }
+}
+
+fn write(mut output: Output, entries: &Receiver<Message>, shared: &Shared) {
+    let mut written = false;
+    while let Some(entry) = next(entries, shared, written) {
+        written = output.write(&entry).is_ok();
+        if !written {
+            shared.dropped();
+        }
+    }
+}
+
+/// Waits for an entry, unless the end has come and all are written.
+///
+/// Dropped lines are reported through the queue, when it is empty: behind the lines that came before them, and not while the last
+/// one could not be `written`.
+fn next(entries: &Receiver<Message>, shared: &Shared, written: bool) -> Option<Box<Entry>> {
+    let message = entries.try_recv().ok().or_else(|| {
+        if written {
+            shared.report_dropped();
+        }
+        if shared.ending.load(Ordering::Acquire) {
+            entries.try_recv().ok()
+        } else {
+            entries.recv().ok()
+        }
+    });
+    match message? {
+        Message::Entry(entry) => Some(entry),
+        Message::End => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,71 @@
+//! The socket of `NOTIFY_SOCKET` is full: a manager that reads nothing.
+
+use lab::poll::eventually;
+use lab::service::{Builder, PATIENCE, Service};
+
+use super::full::FullSocket;
+use super::{EX_CONFIG, PROGRAM, ends, failing, refused, store, works};
+
+fn program(manager: &FullSocket) -> Builder {
+    Service::builder(PROGRAM)
+        .unsupervised()
+        .env("NOTIFY_SOCKET", manager.path())
+}
+
+/// Triggers until `queries` have been answered.
+fn query(service: &Service, queries: u32) {
+    service.trigger();
+    eventually("the query", || {
+        let answered = service.scrape().sum("imagestore_queries_total");
+        (answered == Some(f64::from(queries))).then_some(())
+    });
+}
+
+#[test]
+fn a_service_starts_serves_and_stops_though_nobody_reads_its_notifications() {
+    let (manager, store) = (FullSocket::bind(), store());
+    works(&program(&manager).store(store.url()).spawn());
+}
+
+#[test]
+fn a_service_goes_on_and_stops_when_its_notifications_are_no_longer_read() {
+    let (manager, store) = (FullSocket::with_room(), store());
+    let service = program(&manager).store(store.url()).spawn();
+    assert_eq!(manager.read(), "READY=1\n");
+    manager.fill();
+    works(&service);
+}
+
+#[test]
+fn a_refused_configuration_exits_with_78_though_nobody_reads_its_notifications() {
+    ends(&refused(program(&FullSocket::bind())), EX_CONFIG);
+}
+
+#[test]
+fn a_service_that_cannot_listen_exits_with_1_though_nobody_reads_its_notifications() {
+    let manager = FullSocket::bind();
+    let (service, _other) = failing(program(&manager));
+    ends(&service, 1);
+}
+
+#[test]
+fn once_notifications_are_read_again_readiness_comes_first_and_then_what_is_still_true() {
+    let (manager, store) = (FullSocket::bind(), store());
+    let service = program(&manager).store(store.url()).spawn();
+    service.wait_for_stderr(|log| log.contains("serving metrics"), PATIENCE);
+    for queries in 1..=3 {
+        query(&service, queries);
+    }
+    assert_eq!(manager.read(), "READY=1\n");
+    let status = manager.read();
+    assert!(status.starts_with("STATUS=rkt: 7 images"), "{status}");
+    // Of the three records only the latest one, in the place of none.
+    assert_eq!(manager.read(), "FDSTORE=1\nFDNAME=state-3\nFDPOLL=0\n");
+    query(&service, 4);
+    assert!(manager.read().starts_with("STATUS=rkt: 7 images"));
+    assert_eq!(manager.read(), "FDSTORE=1\nFDNAME=state-4\nFDPOLL=0\n");
+    assert_eq!(manager.read(), "FDSTOREREMOVE=1\nFDNAME=state-3\n");
+    service.signal(lab::service::Signal::TERM);
+    assert_eq!(manager.read(), "STOPPING=1\nSTATUS=stopping\n");
+    assert_eq!(service.wait(PATIENCE).code(), Some(0));
+}

@@ -1,0 +1,42 @@
+//! A panic is said in the log, not on standard error directly.
+
+use std::process::Command;
+
+use lab::service::{PATIENCE, Service};
+use lab::skip;
+
+use super::{PROGRAM, store};
+
+/// A service whose loop panics as soon as it waits for something: tokio cannot go on without epoll_wait(2).
+fn panicking(store: &str) -> Option<Service> {
+    let traced = Command::new("strace")
+        .args(["-qq", "--output=/dev/null", "true"])
+        .output();
+    if !traced.is_ok_and(|output| output.status.success()) {
+        skip::loudly("strace(1) is missing, or may not trace");
+        return None;
+    }
+    let tracer = Service::builder("strace").arg("-D").arg("-f").arg("-qq");
+    let inject = "--inject=epoll_wait,epoll_pwait:error=EBADF";
+    let tracer = tracer
+        .arg("--output=/dev/null")
+        .arg("--trace=epoll_wait,epoll_pwait")
+        .arg(inject);
+    Some(tracer.arg(PROGRAM).store(store).spawn())
+}
+
+#[test]
+fn a_panic_is_one_line_of_the_log() {
+    let store = store();
+    let Some(service) = panicking(&store.url()) else {
+        return;
+    };
+    assert_eq!(service.wait(PATIENCE).code(), Some(101));
+    let log = service.stderr();
+    let lines: Vec<&str> = log.lines().collect();
+    let [_, panicked] = lines[..] else {
+        panic!("not two lines: {log}");
+    };
+    assert!(panicked.contains(" ERROR panicked "), "{log}");
+    assert!(panicked.contains("unexpected error when polling"), "{log}");
+}
