@@ -1,13 +1,8 @@
 //! What becomes of a service that hangs.
 
-use std::fs::File;
-use std::io::{Read, Write};
-use std::os::fd::OwnedFd;
-
 use lab::poll::eventually;
 use lab::rkt_api_service::{Behaviour, Images};
 use lab::service::PATIENCE;
-use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat, open};
 
 use crate::host::{Host, SERVICE};
 
@@ -22,59 +17,6 @@ fn wait_for_a_sign_of_life(host: &Host) {
     let heard = || host.property("WatchdogTimestampMonotonic");
     let before = heard();
     eventually("a sign of life", || (heard() != before).then_some(()));
-}
-
-/// A pipe in the place of the log, which nobody reads.
-struct StuckLog(File);
-
-impl StuckLog {
-    const PATH: &str = "/run/log-that-nobody-reads";
-
-    fn make(host: &Host) -> Self {
-        let path = host.machine.path(Self::PATH);
-        mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("root may");
-        let pipe: OwnedFd = open(&path, OFlags::RDWR | OFlags::NONBLOCK, Mode::empty())
-            .expect("whoever reads and writes waits for nobody");
-        Self(pipe.into())
-    }
-
-    /// From now on whoever writes to it waits.
-    fn fill(&mut self) {
-        for length in [4096, 1] {
-            while self.0.write(&vec![b'.'; length]).is_ok() {}
-        }
-    }
-
-    fn drain(&mut self) {
-        let mut buffer = [0; 4096];
-        while self.0.read(&mut buffer).is_ok() {}
-    }
-}
-
-/// No hook in the program is needed for that: it writes its log lines to a pipe by itself where its standard error is none of the
-/// journal's, and one thread does everything.
-#[test]
-fn a_loop_that_is_stuck_is_replaced() {
-    let Some(host) = Host::boot("stuck") else {
-        return;
-    };
-    let mut log = StuckLog::make(&host);
-    host.edit(
-        SERVICE,
-        &format!("{SHORT}StandardError=file:{}\n", StuckLog::PATH),
-    );
-    host.systemctl("start exp-rkt-grpc");
-    host.scrape();
-    let process = host.property("MainPID");
-    log.fill();
-    host.systemctl("kill --signal=SIGQUIT exp-rkt-grpc");
-    eventually("the watchdog", || {
-        (host.property("MainPID") != process).then_some(())
-    });
-    log.drain();
-    host.scrape();
-    assert!(host.log().contains("Watchdog timeout"), "{}", host.log());
-    assert!(restarts(&host) >= 1);
 }
 
 #[test]

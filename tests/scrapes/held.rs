@@ -21,8 +21,19 @@ fn kept(service: &Service) -> Connection {
     connection
 }
 
-fn has_warned(service: &Service) -> bool {
-    service.stderr().contains("too many connections")
+const WARNING: &str = "too many connections";
+
+#[track_caller]
+fn assert_warned(service: &Service) {
+    service.wait_for_stderr(|log| log.contains(WARNING), PATIENCE);
+}
+
+/// The log is written in order: with the line of a query, all before it are there.
+#[track_caller]
+fn assert_not_warned(service: &Service) {
+    service.query();
+    let log = service.wait_for_stderr(|log| log.contains("query failed"), PATIENCE);
+    assert!(!log.contains(WARNING), "{log}");
 }
 
 #[test]
@@ -34,11 +45,11 @@ fn at_the_limit_the_connection_that_has_been_silent_longest_makes_room() {
     let mut others = connect_many(&service, LIMIT - 2);
     // Who asks is answered, and told to close: that costs nobody anything.
     service.scrape();
-    assert!(!has_warned(&service));
+    assert_not_warned(&service);
     others.push(connect(&service));
     let closed = silent.read_to_close();
     assert_eq!(closed.expect("it was closed in order"), b"");
-    assert!(has_warned(&service));
+    assert_warned(&service);
     for connection in others.iter_mut().chain([&mut active]) {
         let answer = connection.get("/-/ready").expect("it is still open");
         assert_eq!(answer.status, 200);
@@ -76,7 +87,7 @@ fn the_beginning_of_a_request_keeps_no_connection_open() {
         service.scrape();
         drip(&mut dripping)
     });
-    assert!(has_warned(&service));
+    assert_warned(&service);
 }
 
 #[test]
@@ -88,7 +99,7 @@ fn held_connections_leave_descriptors_to_queries() {
     let status = service.query();
     assert!(status.contains("3 images"), "{status}");
     service.scrape();
-    assert!(has_warned(&service));
+    assert_warned(&service);
 }
 
 /// They ask for more than the kernel takes for them, and read nothing of it.
@@ -102,7 +113,7 @@ fn answers_that_nobody_reads_keep_nobody_out() {
     }
     let _silent = connect_many(&service, LIMIT);
     service.scrape();
-    assert!(has_warned(&service));
+    assert_warned(&service);
 }
 
 /// A connection with the smallest receive buffer.
@@ -126,5 +137,5 @@ fn clients_that_keep_their_connections_are_told_to_close_them_before_there_is_no
     let closing: Vec<bool> = closing.collect();
     let expected = [[true; LIMIT / 4].as_slice(), &[false; LIMIT / 4 * 3]].concat();
     assert_eq!(closing, expected);
-    assert!(!has_warned(&service));
+    assert_not_warned(&service);
 }
