@@ -1,0 +1,150 @@
+//! Those who scrape meanwhile: each asks again when it has its answer and its interval is over.
+
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+
+use lab::load::Kept;
+use tokio::{
+    runtime::Builder,
+    task::JoinSet,
+    time::{Instant, sleep_until, timeout},
+};
+
+/// Prometheus's, from connecting to the last byte; what is not there by then is lost.
+pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Of a scraper that keeps its connection and of one that does not, each; Prometheus's are longer, and have no common beat either.
+const INTERVALS: [Duration; 4] = [
+    Duration::from_millis(100),
+    Duration::from_millis(150),
+    Duration::from_millis(200),
+    Duration::from_millis(250),
+];
+
+const POLITE_INTERVAL: Duration = Duration::from_secs(1);
+
+pub(super) struct Scraper {
+    address: SocketAddr,
+    connection: Connection,
+    interval: Duration,
+    /// Before the first scrape.
+    pause: Duration,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Connection {
+    /// For each scrape, as of a Prometheus that has just started.
+    Fresh,
+    Kept,
+}
+
+/// What came of many scrapes.
+#[derive(Default)]
+pub(super) struct Outcome {
+    /// Lost ones count as if they had taken [`TIMEOUT`].
+    pub(super) latencies: Vec<Duration>,
+    lost: BTreeMap<String, usize>,
+}
+
+impl Scraper {
+    /// Some that keep their connections, and as many that do not.
+    pub(super) fn usual(address: SocketAddr) -> Vec<Self> {
+        let of = |connection| {
+            INTERVALS.map(|interval| Self {
+                address,
+                connection,
+                interval,
+                pause: Duration::ZERO,
+            })
+        };
+        let scrapers = [Connection::Fresh, Connection::Kept].map(of);
+        scrapers.into_iter().flatten().collect()
+    }
+
+    /// So many that keep their connections and scrape once a second, one after the other.
+    pub(super) fn polite(address: SocketAddr, count: usize) -> impl Iterator<Item = Self> {
+        let step = POLITE_INTERVAL / count as u32;
+        (0..count as u32).map(move |index| Self {
+            address,
+            connection: Connection::Kept,
+            interval: POLITE_INTERVAL,
+            pause: step * index,
+        })
+    }
+
+    async fn scrape(self, until: Instant) -> Outcome {
+        let mut outcome = Outcome::default();
+        let mut client = Kept::new(self.address);
+        let mut next = Instant::now() + self.pause;
+        loop {
+            sleep_until(next).await;
+            let began = Instant::now();
+            if began >= until {
+                return outcome;
+            }
+            if self.connection == Connection::Fresh {
+                client = Kept::new(self.address);
+            }
+            let asked = timeout(TIMEOUT, client.ask()).await;
+            match asked.unwrap_or_else(|_| Err("too late".to_owned())) {
+                Ok(()) => outcome.latencies.push(began.elapsed()),
+                Err(why) => outcome.lose(why),
+            }
+            next = began + self.interval;
+        }
+    }
+}
+
+/// Lets them scrape for so long, and waits for the last answers.
+pub(super) fn run(scrapers: Vec<Scraper>, duration: Duration) -> Outcome {
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime needs a few descriptors");
+    runtime.block_on(async {
+        let until = Instant::now() + duration;
+        let mut scraping: JoinSet<Outcome> = scrapers
+            .into_iter()
+            .map(|scraper| scraper.scrape(until))
+            .collect();
+        let mut all = Outcome::default();
+        while let Some(outcome) = scraping.join_next().await {
+            all.add(outcome.expect("no scraper panics"));
+        }
+        all
+    })
+}
+
+impl Outcome {
+    pub(super) fn lost(&self) -> usize {
+        self.lost.values().sum()
+    }
+
+    pub(super) fn answered(&self) -> usize {
+        self.latencies.len() - self.lost()
+    }
+
+    /// How many were lost, and why.
+    pub(super) fn losses(&self) -> String {
+        let reasons: Vec<String> = self
+            .lost
+            .iter()
+            .map(|(why, count)| format!("{count} {why}"))
+            .collect();
+        if reasons.is_empty() {
+            return "0".to_owned();
+        }
+        format!("{}: {}", self.lost(), reasons.join(", "))
+    }
+
+    fn lose(&mut self, why: String) {
+        self.latencies.push(TIMEOUT);
+        *self.lost.entry(why).or_default() += 1;
+    }
+
+    fn add(&mut self, other: Self) {
+        self.latencies.extend(other.latencies);
+        for (why, count) in other.lost {
+            *self.lost.entry(why).or_default() += count;
+        }
+    }
+}
