@@ -1,6 +1,6 @@
 //! Scrapes while others hold connections, beside node_exporter.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use lab::rkt_api_service::{Images, StandIn};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -65,7 +65,7 @@ const MANY: Bars = Bars {
 
 const ATTACKS: [Attack; 9] = [
     // The kernel defers them for 15 s.
-    attack("128 silent", 128, Manner::Silent, 18, FEW),
+    attack("128 silent", 128, Manner::Silent, 20, FEW),
     attack("128 × one byte", 128, Manner::OneByte, 11, FEW),
     attack("256 × one byte", 256, Manner::OneByte, 12, FEW),
     attack("128 keep-alive", 128, Manner::KeepAlive, 17, FEW),
@@ -152,7 +152,7 @@ fn raise_limit() {
 }
 
 impl Attack {
-    fn run(&self, address: std::net::SocketAddr, usage: Usage) -> Held {
+    fn run(&self, address: SocketAddr, usage: Usage) -> Held {
         let mut scrapers = Scraper::usual(address);
         let attackers = match self.crowd {
             Crowd::Attackers(count, manner) => Some(Attackers::begin(count, manner, address)),

@@ -1,4 +1,4 @@
-//! Those who scrape meanwhile: each asks again when it has its answer and its interval is over.
+//! Those who scrape meanwhile.
 
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
@@ -6,7 +6,7 @@ use lab::load::Kept;
 use tokio::{
     runtime::Builder,
     task::JoinSet,
-    time::{Instant, sleep_until, timeout},
+    time::{Instant, MissedTickBehavior, interval, sleep, timeout},
 };
 
 /// Prometheus's, from connecting to the last byte; what is not there by then is lost.
@@ -22,6 +22,7 @@ const INTERVALS: [Duration; 4] = [
 
 const POLITE_INTERVAL: Duration = Duration::from_secs(1);
 
+#[derive(Clone, Copy)]
 pub(super) struct Scraper {
     address: SocketAddr,
     connection: Connection,
@@ -30,10 +31,12 @@ pub(super) struct Scraper {
     pause: Duration,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 enum Connection {
-    /// For each scrape, as of a Prometheus that has just started.
+    /// For each scrape, as of a Prometheus that has just started. The next one does not wait for its answer: a stall is met as
+    /// often as it lasts intervals.
     Fresh,
+    /// Asks again when it has its answer and its interval is over.
     Kept,
 }
 
@@ -72,25 +75,48 @@ impl Scraper {
     }
 
     async fn scrape(self, until: Instant) -> Outcome {
+        sleep(self.pause).await;
+        match self.connection {
+            Connection::Fresh => self.scrape_afresh(until).await,
+            Connection::Kept => self.keep_scraping(until).await,
+        }
+    }
+
+    async fn scrape_afresh(self, until: Instant) -> Outcome {
+        let mut scrapes = JoinSet::new();
+        let mut turns = interval(self.interval);
+        while turns.tick().await < until {
+            let mut client = Kept::new(self.address);
+            scrapes.spawn(async move { ask(&mut client).await });
+        }
+        let mut outcome = Outcome::default();
+        while let Some(asked) = scrapes.join_next().await {
+            outcome.count(asked.expect("no scrape panics"));
+        }
+        outcome
+    }
+
+    async fn keep_scraping(self, until: Instant) -> Outcome {
         let mut outcome = Outcome::default();
         let mut client = Kept::new(self.address);
-        let mut next = Instant::now() + self.pause;
+        let mut turns = interval(self.interval);
+        turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            sleep_until(next).await;
-            let began = Instant::now();
-            if began >= until {
+            turns.tick().await;
+            if Instant::now() >= until {
                 return outcome;
             }
-            if self.connection == Connection::Fresh {
-                client = Kept::new(self.address);
-            }
-            let asked = timeout(TIMEOUT, client.ask()).await;
-            match asked.unwrap_or_else(|_| Err("too late".to_owned())) {
-                Ok(()) => outcome.latencies.push(began.elapsed()),
-                Err(why) => outcome.lose(why),
-            }
-            next = began + self.interval;
+            outcome.count(ask(&mut client).await);
         }
+    }
+}
+
+/// How long it took, or why it was lost.
+async fn ask(client: &mut Kept) -> Result<Duration, String> {
+    let began = Instant::now();
+    match timeout(TIMEOUT, client.ask()).await {
+        Ok(asked) => asked.map(|()| began.elapsed()),
+        Err(_) => Err("too late".to_owned()),
     }
 }
 
@@ -136,9 +162,11 @@ impl Outcome {
         format!("{}: {}", self.lost(), reasons.join(", "))
     }
 
-    fn lose(&mut self, why: String) {
-        self.latencies.push(TIMEOUT);
-        *self.lost.entry(why).or_default() += 1;
+    fn count(&mut self, asked: Result<Duration, String>) {
+        self.latencies.push(asked.unwrap_or_else(|why| {
+            *self.lost.entry(why).or_default() += 1;
+            TIMEOUT
+        }));
     }
 
     fn add(&mut self, other: Self) {
