@@ -6,7 +6,7 @@ DESTDIR =
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 UNITS = $(wildcard systemd/exp-rkt-grpc*)
 EXAMPLES = $(wildcard systemd/examples/*)
-SCRIPTS = .ci/run benches/setup tests/setup tests/lab/debian tests/lab/sdbox packaging/build-deb packaging/build-rpm packaging/notices $(wildcard packaging/debian/*.p*rm)
+SCRIPTS = .ci/run benches/setup tests/advisories tests/setup tests/lab/debian tests/lab/sdbox packaging/build-deb packaging/build-rpm packaging/notices $(wildcard packaging/debian/*.p*rm)
 
 # The program as it is installed is linked statically, since it runs in an empty root directory; with musl, since glibc would
 # load the NSS modules of whatever host it runs on, which may be another release's; and does not name the folders that it was
@@ -38,7 +38,7 @@ demo: ## see it work: a stand-in store, a query, its metrics and its trace
 test: setup packages ## run every test (root installs missing Debian packages)
 	PROPTEST_RNG_SEED=20261125 cargo test --workspace --locked
 
-lint: fmt clippy doc scripts units ## hold sources, documentation, scripts and units to their rules
+lint: fmt clippy doc deny scripts units ## hold sources, dependencies, documentation, scripts and units to their rules
 
 install: release manual ## build and install the program and all that belongs to it (DESTDIR, PREFIX=/usr)
 	install -D -m 755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin/exp-rkt-grpc
@@ -78,7 +78,7 @@ fuzz: ## try hostile bytes on the reader of answers, for FUZZ_SECONDS=60
 clean: ## remove what was built
 	cargo clean
 
-.PHONY: deb rpm packages release manual tree fetch toolchain setup fmt clippy doc scripts units
+.PHONY: deb rpm packages release manual tree fetch toolchain setup fmt clippy doc deny scripts units
 
 SHARE = $(DESTDIR)$(PREFIX)/share
 DOC = $(SHARE)/doc/exp-rkt-grpc
@@ -105,10 +105,14 @@ manual:
 
 packages: deb rpm
 
-# In the dev profile: it runs for a second, and building it is what takes time.
 $(TOOLS)/bin/cargo-generate-rpm:
-	CARGO_PROFILE_DEV_DEBUG=0 cargo install --quiet --locked --debug --root $(TOOLS) --target-dir $(TOOLS)/build cargo-generate-rpm@0.21.1
-	@rm -rf $(TOOLS)/build
+	$(call install_tool,cargo-generate-rpm@0.21.1)
+
+$(TOOLS)/bin/cargo-deny:
+	$(call install_tool,cargo-deny@0.20.2)
+
+# In the dev profile: a tool runs for a second, and building it is what takes time.
+install_tool = CARGO_PROFILE_DEV_DEBUG=0 cargo install --quiet --locked --debug --root $(TOOLS) --target-dir $(TOOLS)/$(@F).build $(1) && rm -rf $(TOOLS)/$(@F).build
 
 tree: release manual
 	@rm -rf $(TREE)
@@ -127,6 +131,11 @@ clippy:
 
 doc:
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked
+
+# cargo-deny never needs the network here: `fetch` has brought what Cargo.lock names.
+deny: fetch $(TOOLS)/bin/cargo-deny
+	$(TOOLS)/bin/cargo-deny --workspace --frozen check --deny unmatched-skip --deny unnecessary-skip bans licenses sources
+	@tests/advisories $(TOOLS)/bin/cargo-deny
 
 scripts: setup
 	shellcheck $(SCRIPTS)

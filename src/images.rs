@@ -9,11 +9,15 @@ use tokio::time::Instant;
 use tonic::{Code, Status, transport::Endpoint};
 use tracing::Instrument;
 
-use crate::config::{StoreAddress, StoreConfig, StoreKind};
+use crate::{
+    config::{StoreAddress, StoreConfig, StoreKind},
+    work::Tasks,
+};
 
 pub mod contents;
 pub mod wire;
 
+mod connection;
 mod cri;
 mod error;
 mod limit;
@@ -23,6 +27,7 @@ mod runtime;
 mod side_call;
 mod spans;
 
+pub use connection::Connection;
 pub use contents::Contents;
 pub use cri::Filesystem;
 pub use error::{Phase, QueryError, Shortage, error_codes};
@@ -35,10 +40,6 @@ use wire::Context;
 
 /// What a query may spend on the side calls, once the images are counted.
 const SIDE_CALLS_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// Most bytes of an answer that a store may send ahead of our reading, which are held in memory. HTTP/2's flow control; hyper's
-/// own default is 2 MiB, and no faster.
-const WINDOW: u32 = 512 * 1024;
 
 /// One configured image store.
 #[derive(Debug)]
@@ -55,10 +56,6 @@ pub struct ImageStore {
     identity: SideCall,
     filesystems: SideCall,
 }
-
-/// The connection of one query, which its first call makes.
-#[derive(Debug, Default)]
-pub struct Connection(Option<Channel>);
 
 /// What a store answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,8 +92,8 @@ impl ImageStore {
             kind: config.kind,
             address: config.address.clone(),
             endpoint: endpoint
-                .initial_stream_window_size(WINDOW)
-                .initial_connection_window_size(WINDOW)
+                .initial_stream_window_size(peer::WINDOW)
+                .initial_connection_window_size(peer::WINDOW)
                 .http2_max_header_list_size(peer::MAX_HEADERS)
                 .user_agent(concat!("exp-rkt-grpc/", env!("CARGO_PKG_VERSION")))?,
             max_response: None,
@@ -139,10 +136,10 @@ impl ImageStore {
     pub async fn count(
         &mut self,
         limit: &Limit,
-        connection: &mut Connection,
+        connection: &Connection,
     ) -> Result<Answer, QueryError> {
         let began = Instant::now();
-        let (contents, response_bytes) = self.list(limit, &mut connection.0).await?;
+        let (contents, response_bytes) = self.list(limit, connection).await?;
         Ok(Answer {
             contents,
             response_bytes,
@@ -158,15 +155,13 @@ impl ImageStore {
     pub async fn describe(
         &mut self,
         limit: &Limit,
-        connection: Connection,
+        connection: &Connection,
         mut answer: Answer,
     ) -> Answer {
         let limit = limit.at_most(SIDE_CALLS_TIMEOUT);
-        let mut connection = connection.0;
-        let mut another = connection.clone();
         let (runtime, filesystems) = tokio::join!(
-            self.ask_identity(&limit, &mut connection),
-            self.ask_filesystems(&limit, &mut another)
+            self.ask_identity(&limit, connection),
+            self.ask_filesystems(&limit, connection)
         );
         answer.runtime = self.identity.said(&self.name, runtime);
         answer.filesystems = self.filesystems.said(&self.name, filesystems).flatten();
@@ -179,7 +174,7 @@ impl ImageStore {
     async fn list(
         &mut self,
         limit: &Limit,
-        connection: &mut Option<Channel>,
+        connection: &Connection,
     ) -> Result<(Contents, u64), QueryError> {
         match self.kind {
             StoreKind::Rkt => {
@@ -195,7 +190,7 @@ impl ImageStore {
     async fn list_of_runtime(
         &mut self,
         limit: &Limit,
-        connection: &mut Option<Channel>,
+        connection: &Connection,
     ) -> Result<(Contents, u64), QueryError> {
         if std::mem::replace(&mut self.streams, true) {
             let mut begun = false;
@@ -222,7 +217,7 @@ impl ImageStore {
     async fn ask_identity(
         &self,
         limit: &Limit,
-        connection: &mut Option<Channel>,
+        connection: &Connection,
     ) -> Result<Runtime, QueryError> {
         match self.kind {
             StoreKind::Rkt => self
@@ -240,7 +235,7 @@ impl ImageStore {
     async fn ask_filesystems(
         &self,
         limit: &Limit,
-        connection: &mut Option<Channel>,
+        connection: &Connection,
     ) -> Result<Option<Vec<Filesystem>>, QueryError> {
         match self.kind {
             StoreKind::Rkt => Ok(None),
@@ -252,27 +247,29 @@ impl ImageStore {
     }
 
     /// One call in a client span of its own; the first one of a query connects.
+    ///
+    /// A panic is an error of this call. What is known of the store is whole then: it changes between calls, by their outcomes.
     async fn call<T>(
         &self,
         method: &'static str,
         limit: &Limit,
-        connection: &mut Option<Channel>,
+        connection: &Connection,
         ask: impl AsyncFnOnce(&mut Channel, Context) -> Result<T, Status>,
     ) -> Result<T, QueryError> {
         let span = spans::call(method, &self.name, &self.address);
         let work = async {
-            let channel = match connection {
-                Some(channel) => channel,
-                None => connection.insert(self.connect(limit).await?),
-            };
+            let connect = || self.connect(limit, &connection.tasks);
+            let mut channel = connection.channel.get_or_try_init(connect).await?.clone();
             let context = Context {
                 metadata: spans::propagated(&span),
                 timeout: limit.remaining(),
                 max_response: self.max_response,
             };
-            limit.hold(async { Ok(ask(channel, context).await?) }).await
+            limit
+                .hold(async { Ok(ask(&mut channel, context).await?) })
+                .await
         };
-        let outcome = work.instrument(span.clone()).await;
+        let outcome = connection.guard(work.instrument(span.clone())).await;
         let code = outcome.as_ref().err().map_or("OK", QueryError::code);
         span.record("rpc.response.status_code", code);
         if let Err(error) = &outcome {
@@ -281,9 +278,9 @@ impl ImageStore {
         outcome
     }
 
-    async fn connect(&self, limit: &Limit) -> Result<Channel, QueryError> {
+    async fn connect(&self, limit: &Limit, tasks: &Tasks) -> Result<Channel, QueryError> {
         let span = spans::connect(&self.address);
-        let outcome = peer::connect(&self.endpoint, &self.address, limit)
+        let outcome = peer::connect(&self.endpoint, &self.address, limit, tasks)
             .instrument(span.clone())
             .await;
         if let Err(error) = &outcome {
@@ -299,3 +296,6 @@ impl ImageStore {
         self.runtime = Some(runtime.clone());
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,15 +12,16 @@
 //! | [`daemon`] | 3 | the loop: triggers, stop, watchdog, drain | observe, signals, notify |
 //! | [`query`] | 3 | one query from the command line: table or JSON | observe, images, telemetry |
 //! | [`observe`] | 2 | one event: spans, stores asked concurrently, facts reported | images, metrics |
-//! | [`images`] | 1 | an image store: what is asked, what it answers, how it fails | config |
-//! | [`exposition`] | 1 | hyper: `/metrics`, `/`, `/-/healthy`, `/-/ready`; limits; drain | activation, metrics |
-//! | [`telemetry`] | 1 | the log and the finished traces on their way out | config |
+//! | [`images`] | 1 | an image store: what is asked, what it answers, how it fails | config, work |
+//! | [`exposition`] | 1 | hyper: `/metrics`, `/`, `/-/healthy`, `/-/ready`; limits; drain | activation, metrics, work |
+//! | [`telemetry`] | 1 | the log and the finished traces on their way out | config, work |
 //! | [`process`] | 0 | the `process_*` collector | – |
 //! | [`metrics`] | 0 | every family, its name and HELP | – |
 //! | [`config`] | 0 | flags and environment | – |
 //! | [`activation`] | 0 | sockets in | – |
 //! | [`notify`] | 0 | words out to systemd | – |
 //! | [`signals`] | 0 | signals in | – |
+//! | [`work`] | 0 | work whose panic is an error, and tasks that end with their owner | – |
 //!
 //! Imports go down a level, never up or in circles. A module's own children (`images/rkt.rs`, `telemetry/jaeger.rs`, …) are its
 //! own affair and import nothing above themselves. `tests/rooms.rs` holds the sources to this table.
@@ -37,3 +38,4 @@ pub mod process;
 pub mod query;
 pub mod signals;
 pub mod telemetry;
+pub mod work;

@@ -201,8 +201,8 @@ impl Outcome {
 impl Observed {
     async fn ask(&mut self, limit: &Limit) -> Outcome {
         let began = Instant::now();
-        let mut connection = Connection::default();
-        let answer = self.store.count(limit, &mut connection).await;
+        let connection = Connection::default();
+        let answer = self.store.count(limit, &connection).await;
         let mut outcome = Outcome {
             store: self.store.name().to_owned(),
             duration: match &answer {
@@ -215,10 +215,11 @@ impl Observed {
         outcome.log();
         self.measure(&outcome);
         if let Ok(answer) = outcome.answer {
-            let answer = self.store.describe(limit, connection, answer).await;
+            let answer = self.store.describe(limit, &connection, answer).await;
             self.measure_description(&answer);
             outcome.answer = Ok(answer);
         }
+        connection.close().await;
         outcome
     }
 

@@ -187,6 +187,26 @@ fn a_store_that_hangs_is_given_up_at_the_deadline() {
 }
 
 #[test]
+fn broken_details_of_a_status_do_not_hide_it() {
+    let scene = Scene::set();
+    let url = scene.cri.url();
+    for details in ["!!!", "AB==", "AA,AA", "\u{ff}"] {
+        let status = [
+            ("grpc-status", "7"),
+            ("grpc-message", "no%ff"),
+            ("grpc-status-details-bin", details),
+        ];
+        let field = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+        let status = status.map(field).to_vec();
+        scene.cri.behave(cri::Behaviour::Trailers(status));
+        let output = scene.run(&["query", "--store", &url]);
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        let told = text(&output.stdout);
+        assert!(told.contains("PERMISSION_DENIED: no\u{fffd}"), "{told}");
+    }
+}
+
+#[test]
 fn json_tells_everything_of_a_store() {
     let output = Scene::set().json();
     assert_eq!(output.status.code(), Some(0));

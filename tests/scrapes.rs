@@ -21,10 +21,12 @@ use lab::service::http::{Connection, Response};
 use lab::service::{Builder, PATIENCE, Service, Signal, Sleep};
 use lab::skip;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_exp-rkt-grpc");
+#[path = "scrapes/held.rs"]
+mod held;
+#[path = "scrapes/limits.rs"]
+mod limits;
 
-/// As many connections as the service serves at the same time.
-const MAX_CONNECTIONS: usize = 128;
+const PROGRAM: &str = env!("CARGO_BIN_EXE_exp-rkt-grpc");
 
 /// How long the service waits before it accepts again, when it has no descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
@@ -333,6 +335,56 @@ mod protocol {
         Scrape::parse(body).expect("it is an exposition");
     }
 
+    /// RFC 9112, section 3.2.
+    #[test]
+    fn a_request_without_one_valid_host_is_answered_with_400_and_closed() {
+        let service = service().start();
+        for (head, status) in [
+            ("GET /metrics HTTP/1.1", "HTTP/1.1 400 "),
+            (
+                "GET /metrics HTTP/1.1\r\nHost: one\r\nHost: two",
+                "HTTP/1.1 400 ",
+            ),
+            (
+                "GET /metrics HTTP/1.1\r\nHost: one\r\nhost: one",
+                "HTTP/1.1 400 ",
+            ),
+            ("GET /metrics HTTP/1.1\r\nHost: a b", "HTTP/1.1 400 "),
+            ("GET /metrics HTTP/1.1\r\nHost: a/b", "HTTP/1.1 400 "),
+            ("GET http://one/metrics HTTP/1.1", "HTTP/1.1 400 "),
+            ("POST /nothing HTTP/1.1", "HTTP/1.1 400 "),
+            (
+                "GET /metrics HTTP/1.0\r\nHost: one\r\nHost: two",
+                "HTTP/1.0 400 ",
+            ),
+        ] {
+            let answer = service.request(format!("{head}\r\n\r\n").as_bytes());
+            let answer = String::from_utf8_lossy(&answer);
+            assert!(answer.starts_with(status), "{head:?}: {answer}");
+            assert!(answer.contains("Host"), "{head:?}: {answer}");
+        }
+        let refused = requests(&service.scrape(), "/metrics", "400");
+        assert_eq!(refused, Some(7.0));
+    }
+
+    #[test]
+    fn every_valid_host_is_answered() {
+        let service = service().start();
+        for host in [
+            "",
+            "localhost",
+            "127.0.0.1:33333",
+            "[::1]:33333",
+            "example.com:",
+        ] {
+            let mut connection = connect(&service);
+            let request = format!("GET /-/ready HTTP/1.1\r\nHost: {host}\r\n\r\n");
+            connection.send(request.as_bytes()).expect("it is open");
+            let answer = connection.receive().expect("it is answered");
+            assert_eq!(answer.status, 200, "{host:?}");
+        }
+    }
+
     #[test]
     fn a_client_that_asks_to_close_is_obeyed() {
         let service = service().start();
@@ -361,169 +413,6 @@ mod protocol {
             .map(|answer| answer.map(|answer| answer.status).ok())
             .collect();
         assert_eq!(statuses, [Some(200); 50]);
-    }
-}
-
-mod limits {
-    use super::*;
-
-    const LAST_SCRAPE: &[u8] =
-        b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
-
-    /// Not enough for twenty connections, and enough to start.
-    const FEW_DESCRIPTORS: &str = "ulimit -n 20; exec \"$0\" \"$@\"";
-
-    /// Ten seconds, which the service gives them.
-    #[test]
-    fn clients_that_do_not_ask_are_closed_and_others_served_meanwhile() {
-        let service = service().start();
-        let silent = connect(&service);
-        let mut half = connect(&service);
-        half.send(HALF_A_REQUEST).expect("it is open");
-        let mut idle = connect(&service);
-        idle.get("/-/ready").expect("it is answered");
-        let mut dribbling = TcpStream::connect(service.address()).expect("the service listens");
-
-        thread::scope(|threads| {
-            threads.spawn(move || {
-                dribbling
-                    .write_all(b"GET /metrics HTTP/1.1\r\nX-Slow: ")
-                    .expect("it is open");
-                eventually("the end of the dribbling one", || {
-                    dribbling.write_all(b"x").err()
-                });
-            });
-            for mut connection in [silent, half, idle] {
-                threads.spawn(move || connection.read_to_close().expect("it is closed"));
-            }
-            service.scrape();
-        });
-        service.scrape();
-    }
-
-    #[test]
-    fn silent_clients_hold_so_many_connections_and_no_more() {
-        let service = service().start();
-        service.scrape();
-        let before = eventually("the scrape's end", || settled(&service));
-        let silent = connect_many(&service, MAX_CONNECTIONS + 12);
-        eventually("all connections that are served", || {
-            (service.fds() == before + MAX_CONNECTIONS).then_some(())
-        });
-        let mut waiting = connect(&service);
-        waiting.send(HALF_A_REQUEST).expect("the kernel took it");
-        waiting.send(THE_OTHER_HALF).expect("the kernel took it");
-        assert_eq!(service.fds(), before + MAX_CONNECTIONS);
-        drop(silent);
-        assert_eq!(waiting.receive().expect("now it is answered").status, 200);
-        service.scrape();
-        drop(waiting);
-        eventually("the descriptors of before", || {
-            (service.fds() == before).then_some(())
-        });
-    }
-
-    /// A KILL may lose only the request being answered at that instant: what has not been accepted waits in the kernel, for the
-    /// next process.
-    #[test]
-    fn no_connection_is_accepted_before_the_request_on_the_one_before_is_answered() {
-        let service = service().start();
-        service.freeze();
-        let mut asking = connect_many(&service, 20);
-        send_to_all(&mut asking, LAST_SCRAPE);
-        service.thaw();
-        let open = open_when_answered(&mut asking);
-        assert_eq!(open, [open[0]; 20]);
-    }
-
-    /// The end of another connection wakes the loop that accepts.
-    #[test]
-    fn no_connection_is_accepted_earlier_because_others_end_at_that_moment() {
-        let service = service().start();
-        let mut ending = connect_many(&service, 20);
-        for connection in &mut ending {
-            connection.get("/-/ready").expect("it is answered");
-        }
-        service.freeze();
-        // The kernel reports them in this order.
-        let mut asking = connect_many(&service, 20);
-        send_to_all(&mut asking, LAST_SCRAPE);
-        drop(ending);
-        service.thaw();
-        let open = open_when_answered(&mut asking);
-        assert_eq!(open, [open[0]; 20]);
-    }
-
-    fn send_to_all(connections: &mut [Connection], request: &[u8]) {
-        for connection in connections {
-            connection.send(request).expect("the kernel took it");
-        }
-    }
-
-    /// How many descriptors each answer tells of.
-    #[track_caller]
-    fn open_when_answered(asking: &mut [Connection]) -> Vec<f64> {
-        let answers = asking.iter_mut().map(|connection| {
-            let answer = connection.receive().expect("it is answered");
-            let scrape = Scrape::parse(answer.text()).expect("it is an exposition");
-            scrape.value("process_open_fds", &[]).expect("it is told")
-        });
-        answers.collect()
-    }
-
-    /// The number of descriptors when no connection is open.
-    fn settled(service: &Service) -> Option<usize> {
-        let mut connection = connect(service);
-        connection.get("/-/ready").expect("it is answered");
-        let with_one = service.fds();
-        drop(connection);
-        eventually("the end of a connection", || {
-            (service.fds() < with_one).then_some(())
-        });
-        (service.fds() == with_one - 1).then_some(with_one - 1)
-    }
-
-    #[test]
-    fn without_descriptors_the_service_waits_quietly_and_recovers() {
-        let service = service_in(FEW_DESCRIPTORS).start();
-        let greedy = connect_many(&service, 20);
-        wait_for_warnings(&service, 1);
-        // A loop that tried in a circle would never sleep; the connections' own timers end later.
-        eventually("a pause", || {
-            let Some(Sleep::Until(end)) = service.sleep() else {
-                return None;
-            };
-            (!end.is_zero() && end <= ACCEPT_PAUSE).then_some(())
-        });
-        drop(greedy);
-        service.scrape();
-    }
-
-    #[test]
-    fn a_query_without_descriptors_fails_and_the_next_one_does_not() {
-        let stand_in = StandIn::tcp(Images::generated(3));
-        let service = service_in(FEW_DESCRIPTORS).store(stand_in.url()).start();
-        let greedy = connect_many(&service, 20);
-        wait_for_warnings(&service, 1);
-        service.trigger();
-        service.wait_for_stderr(|log| log.contains("ERROR query failed"), PATIENCE);
-        drop(greedy);
-        let failures = [("store", "rkt"), ("code", "RESOURCE_EXHAUSTED")];
-        let failures = service
-            .scrape()
-            .value("imagestore_query_failures_total", &failures);
-        assert_eq!(failures, Some(1.0));
-        let status = service.query();
-        assert!(status.contains("3 images"), "{status}");
-    }
-
-    fn warnings(log: &str) -> usize {
-        log.matches("no connection accepted").count()
-    }
-
-    #[track_caller]
-    fn wait_for_warnings(service: &Service, count: usize) {
-        service.wait_for_stderr(|log| warnings(log) >= count, PATIENCE);
     }
 }
 

@@ -6,7 +6,7 @@ use rustix::io::Errno;
 use thiserror::Error;
 use tonic::{Code, Status};
 
-use crate::config::StoreAddress;
+use crate::{config::StoreAddress, work::Panic};
 
 use super::wire;
 
@@ -81,6 +81,9 @@ pub enum QueryError {
         /// What was waited for when time ran out.
         phase: Phase,
     },
+    /// A fault of this program, not of the store.
+    #[error(transparent)]
+    Panicked(#[from] Panic),
     /// The service stops.
     #[error("given up because the service is stopping")]
     Abandoned,
@@ -126,6 +129,7 @@ impl QueryError {
             Self::Permission { .. } | Self::Forbidden { .. } => Code::PermissionDenied,
             Self::Shortage { .. } => Code::ResourceExhausted,
             Self::Deadline(_) | Self::Silent { .. } => Code::DeadlineExceeded,
+            Self::Panicked(_) => Code::Internal,
             Self::Abandoned => Code::Cancelled,
             Self::Call { code, .. } => *code,
         }

@@ -7,22 +7,15 @@
 use std::{
     future::{Ready, poll_fn, ready},
     io,
-    net::{IpAddr, SocketAddr},
     pin::Pin,
     task::{Context, Poll, ready},
 };
 
 use http::{Request, Response, Uri};
-use hyper_util::{
-    client::legacy::connect::{
-        HttpConnector,
-        dns::{GaiResolver, Name},
-    },
-    rt::TokioIo,
-};
+use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioIo};
 use tokio::{
     io::{AsyncRead, AsyncWrite, BufReader, ReadBuf},
-    net::{UnixDatagram, UnixStream},
+    net::UnixStream,
     sync::oneshot,
 };
 use tonic::{
@@ -35,18 +28,24 @@ use super::{
     error::{Phase, QueryError},
     limit::Limit,
 };
-use crate::config::StoreAddress;
+use crate::{config::StoreAddress, work::Tasks};
 
 mod first_words;
 mod frames;
+mod lookup;
 
 use first_words::{FirstWords, Heard};
 use frames::Frames;
 pub(super) use frames::Seen;
+use lookup::known;
 
 /// Most bytes of an answer's headers, or of its trailers, that are read: room for the longest texts of errors, and little
 /// enough to be held.
 pub(super) const MAX_HEADERS: u32 = 1024 * 1024;
+
+/// Most bytes of an answer that a store may send ahead of our reading, which are held in memory. HTTP/2's flow control; hyper's
+/// own default is 2 MiB, and no faster.
+pub(super) const WINDOW: u32 = 512 * 1024;
 
 /// A connection to a store, for any number of calls. Copies share it.
 #[derive(Clone, Debug)]
@@ -78,7 +77,7 @@ impl Channel {
 /// Bytes that one call of recv(2) takes at most. HTTP/2's own reader asks for 8 KiB, which is twice for each frame.
 const READ_AT_ONCE: usize = 64 * 1024;
 
-/// Connects, and waits until the other end has begun to speak HTTP/2.
+/// Connects, and waits until the other end has begun to speak HTTP/2. The connection lives in `tasks`.
 ///
 /// # Errors
 ///
@@ -88,15 +87,17 @@ pub(super) async fn connect(
     endpoint: &Endpoint,
     address: &StoreAddress,
     limit: &Limit,
+    tasks: &Tasks,
 ) -> Result<Channel, QueryError> {
     let stream = open(endpoint.uri(), address, limit).await?;
     let greeting = Phase::Greeting(address.clone());
+    let endpoint = endpoint.clone().executor(tasks.executor());
     limit
-        .hold_while(greeting, greeted(endpoint, address, stream))
+        .hold_while(greeting, greeted(&endpoint, address, stream))
         .await
 }
 
-async fn greeted(
+pub(super) async fn greeted(
     endpoint: &Endpoint,
     address: &StoreAddress,
     stream: Box<dyn Stream>,
@@ -158,43 +159,8 @@ async fn open(
     }
 }
 
-/// Looks up the addresses of a host that is not an address itself: those are the connector's to read.
-async fn known(host: &str, address: &StoreAddress) -> Result<Known, QueryError> {
-    let literal = host.trim_start_matches('[').trim_end_matches(']');
-    if literal.parse::<IpAddr>().is_ok() {
-        return Ok(Known(Vec::new()));
-    }
-    let failed = |error: io::Error| QueryError::connecting(&error, address);
-    let name: Name = host
-        .parse()
-        .map_err(|error| failed(io::Error::new(io::ErrorKind::InvalidInput, error)))?;
-    match GaiResolver::new().call(name).await {
-        Ok(addresses) => Ok(Known(addresses.collect())),
-        // The resolver needs descriptors of its own, and does not say so when there is none.
-        Err(error) => Err(failed(UnixDatagram::unbound().err().unwrap_or(error))),
-    }
-}
-
-/// A host's addresses, which are looked up already.
-#[derive(Clone)]
-struct Known(Vec<SocketAddr>);
-
-impl Service<Name> for Known {
-    type Response = std::vec::IntoIter<SocketAddr>;
-    type Error = io::Error;
-    type Future = Ready<io::Result<Self::Response>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, _: Name) -> Self::Future {
-        ready(Ok(self.0.clone().into_iter()))
-    }
-}
-
 /// Of either kind.
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 

@@ -74,11 +74,14 @@ impl JaegerExporter {
 
     async fn send(&self, trace: Vec<SpanData>) -> Result<(), TraceError> {
         let mut agent = self.agent.lock().await;
-        let exporter = match agent.as_mut() {
+        let mut exporter = match agent.take() {
             Some(exporter) => exporter,
-            None => agent.insert(self.connect().await?),
+            None => self.connect().await?,
         };
-        exporter.export(convert::spans(trace)).await
+        let sent = exporter.export(convert::spans(trace)).await;
+        // One that was given up, or has panicked, may hold half a datagram and is not used again.
+        *agent = Some(exporter);
+        sent
     }
 }
 

@@ -40,7 +40,7 @@ use tonic::{
 use tower_service::Service;
 
 use super::cut;
-use crate::config::OtlpConfig;
+use crate::{config::OtlpConfig, work::Tasks};
 
 /// How long to wait before each further attempt, where the failure may pass.
 const RETRIES: [Duration; 3] = [
@@ -55,11 +55,12 @@ const MAX_WORDS: usize = 1024;
 /// The port of OTLP over HTTP, which is easily confused with that of gRPC.
 const HTTP_PORT: &str = ":4318";
 
-/// Sends finished traces to a collector; connects when the first one is there, and again when the connection was lost.
+/// Sends finished traces to a collector. Each trace has a connection of its own, of which nothing is left behind it: what a
+/// collector does not answer would pile up in one that stays.
 pub(super) struct OtlpExporter {
-    endpoint: String,
+    address: String,
+    endpoint: Endpoint,
     headers: HeaderMap,
-    client: TraceServiceClient<WithoutDetails>,
     resource: ResourceAttributesWithSchema,
     /// The last warning that came with accepted spans; it is logged as a warning only once.
     remark: Mutex<String>,
@@ -67,25 +68,29 @@ pub(super) struct OtlpExporter {
 
 impl OtlpExporter {
     pub(super) fn new(config: &OtlpConfig) -> Result<Self, transport::Error> {
-        let channel = Endpoint::from_shared(config.endpoint.clone())?.connect_lazy();
         Ok(Self {
-            endpoint: config.endpoint.clone(),
+            address: config.endpoint.clone(),
+            endpoint: Endpoint::from_shared(config.endpoint.clone())?,
             headers: config.headers.clone(),
-            client: TraceServiceClient::new(WithoutDetails(channel)),
             resource: ResourceAttributesWithSchema::default(),
             remark: Mutex::default(),
         })
     }
 
     /// Retries failures that may be temporary.
-    async fn send(&self, request: ExportTraceServiceRequest) -> Result<(), String> {
-        let mut outcome = self.attempt(request.clone()).await;
+    async fn send(
+        &self,
+        channel: Channel,
+        request: ExportTraceServiceRequest,
+    ) -> Result<(), String> {
+        let client = TraceServiceClient::new(WithoutDetails(channel));
+        let mut outcome = self.attempt(client.clone(), request.clone()).await;
         for delay in RETRIES {
             match &outcome {
                 Err(status) if may_pass(status.code()) => sleep(delay).await,
                 _ => break,
             }
-            outcome = self.attempt(request.clone()).await;
+            outcome = self.attempt(client.clone(), request.clone()).await;
         }
         match outcome {
             Ok(Some(partial)) => self.judge(&partial),
@@ -96,11 +101,12 @@ impl OtlpExporter {
 
     async fn attempt(
         &self,
+        mut client: TraceServiceClient<WithoutDetails>,
         request: ExportTraceServiceRequest,
     ) -> Result<Option<ExportTracePartialSuccess>, Status> {
         let mut request = tonic::Request::new(request);
         *request.metadata_mut() = MetadataMap::from_headers(self.headers.clone());
-        let answer = self.client.clone().export(request).await?;
+        let answer = client.export(request).await?;
         Ok(answer.into_inner().partial_success)
     }
 
@@ -115,13 +121,13 @@ impl OtlpExporter {
             let mut last = self.remark.lock().unwrap_or_else(PoisonError::into_inner);
             if *last == said {
                 tracing::debug!(
-                    endpoint = self.endpoint,
+                    endpoint = self.address,
                     said,
                     "trace exported with a warning"
                 );
             } else {
                 tracing::warn!(
-                    endpoint = self.endpoint,
+                    endpoint = self.address,
                     said,
                     "trace exported with a warning"
                 );
@@ -132,12 +138,12 @@ impl OtlpExporter {
     }
 
     fn failure(&self, why: &str) -> OTelSdkError {
-        let hint = if self.endpoint.ends_with(HTTP_PORT) {
+        let hint = if self.address.ends_with(HTTP_PORT) {
             "; 4318 is the port of OTLP over HTTP, that of OTLP over gRPC is 4317"
         } else {
             ""
         };
-        OTelSdkError::InternalFailure(format!("{}: {why}{hint}", self.endpoint))
+        OTelSdkError::InternalFailure(format!("{}: {why}{hint}", self.address))
     }
 }
 
@@ -145,7 +151,12 @@ impl SpanExporter for OtlpExporter {
     async fn export(&self, trace: Vec<SpanData>) -> OTelSdkResult {
         let resource_spans = group_spans_by_resource_and_scope(trace, &self.resource);
         let request = ExportTraceServiceRequest { resource_spans };
-        self.send(request).await.map_err(|why| self.failure(&why))
+        // Dropped with them when there is no more time for it.
+        let tasks = Tasks::default();
+        let endpoint = self.endpoint.clone().executor(tasks.executor());
+        let sent = self.send(endpoint.connect_lazy(), request).await;
+        tasks.end().await;
+        sent.map_err(|why| self.failure(&why))
     }
 
     fn set_resource(&mut self, resource: &Resource) {
@@ -155,7 +166,7 @@ impl SpanExporter for OtlpExporter {
 
 impl fmt::Debug for OtlpExporter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "OtlpExporter({})", self.endpoint)
+        write!(f, "OtlpExporter({})", self.address)
     }
 }
 

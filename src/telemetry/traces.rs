@@ -34,6 +34,8 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use crate::work;
+
 /// Traces that wait for the exporter.
 const QUEUE: usize = 64;
 
@@ -133,6 +135,8 @@ impl TraceQueue {
 type Trace = Vec<SpanData>;
 
 /// Exports one trace after the other until the queue is closed, and reports those that the queue had no room for.
+///
+/// A panic costs its trace: what exporters keep from one to the next is put back whole, or made anew.
 async fn export(
     exporter: impl SpanExporter,
     limit: Duration,
@@ -141,7 +145,8 @@ async fn export(
     mut ends: Ends,
 ) -> Result<(), Undelivered> {
     while let Some(trace) = queue.recv().await {
-        let mut exported = pin!(timeout(limit, exporter.export(trace)));
+        let exported = work::caught(async { exporter.export(trace).await });
+        let mut exported = pin!(timeout(limit, exported));
         let outcome = loop {
             tokio::select! {
                 biased;
@@ -150,8 +155,9 @@ async fn export(
             }
         };
         match outcome {
-            Ok(Ok(())) => ends.exported(),
-            Ok(Err(error)) => ends.failed(words(error)),
+            Ok(Ok(Ok(()))) => ends.exported(),
+            Ok(Ok(Err(error))) => ends.failed(words(error)),
+            Ok(Err(panic)) => ends.failed(panic.to_string()),
             Err(_) => ends.failed(format!("not sent within {limit:?}")),
         }
     }
@@ -310,37 +316,4 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use opentelemetry::trace::{Span as _, Tracer as _, TracerProvider as _};
-    use opentelemetry_sdk::{
-        Resource,
-        error::OTelSdkResult,
-        trace::{SpanData, SpanExporter},
-    };
-
-    use super::{Duration, Sampler, Settings, SpanLimits, TraceQueue};
-
-    #[derive(Debug)]
-    struct Panics;
-
-    impl SpanExporter for Panics {
-        async fn export(&self, _: Vec<SpanData>) -> OTelSdkResult {
-            panic!("out of cheese")
-        }
-    }
-
-    #[tokio::test]
-    async fn the_end_of_the_exporter_s_task_is_heard_of_though_it_panics() {
-        let settings = Settings {
-            resource: Resource::builder().build(),
-            sampler: Sampler::AlwaysOn,
-            limits: SpanLimits::default(),
-            timeout: Duration::MAX,
-        };
-        let queue = TraceQueue::spawn(Panics, settings, |_| {});
-        let ended = queue.ended();
-        assert!(!ended.is_cancelled());
-        queue.provider().tracer("test").start("root").end();
-        ended.cancelled().await;
-    }
-}
+mod tests;

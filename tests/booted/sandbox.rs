@@ -218,10 +218,11 @@ fn what_the_process_says_of_itself_is_right_inside_the_sandbox() {
         "process_cpu_seconds_total",
         "process_resident_memory_bytes",
         "process_virtual_memory_bytes",
-        "process_max_fds",
     ] {
         assert!(value(name) > 0.0, "{name}");
     }
+    // LimitNOFILE= of the unit.
+    assert_eq!(value("process_max_fds"), 1024.0);
 }
 
 #[test]

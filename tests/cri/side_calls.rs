@@ -379,6 +379,25 @@ fn side_calls_that_are_garbage_cost_nothing_but_themselves() {
 }
 
 #[test]
+fn broken_details_of_a_side_call_s_status_cost_nothing_but_the_call() {
+    let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    for (number, details) in [("5", "!!!"), ("0", "AB=="), ("5", "AA,AA"), ("0", "\u{ff}")] {
+        let status = [
+            field("grpc-status", number),
+            field("grpc-status-details-bin", details),
+        ];
+        let grpc = field("content-type", "application/grpc");
+        for behaviour in [
+            Behaviour::Head([&[grpc], &status[..]].concat()),
+            Behaviour::Trailers(status.to_vec()),
+        ] {
+            asked_when(&[Method::Version], &behaviour);
+            asked_when(&[Method::ImageFsInfo], &behaviour);
+        }
+    }
+}
+
+#[test]
 fn side_calls_that_hang_are_given_up_long_before_the_deadline_and_the_images_counted() {
     // Nothing is released.
     let scrape = asked_when(&[Method::Version, Method::ImageFsInfo], &Behaviour::Hang);

@@ -97,23 +97,46 @@ fn what_is_wrong_in_the_percent_encoding_of_a_text_is_shown_as_it_is() {
     }
 }
 
+/// What `grpc-status-details-bin` must not be: no base64, with bits left over, two values, not ASCII.
+const BROKEN_DETAILS: [&str; 4] = ["!!!", "AB==", "AA,AA", "\u{ff}\u{fe}"];
+
 #[test]
 fn details_of_a_status_are_not_read() {
     let scene = Scene::set();
-    let status = [
-        ("grpc-status", "5"),
-        ("grpc-message", "gone"),
-        ("grpc-status-details-bin", "%%% not base64 %%%"),
-    ];
-    for behaviour in [head(&status), Behaviour::Trailers(fields(&status))] {
-        let status = told(&scene, behaviour.clone(), "NOT_FOUND");
-        assert!(status.ends_with("NOT_FOUND: gone"), "{status}");
-        // Nor are those of a side call.
-        scene.store.behave(Behaviour::Answer);
-        scene.store.behave_for(Method::GetInfo, behaviour);
-        assert!(images(&scene.query()).is_some());
-        assert!(!scene.service.stderr().contains("panicked"));
+    for details in BROKEN_DETAILS {
+        let status = [
+            ("grpc-status", "5"),
+            ("grpc-message", "gone"),
+            ("grpc-status-details-bin", details),
+        ];
+        for behaviour in [head(&status), Behaviour::Trailers(fields(&status))] {
+            let status = told(&scene, behaviour.clone(), "NOT_FOUND");
+            assert!(status.ends_with("NOT_FOUND: gone"), "{status}");
+            // Nor are those of a side call.
+            scene.store.behave(Behaviour::Answer);
+            scene.store.behave_for(Method::GetInfo, behaviour);
+            assert!(images(&scene.query()).is_some());
+        }
     }
+    assert!(!scene.service.stderr().contains("panicked"));
+}
+
+#[test]
+fn what_stands_beside_a_good_status_is_not_read() {
+    let scene = Scene::set();
+    for beside in BROKEN_DETAILS {
+        for field in ["grpc-status-details-bin", "grpc-message"] {
+            let status = [("grpc-status", "0"), (field, beside)];
+            scene.store.behave(Behaviour::Trailers(fields(&status)));
+            let scrape = scene.query();
+            assert_eq!(super::value(&scrape, "imagestore_up"), Some(1.0));
+        }
+    }
+    let status = [("grpc-status", "0"), ("grpc-message", "%ff%fe")];
+    scene.store.behave(Behaviour::Trailers(fields(&status)));
+    let scrape = scene.query();
+    assert_eq!(super::value(&scrape, "imagestore_up"), Some(1.0));
+    assert!(!scene.service.stderr().contains("panicked"));
 }
 
 #[test]

@@ -185,9 +185,13 @@ fn a_partial_success_that_says_nothing_is_a_success() {
 #[test]
 fn a_malformed_status_costs_its_trace_and_the_next_one_arrives() {
     let scene = Scene::set();
-    scene.collector.behave(Behaviour::BreakDetails);
-    query(&scene.service);
-    wait_for_traces(&scene.service, "failed", 1);
+    for (failed, details) in (1..).zip(["!!!", "AB==", "AA,AA", "\u{ff}"]) {
+        let details = details.to_owned();
+        scene.collector.behave(Behaviour::BreakDetails(details));
+        query(&scene.service);
+        wait_for_traces(&scene.service, "failed", failed);
+    }
+    assert!(!scene.service.stderr().contains("panicked"));
     scene.collector.behave(Behaviour::Answer);
     query(&scene.service);
     wait_for_traces(&scene.service, "exported", 1);

@@ -61,8 +61,8 @@ pub enum Behaviour {
         /// Its message.
         message: String,
     },
-    /// Answers with a status whose details are not the base64 that they should be.
-    BreakDetails,
+    /// Answers with a status whose details are this text, and not the base64 that they should be.
+    BreakDetails(String),
     /// Answers with this status.
     Fail {
         /// The gRPC code.
@@ -276,7 +276,7 @@ impl TraceService for Service {
                 }),
             })),
             Behaviour::Hang => std::future::pending().await,
-            Behaviour::BreakDetails => Err(broken_details()),
+            Behaviour::BreakDetails(details) => Err(broken_details(&details)),
             Behaviour::Fail { code, message } | Behaviour::FailOnce { code, message } => {
                 Err(Status::new(code, message))
             }
@@ -284,12 +284,10 @@ impl TraceService for Service {
     }
 }
 
-fn broken_details() -> Status {
+fn broken_details(details: &str) -> Status {
     let mut headers = http::HeaderMap::new();
-    headers.insert(
-        "grpc-status-details-bin",
-        http::HeaderValue::from_static("!"),
-    );
+    let details = http::HeaderValue::from_str(details).expect("a field's value");
+    headers.insert("grpc-status-details-bin", details);
     Status::with_metadata(
         Code::PermissionDenied,
         "no",

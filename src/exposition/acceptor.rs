@@ -1,0 +1,111 @@
+//! The listening sockets, and the pause after accept(2) has failed.
+
+use std::{
+    future::poll_fn,
+    io, mem,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use tokio::{
+    net::{TcpListener, TcpStream, UnixListener, UnixStream},
+    time::{Instant, sleep_until},
+};
+use tokio_util::either::Either;
+
+use super::ServerError;
+use crate::activation::Socket;
+
+/// Pause after accept(2) failed for want of descriptors or memory, instead of trying in a circle.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+
+/// The metrics sockets, each of which has its turn.
+#[derive(Debug)]
+pub(super) struct Acceptors {
+    listeners: Vec<Listener>,
+    /// Where the next connection is looked for first.
+    next: usize,
+    resume: Instant,
+    /// Whether the last accept(2) failed, which has been logged.
+    failing: bool,
+}
+
+#[derive(Debug)]
+enum Listener {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+/// A connection to one of them.
+pub(super) type Stream = Either<TcpStream, UnixStream>;
+
+impl Acceptors {
+    /// Must be called within the runtime, which watches the sockets from now on.
+    pub(super) fn new(sockets: Vec<Socket>) -> Result<Self, ServerError> {
+        let listeners = sockets.into_iter().map(|socket| {
+            let address = socket.to_string();
+            Listener::new(socket).map_err(|source| ServerError { address, source })
+        });
+        Ok(Self {
+            listeners: listeners.collect::<Result<_, _>>()?,
+            next: 0,
+            resume: Instant::now(),
+            failing: false,
+        })
+    }
+
+    /// Waits for the next connection. Nothing is lost when it is dropped while it waits.
+    pub(super) async fn accept(&mut self) -> Stream {
+        loop {
+            if self.resume > Instant::now() {
+                sleep_until(self.resume).await;
+            }
+            match poll_fn(|context| self.poll_accept(context)).await {
+                Ok(stream) => {
+                    self.failing = false;
+                    return stream;
+                }
+                // Died in the queue: nobody else's concern.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                Err(error) => {
+                    self.resume = Instant::now() + ACCEPT_PAUSE;
+                    if !mem::replace(&mut self.failing, true) {
+                        tracing::warn!(%error, pause = ?ACCEPT_PAUSE, "no connection accepted");
+                    }
+                }
+            }
+        }
+    }
+
+    fn poll_accept(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Stream>> {
+        let (before, first) = self.listeners.split_at(self.next);
+        let in_turn = first.iter().chain(before).zip(1..);
+        for (listener, turn) in in_turn {
+            if let Poll::Ready(accepted) = listener.poll_accept(context) {
+                self.next = (self.next + turn) % self.listeners.len();
+                return Poll::Ready(accepted);
+            }
+        }
+        Poll::Pending
+    }
+}
+
+impl Listener {
+    fn new(socket: Socket) -> io::Result<Self> {
+        Ok(match socket {
+            Socket::Tcp(tcp) => Self::Tcp(TcpListener::from_std(tcp)?),
+            Socket::Unix(unix) => Self::Unix(UnixListener::from_std(unix)?),
+        })
+    }
+
+    fn poll_accept(&self, context: &mut Context<'_>) -> Poll<io::Result<Stream>> {
+        match self {
+            Self::Tcp(listener) => listener
+                .poll_accept(context)
+                .map_ok(|(stream, _)| Either::Left(stream)),
+            Self::Unix(listener) => listener
+                .poll_accept(context)
+                .map_ok(|(stream, _)| Either::Right(stream)),
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! The connections being served, of which there are so many and no more.
+
+use std::{
+    collections::HashMap,
+    future::poll_fn,
+    mem,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::Poll,
+    time::Duration,
+};
+
+use rustix::process::{Resource, getrlimit};
+use tokio::{
+    task::{AbortHandle, Id, JoinSet},
+    time::{Instant, sleep},
+};
+
+use super::activity::{Activity, longest_silent};
+use crate::work;
+
+/// Connections served at the same time, if there are descriptors enough.
+///
+/// Each takes up to 23 KiB, for the head of a request and an answer: with all of them the process has less than 24 MB.
+const MAX_CONNECTIONS: usize = 768;
+
+/// Descriptors that connections leave to queries, to traces and to the service itself.
+const RESERVED_DESCRIPTORS: usize = 64;
+
+/// How often to look again for a connection that can make room, while none can.
+const RETRY: Duration = Duration::from_millis(100);
+
+/// The tasks of the connections.
+#[derive(Debug)]
+pub(super) struct Connections {
+    tasks: JoinSet<()>,
+    /// Those that are not being closed.
+    open: HashMap<Id, (AbortHandle, Arc<Activity>)>,
+    occupancy: Arc<Occupancy>,
+    /// Whether it has been logged that the limit is reached.
+    warned: bool,
+}
+
+/// How many connections there are, and may be.
+#[derive(Debug)]
+pub(super) struct Occupancy {
+    open: AtomicUsize,
+    limit: usize,
+}
+
+impl Occupancy {
+    /// Whether a client that keeps its connection takes room that others may need soon: three quarters are taken.
+    pub(super) fn is_scarce(&self) -> bool {
+        self.open.load(Ordering::Relaxed) > self.limit / 4 * 3
+    }
+}
+
+impl Connections {
+    /// For at most `limit` connections, of which see [`limit`].
+    pub(super) fn new(limit: usize) -> Self {
+        Self {
+            tasks: JoinSet::new(),
+            open: HashMap::new(),
+            occupancy: Arc::new(Occupancy {
+                open: AtomicUsize::new(0),
+                limit,
+            }),
+            warned: false,
+        }
+    }
+
+    pub(super) fn occupancy(&self) -> Arc<Occupancy> {
+        Arc::clone(&self.occupancy)
+    }
+
+    /// Runs the task of a connection, whose activity it is, as far as it goes at once, and spawns the rest.
+    pub(super) async fn spawn(
+        &mut self,
+        activity: Arc<Activity>,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) {
+        let mut task = Box::pin(lost_if_it_panics(task));
+        let is_over = poll_fn(|context| Poll::Ready(task.as_mut().poll(context).is_ready())).await;
+        if is_over {
+            return;
+        }
+        let handle = self.tasks.spawn(task);
+        self.open.insert(handle.id(), (handle, activity));
+        self.count();
+    }
+
+    /// Waits for the end of a connection; `None` if there is none.
+    pub(super) async fn ended(&mut self) -> Option<()> {
+        let id = match self.tasks.join_next_with_id().await? {
+            Ok((id, ())) => id,
+            // It was closed to make room.
+            Err(error) => error.id(),
+        };
+        self.open.remove(&id);
+        self.count();
+        Some(())
+    }
+
+    /// Whether there is one more than the limit, which has been accepted in the hope that another one makes room.
+    pub(super) fn is_over_limit(&self) -> bool {
+        self.open.len() > self.occupancy.limit
+    }
+
+    /// Waits until there is a connection to look for that can make room.
+    pub(super) async fn retry() {
+        sleep(RETRY).await;
+    }
+
+    /// Closes the connection that has been silent longest, if there is one more than the limit.
+    ///
+    /// The tasks of all connections must have run since requests last came in: silence is what they know of.
+    pub(super) fn make_room(&mut self) {
+        if !self.is_over_limit() {
+            return;
+        }
+        let activities = self.open.iter();
+        let states = activities.map(|(id, (_, activity))| (*id, activity.state()));
+        let Some((task, _)) =
+            longest_silent(Instant::now(), states).and_then(|id| self.open.remove(&id))
+        else {
+            return;
+        };
+        task.abort();
+        self.count();
+        if !mem::replace(&mut self.warned, true) {
+            tracing::warn!(
+                connections = self.occupancy.limit,
+                "too many connections; the one that has been silent longest is closed for each new one"
+            );
+        }
+    }
+
+    /// Waits for the end of all of them.
+    pub(super) async fn drain(&mut self) {
+        while self.ended().await.is_some() {}
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.open.len()
+    }
+
+    fn count(&mut self) {
+        self.occupancy
+            .open
+            .store(self.open.len(), Ordering::Relaxed);
+        self.warned &= self.occupancy.is_scarce();
+    }
+}
+
+/// A panic costs this connection and nothing else: what connections share are counters.
+async fn lost_if_it_panics(task: impl Future<Output = ()>) {
+    if let Err(error) = work::caught(task).await {
+        tracing::error!(%error, "connection lost");
+    }
+}
+
+/// How many connections the soft limit on descriptors (getrlimit(2)) allows.
+pub(super) fn limit() -> usize {
+    limit_within(getrlimit(Resource::Nofile).current)
+}
+
+/// `None` is no limit on descriptors.
+fn limit_within(descriptors: Option<u64>) -> usize {
+    let descriptors = descriptors.and_then(|limit| usize::try_from(limit).ok());
+    let Some(descriptors) = descriptors else {
+        return MAX_CONNECTIONS;
+    };
+    let left = descriptors.saturating_sub(RESERVED_DESCRIPTORS);
+    left.max(descriptors / 2).min(MAX_CONNECTIONS)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{future::pending, sync::Arc};
+
+    use super::{Activity, Connections, MAX_CONNECTIONS, limit_within};
+
+    fn activity() -> Arc<Activity> {
+        Arc::new(Activity::begin())
+    }
+
+    #[test]
+    fn connections_leave_descriptors_to_queries_and_traces() {
+        assert_eq!(limit_within(None), MAX_CONNECTIONS);
+        assert_eq!(limit_within(Some(524_288)), MAX_CONNECTIONS);
+        assert_eq!(limit_within(Some(832)), 768);
+        assert_eq!(limit_within(Some(831)), 767);
+        assert_eq!(limit_within(Some(64)), 32);
+        assert_eq!(limit_within(Some(20)), 10);
+    }
+
+    #[tokio::test]
+    async fn a_panic_costs_its_connection_and_no_other() {
+        let mut connections = Connections::new(3);
+        connections.spawn(activity(), pending()).await;
+        let at_once = async { panic!("out of cheese") };
+        connections.spawn(activity(), at_once).await;
+        let later = async {
+            tokio::task::yield_now().await;
+            panic!("out of cheese")
+        };
+        connections.spawn(activity(), later).await;
+        assert_eq!(connections.ended().await, Some(()));
+        assert_eq!(connections.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn only_a_connection_beyond_the_limit_costs_another_one() {
+        let mut connections = Connections::new(2);
+        let (sender, closed) = tokio::sync::oneshot::channel::<()>();
+        let oldest = async {
+            let _sender = sender;
+            pending().await
+        };
+        connections.spawn(activity(), oldest).await;
+        connections.spawn(activity(), pending()).await;
+        connections.make_room();
+        assert_eq!(connections.len(), 2);
+        connections.spawn(activity(), pending()).await;
+        assert!(connections.is_over_limit());
+        connections.make_room();
+        closed.await.expect_err("the oldest one is closed");
+        assert!(!connections.is_over_limit());
+    }
+}

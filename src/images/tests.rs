@@ -1,0 +1,137 @@
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use lab::rkt_api_service::{Images, StandIn};
+use lab::service::PATIENCE;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_util::sync::CancellationToken;
+
+use super::{Connection, ImageStore, Limit, QueryError, peer, rkt};
+use crate::config::{StoreAddress, StoreConfig, StoreKind};
+
+/// A store, and who asks it.
+fn scene() -> (StandIn, ImageStore) {
+    let store = StandIn::tcp(Images::generated(7));
+    let config = StoreConfig {
+        name: "rkt".to_owned(),
+        kind: StoreKind::Rkt,
+        address: StoreAddress::Tcp {
+            host: store.address().ip().to_string(),
+            port: store.address().port(),
+        },
+    };
+    let asking = ImageStore::new(&config).expect("the address is one");
+    (store, asking)
+}
+
+fn limit() -> Limit {
+    Limit::new(PATIENCE, CancellationToken::new())
+}
+
+#[track_caller]
+fn assert_is_our_fault(error: &QueryError) {
+    assert_eq!(error.code(), "INTERNAL");
+    let right =
+        "exp-rkt-grpc panicked: out of cheese; this is a bug in exp-rkt-grpc, please report it";
+    assert_eq!(error.to_string(), right);
+}
+
+/// One query that has to work.
+async fn count(asking: &mut ImageStore) -> u64 {
+    let connection = Connection::default();
+    let answer = asking.count(&limit(), &connection).await;
+    connection.close().await;
+    answer.expect("the store answers").contents.images
+}
+
+/// Begins to speak HTTP/2, and panics when it is read from again.
+struct Panics {
+    greeting: &'static [u8],
+}
+
+impl AsyncRead for Panics {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        assert!(!self.greeting.is_empty(), "out of cheese");
+        buffer.put_slice(self.greeting);
+        self.greeting = &[];
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Panics {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// A connection that is made, and whose task panics.
+async fn panicking(asking: &ImageStore) -> Connection {
+    let connection = Connection::default();
+    let stream = Panics {
+        greeting: b"\0\0\0\x04\0\0\0\0\0",
+    };
+    let endpoint = asking
+        .endpoint
+        .clone()
+        .executor(connection.tasks.executor());
+    let channel = peer::greeted(&endpoint, &asking.address, Box::new(stream)).await;
+    let channel = channel.expect("it has begun to speak HTTP/2");
+    connection.channel.set(channel).expect("it is the first");
+    connection
+}
+
+#[tokio::test]
+async fn a_panic_while_an_answer_is_read_fails_its_query_and_the_next_one_works() {
+    let (store, mut asking) = scene();
+    let connection = Connection::default();
+    let panicking = async |_: &mut peer::Channel, _| panic!("out of cheese");
+    let (method, limit) = (rkt::LIST_IMAGES, limit());
+    let panicked: Result<(), _> = asking.call(method, &limit, &connection, panicking).await;
+    assert_is_our_fault(&panicked.expect_err("it panics"));
+    connection.close().await;
+    store.wait_for_open_connections(0, PATIENCE);
+    assert_eq!(count(&mut asking).await, 7);
+}
+
+#[tokio::test]
+async fn a_panic_in_the_task_of_a_connection_fails_its_query_and_the_next_one_works() {
+    let (_store, mut asking) = scene();
+    let connection = panicking(&asking).await;
+    let panicked = asking.count(&limit(), &connection).await;
+    assert_is_our_fault(&panicked.expect_err("it panics"));
+    connection.close().await;
+    assert_eq!(count(&mut asking).await, 7);
+}
+
+#[tokio::test]
+async fn a_panic_in_a_side_call_costs_what_it_would_have_said() {
+    let (_store, mut asking) = scene();
+    let connection = Connection::default();
+    let answer = asking.count(&limit(), &connection).await;
+    let answer = answer.expect("the store answers");
+    let described = asking
+        .describe(&limit(), &panicking(&asking).await, answer.clone())
+        .await;
+    assert_eq!(described, answer);
+    let described = asking.describe(&limit(), &connection, answer).await;
+    assert!(described.runtime.is_some());
+}
