@@ -1,4 +1,4 @@
-//! Scrapes while others hold connections, beside node_exporter.
+//! Scrapes while other clients hold connections, beside node_exporter.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -19,13 +19,13 @@ use activated::Activated;
 use attackers::{Attackers, Manner};
 use scrapers::{Outcome, Scraper};
 
-/// Third argument of this program when it is to measure this alone.
+/// Third argument of this program if it is to measure this part only.
 pub(crate) const PART: &str = "held";
 
-/// This program's: the most connections, and room for everything else.
+/// File descriptors that this program needs: one for each connection, and some for everything else.
 const DESCRIPTORS: u64 = 6_000;
 
-/// Who is there beside the scrapers, for how long, and what is asked of the service meanwhile.
+/// The clients beside the scrapers, how long the scrapers scrape, and the bars for the service.
 struct Attack {
     name: &'static str,
     crowd: Crowd,
@@ -36,11 +36,11 @@ struct Attack {
 #[derive(Clone, Copy)]
 enum Crowd {
     Attackers(usize, Manner),
-    /// Scrapers that keep their connections, and count with the others.
+    /// More scrapers, which keep their connections; their scrapes are counted too.
     Polite(usize),
 }
 
-/// No scrape may be lost in any case.
+/// Beside these, no scrape may be lost.
 #[derive(Clone, Copy)]
 struct Bars {
     p99: Option<Duration>,
@@ -64,7 +64,7 @@ const MANY: Bars = Bars {
 };
 
 const ATTACKS: [Attack; 9] = [
-    // The kernel defers them for 15 s.
+    // The kernel holds silent connections back for about 15 s.
     attack("128 silent", 128, Manner::Silent, 20, FEW),
     attack("128 × one byte", 128, Manner::OneByte, 11, FEW),
     attack("256 × one byte", 256, Manner::OneByte, 12, FEW),
@@ -99,7 +99,7 @@ const fn attack(
 /// How one program fared.
 struct Held {
     outcome: Outcome,
-    /// How many times an attacker was closed, or not let in.
+    /// How many times an attacker lost its connection, or got none.
     closed: usize,
     /// In MB.
     peak: f64,
@@ -136,7 +136,7 @@ pub(crate) fn measure(peers: &Peers, report: &mut Report) {
     report.table("Held connections", &head, &rows);
 }
 
-/// Panics when even the hard limit is too low.
+/// Raises the soft limit on file descriptors to the hard one; panics if that is too low.
 fn raise_limit() {
     let limit = getrlimit(Resource::Nofile);
     let hard = limit.maximum.unwrap_or(u64::MAX);
@@ -161,7 +161,7 @@ impl Attack {
                 None
             }
         };
-        // They hold on until the last scrape has ended.
+        // The attackers hold on until the last scrape has ended.
         let outcome = scrapers::run(scrapers, self.duration);
         Held {
             outcome,

@@ -1,4 +1,4 @@
-//! The service as its units run it: the socket is handed over, with their backlog, delay and limit of descriptors.
+//! The service as its units run it: the socket is handed over, and backlog, deferred accept and the limit on descriptors are theirs.
 
 use std::{
     env,
@@ -14,20 +14,14 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_w
 
 use crate::{peers::Peers, scrapes::load, start, usage::Usage};
 
-/// `Backlog=` of the socket unit.
-const BACKLOG: i32 = 4096;
+const SOCKET_UNIT: &str = include_str!("../../../systemd/exp-rkt-grpc.socket");
 
-/// `DeferAcceptSec=` of the socket unit. Neither std nor rustix has the option, any process can set it: 6 is IPPROTO_TCP,
-/// 9 TCP_DEFER_ACCEPT.
-const DEFER_ACCEPT: &str = "setsockopt(STDIN, 6, 9, pack('i', 10)) or die $!";
-
-/// `LimitNOFILE=` of the service unit; the soft limit.
-const DESCRIPTORS: &str = "--nofile=1088:";
+const SERVICE_UNIT: &str = include_str!("../../../systemd/exp-rkt-grpc.service");
 
 /// A running service; dropping it kills it.
 pub(super) struct Activated {
     child: Child,
-    /// systemd keeps it too.
+    /// Kept open, as systemd keeps it.
     _socket: TcpListener,
     address: SocketAddr,
 }
@@ -37,9 +31,10 @@ impl Activated {
     pub(super) fn start(peers: &Peers, store: &str) -> Self {
         let socket = socket();
         let address = socket.local_addr().expect("it is bound");
+        let descriptors = format!("--nofile={}", setting(SERVICE_UNIT, "LimitNOFILE="));
         let own = env::current_exe().expect("this program has a path");
         let child = Command::new(own)
-            .args([start::ROLE, "prlimit", DESCRIPTORS])
+            .args([start::ROLE, "prlimit", &descriptors])
             .arg(&peers.program)
             .args(["--query-at-start", "--store", store])
             .envs(peers.environment())
@@ -97,16 +92,37 @@ fn socket() -> TcpListener {
     .expect("a socket can be made");
     bind(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
     let socket = TcpListener::from(socket);
-    let deferred = Command::new("perl")
-        .args(["-e", DEFER_ACCEPT])
-        .stdin(duplicate(&socket))
+    defer_accept(&socket);
+    let backlog = setting(SOCKET_UNIT, "Backlog=");
+    listen(&socket, backlog.parse().expect("a number")).expect("it is bound");
+    socket
+}
+
+/// Neither std nor rustix has the option, but any process that holds the socket can set it: 6 is IPPROTO_TCP, 9 is
+/// TCP_DEFER_ACCEPT.
+fn defer_accept(socket: &TcpListener) {
+    let delay = setting(SOCKET_UNIT, "DeferAcceptSec=").strip_suffix('s');
+    let delay: u32 = delay
+        .and_then(|delay| delay.parse().ok())
+        .expect("whole seconds");
+    let set = Command::new("perl")
+        .arg("-e")
+        .arg(format!(
+            "setsockopt(STDIN, 6, 9, pack('i', {delay})) or die $!"
+        ))
+        .stdin(duplicate(socket))
         .status();
     assert!(
-        deferred.is_ok_and(|status| status.success()),
-        "no TCP_DEFER_ACCEPT"
+        set.is_ok_and(|status| status.success()),
+        "perl cannot set TCP_DEFER_ACCEPT"
     );
-    listen(&socket, BACKLOG).expect("it is bound");
-    socket
+}
+
+fn setting(unit: &'static str, name: &str) -> &'static str {
+    let mut settings = unit.lines().filter_map(|line| line.strip_prefix(name));
+    settings
+        .next()
+        .unwrap_or_else(|| panic!("no {name} in the unit"))
 }
 
 fn duplicate(socket: &TcpListener) -> OwnedFd {

@@ -1,4 +1,4 @@
-//! Those who hold connections, on a thread of their own. An attacker whose connection is closed makes a new one.
+//! The clients that hold connections, on a thread of their own. An attacker whose connection is closed makes a new one.
 
 use std::{
     io,
@@ -34,18 +34,18 @@ pub(super) enum Manner {
     Dripping,
 }
 
-/// The scrapers are already there when the attack begins.
+/// From the first scrapes to the attack.
 const HEAD_START: Duration = Duration::from_secs(1);
 
-/// In which all attackers connect: connections are to be held, and not to be a flood of SYNs.
+/// The time over which the attackers connect: the bench measures held connections, not a SYN flood.
 const RAMP: Duration = Duration::from_secs(1);
 
-/// Before an attacker that was closed, or not let in, connects again, for the same reason.
+/// Before an attacker whose connection was closed, or could not be made, tries again; for the same reason.
 const PAUSE: Duration = Duration::from_secs(1);
 
 const KEEP_ALIVE: Duration = Duration::from_secs(8);
 
-/// More answers than the kernel takes for one connection.
+/// Enough that their answers exceed what the kernel buffers for one connection.
 const PIPELINED: usize = 1_000;
 
 const DRIP: Duration = Duration::from_millis(100);
@@ -60,7 +60,7 @@ pub(super) struct Attackers {
 struct Attacker {
     address: SocketAddr,
     manner: Manner,
-    /// Its place among all of them, from 0 to 1.
+    /// Its place among all attackers, from 0 to 1.
     place: f64,
 }
 
@@ -86,7 +86,7 @@ impl Attackers {
         }
     }
 
-    /// How many times one of them was closed, or not let in.
+    /// How many times an attacker lost its connection, or got none.
     pub(super) fn closed(&self) -> usize {
         self.closed.load(Ordering::Relaxed)
     }
@@ -96,7 +96,7 @@ impl Attacker {
     async fn attack(self, closed: Arc<AtomicUsize>) {
         sleep(HEAD_START + RAMP.mul_f64(self.place)).await;
         loop {
-            // However it ends, the attack goes on.
+            // However the connection ends, the attack goes on.
             let _: io::Result<()> = self.hold().await;
             closed.fetch_add(1, Ordering::Relaxed);
             sleep(PAUSE).await;
@@ -107,7 +107,7 @@ impl Attacker {
     async fn hold(self) -> io::Result<()> {
         let socket = TcpSocket::new_v4()?;
         if self.manner == Manner::Dripping {
-            // The kernel makes the least of it.
+            // The kernel raises it to its minimum.
             socket.set_recv_buffer_size(1)?;
         }
         let mut stream = socket.connect(self.address).await?;
@@ -131,7 +131,7 @@ impl Attacker {
 
     async fn keep_alive(self, mut stream: TcpStream) -> io::Result<()> {
         stream.write_all(REQUEST).await?;
-        // From then on they take turns.
+        // Later requests are evenly spread over the period.
         let first = Instant::now() + KEEP_ALIVE.mul_f64(self.place);
         let mut turns = interval_at(first, KEEP_ALIVE);
         loop {
@@ -144,7 +144,7 @@ impl Attacker {
     }
 }
 
-/// Takes whatever comes until the connection is closed.
+/// Reads and discards whatever comes until the connection is closed.
 async fn take_all(stream: &TcpStream) -> io::Result<()> {
     loop {
         stream.readable().await?;
@@ -156,7 +156,7 @@ async fn take_all(stream: &TcpStream) -> io::Result<()> {
     }
 }
 
-/// Takes so many bytes every [`DRIP`], until the connection is closed; what is still to be read then is of no interest.
+/// Reads so many bytes every [`DRIP`] until the connection is closed, though there may be more to read.
 async fn take(stream: &TcpStream, bytes: usize) -> io::Result<()> {
     let mut drips = interval(DRIP);
     loop {
@@ -165,7 +165,7 @@ async fn take(stream: &TcpStream, bytes: usize) -> io::Result<()> {
             return Ok(());
         }
         if bytes > 0 {
-            // Nothing may be there after all.
+            // A failure shows in the next readiness.
             let _ = stream.try_read(&mut vec![0; bytes]);
         }
     }

@@ -1,4 +1,4 @@
-//! Those who scrape meanwhile.
+//! The clients whose scrapes are measured.
 
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
@@ -9,10 +9,10 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval, sleep, timeout},
 };
 
-/// Prometheus's, from connecting to the last byte; what is not there by then is lost.
+/// Prometheus's default, from connecting to the last byte; a scrape that takes longer is lost.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Of a scraper that keeps its connection and of one that does not, each; Prometheus's are longer, and have no common beat either.
+/// One scraper of each kind has each of these.
 const INTERVALS: [Duration; 4] = [
     Duration::from_millis(100),
     Duration::from_millis(150),
@@ -33,10 +33,10 @@ pub(super) struct Scraper {
 
 #[derive(Clone, Copy)]
 enum Connection {
-    /// For each scrape, as of a Prometheus that has just started. The next one does not wait for its answer: a stall is met as
-    /// often as it lasts intervals.
+    /// A new one for each scrape, as of a Prometheus that has just started. A scrape does not wait for the one before: otherwise
+    /// a stall would count once, however long it lasts.
     Fresh,
-    /// Asks again when it has its answer and its interval is over.
+    /// One for all scrapes, as of a running Prometheus; a scrape waits for the one before.
     Kept,
 }
 
@@ -49,7 +49,7 @@ pub(super) struct Outcome {
 }
 
 impl Scraper {
-    /// Some that keep their connections, and as many that do not.
+    /// Those of every row: four that keep their connections, and four that do not.
     pub(super) fn usual(address: SocketAddr) -> Vec<Self> {
         let of = |connection| {
             INTERVALS.map(|interval| Self {
@@ -63,7 +63,7 @@ impl Scraper {
         scrapers.into_iter().flatten().collect()
     }
 
-    /// So many that keep their connections and scrape once a second, one after the other.
+    /// As many that keep their connections and scrape once a second, evenly spread over it.
     pub(super) fn polite(address: SocketAddr, count: usize) -> impl Iterator<Item = Self> {
         let step = POLITE_INTERVAL / count as u32;
         (0..count as u32).map(move |index| Self {
@@ -120,7 +120,7 @@ async fn ask(client: &mut Kept) -> Result<Duration, String> {
     }
 }
 
-/// Lets them scrape for so long, and waits for the last answers.
+/// Begins scrapes for `duration`, then waits for the last answers.
 pub(super) fn run(scrapers: Vec<Scraper>, duration: Duration) -> Outcome {
     let runtime = Builder::new_current_thread()
         .enable_all()

@@ -12,7 +12,7 @@ use crate::service::PATIENCE;
 const SCRAPE: &[u8] = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n";
 const LAST_SCRAPE: &[u8] = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
 
-/// A client that keeps its connection, and asks again on a new one when the server had closed it while it was idle.
+/// A client that keeps its connection. If the server has closed it while it was idle, the request is repeated on a new one.
 #[derive(Debug)]
 pub struct Kept {
     address: SocketAddr,
@@ -42,7 +42,7 @@ pub(super) async fn ask_anew(address: SocketAddr) -> Result<(), String> {
 }
 
 impl Kept {
-    /// It connects when it asks.
+    /// Connects at the first request.
     pub fn new(address: SocketAddr) -> Self {
         Self {
             address,
@@ -51,11 +51,11 @@ impl Kept {
         }
     }
 
-    /// Scrapes `/metrics` and reads the whole answer. A scrape that is dropped meanwhile takes its connection with it.
+    /// Scrapes `/metrics` and reads the whole answer. If the future is dropped, the connection is closed.
     ///
     /// # Errors
     ///
-    /// The reason why there is no good answer.
+    /// Why there is no good answer.
     pub async fn ask(&mut self) -> Result<(), String> {
         let asked = timeout(PATIENCE, self.ask_or_ask_again()).await;
         asked.unwrap_or_else(|_| Err("no answer in time".to_owned()))
@@ -128,9 +128,9 @@ fn complete(answer: &[u8]) -> Result<Option<bool>, Failure> {
     Ok(is_whole(&head, body)?.then_some(keep))
 }
 
-/// `head` is in small letters.
+/// Whether the body is complete; `head` is in lower case.
 fn is_whole(head: &str, body: &[u8]) -> Result<bool, Failure> {
-    // As Go sends what is longer than its buffer; such a line is nowhere else in metrics.
+    // Go's server sends long answers this way. Metrics contain no such line elsewhere.
     if head.contains("\r\ntransfer-encoding: chunked") {
         return Ok(body.ends_with(b"\r\n0\r\n\r\n"));
     }
