@@ -7,6 +7,7 @@
 //! | `start` | from exec to the first scrape, answered through a queued connection |
 //! | `memory` | idle, after many scrapes, after many queries |
 //! | `idle` | wake-ups of a service that nobody asks for anything |
+//! | `held`, `held/*` | scrapes while others hold connections |
 //! | `trigger` | from SIGQUIT to the new number in a scrape |
 //! | `clients` | the other clients of the store; this program again, or Python |
 //! | `peers` | the programs that are measured |
@@ -14,6 +15,7 @@
 //! | `report` | medians, bars, tables |
 
 mod clients;
+mod held;
 mod idle;
 mod memory;
 mod peers;
@@ -37,6 +39,9 @@ fn main() -> ExitCode {
         [start::ROLE, program, ref arguments @ ..] => start::become_activated(program, arguments),
         // cargo adds --bench.
         [program, python, "--bench"] | [program, python] => measure(program, python),
+        [program, python, held::PART, "--bench"] | [program, python, held::PART] => {
+            measure_held(program, python);
+        }
         _ => {
             eprintln!(
                 "This needs the service's program and a Python that may have grpcio: make bench"
@@ -59,5 +64,13 @@ fn measure(program: &str, python: &str) {
     trigger::measure(&peers, &mut report);
     idle.measure(&mut report);
     peers.measure_binary(&mut report);
+    held::measure(&peers, &mut report);
+    report.finish();
+}
+
+fn measure_held(program: &str, python: &str) {
+    let peers = Peers::find(program, python);
+    let mut report = Report::begin();
+    held::measure(&peers, &mut report);
     report.finish();
 }

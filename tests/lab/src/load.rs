@@ -17,7 +17,8 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use crate::machine::Machine;
-use client::{Kept, ask_anew};
+pub use client::Kept;
+use client::ask_anew;
 use tally::Asked;
 pub use tally::Tally;
 

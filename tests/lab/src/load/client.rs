@@ -12,8 +12,9 @@ use crate::service::PATIENCE;
 const SCRAPE: &[u8] = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n";
 const LAST_SCRAPE: &[u8] = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
 
-/// A client that keeps its connection.
-pub(super) struct Kept {
+/// A client that keeps its connection. If the server has closed it while it was idle, the request is repeated on a new one.
+#[derive(Debug)]
+pub struct Kept {
     address: SocketAddr,
     connection: Option<TcpStream>,
     pub(super) asked_again: usize,
@@ -41,7 +42,8 @@ pub(super) async fn ask_anew(address: SocketAddr) -> Result<(), String> {
 }
 
 impl Kept {
-    pub(super) fn new(address: SocketAddr) -> Self {
+    /// Connects at the first request.
+    pub fn new(address: SocketAddr) -> Self {
         Self {
             address,
             connection: None,
@@ -49,7 +51,12 @@ impl Kept {
         }
     }
 
-    pub(super) async fn ask(&mut self) -> Result<(), String> {
+    /// Scrapes `/metrics` and reads the whole answer. If the future is dropped, the connection is closed.
+    ///
+    /// # Errors
+    ///
+    /// Why there is no good answer.
+    pub async fn ask(&mut self) -> Result<(), String> {
         let asked = timeout(PATIENCE, self.ask_or_ask_again()).await;
         asked.unwrap_or_else(|_| Err("no answer in time".to_owned()))
     }
@@ -111,16 +118,26 @@ fn complete(answer: &[u8]) -> Result<Option<bool>, Failure> {
     let Some(head) = answer.windows(4).position(|end| end == b"\r\n\r\n") else {
         return Ok(None);
     };
-    let body = answer.len() - head - 4;
+    let body = &answer[head + 4..];
     let head = String::from_utf8_lossy(&answer[..head]).to_ascii_lowercase();
     if !head.starts_with("http/1.1 200 ") {
         let status = head.lines().next().unwrap_or_default();
         return Err(Failure::Broken(format!("answered with {status}")));
+    }
+    let keep = !head.contains("\r\nconnection: close");
+    Ok(is_whole(&head, body)?.then_some(keep))
+}
+
+/// Whether the body is complete; `head` is in lower case.
+fn is_whole(head: &str, body: &[u8]) -> Result<bool, Failure> {
+    // Go's server sends long answers this way. Metrics contain no such line elsewhere.
+    if head.contains("\r\ntransfer-encoding: chunked") {
+        return Ok(body.ends_with(b"\r\n0\r\n\r\n"));
     }
     let length = head
         .lines()
         .find_map(|line| line.strip_prefix("content-length: "))
         .and_then(|length| length.parse::<usize>().ok())
         .ok_or_else(|| Failure::Broken("answered without a length".to_owned()))?;
-    Ok((body >= length).then(|| !head.contains("\r\nconnection: close")))
+    Ok(body.len() >= length)
 }

@@ -79,3 +79,18 @@ fn an_idle_connection_that_was_closed_is_replaced_and_none_is_lost() {
     assert_eq!((fresh.failed(), kept.failed()), (0, 0), "{kept:?}");
     assert!(kept.asked_again > 0);
 }
+
+#[test]
+fn an_answer_in_chunks_is_whole_with_its_last_chunk() {
+    const CHUNKED: &[u8] =
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nup 1\n\r\n0\r\n\r\n";
+    let send = |answer: &'static [u8]| {
+        report(move |stream| {
+            let _ = stream.write_all(answer);
+        })
+    };
+    assert_eq!(send(CHUNKED).fresh.failed(), 0);
+    let Report { fresh, .. } = send(&CHUNKED[..CHUNKED.len() - 5]);
+    assert_eq!(fresh.failed(), fresh.sent);
+    assert_eq!(reasons(&fresh), ["cut off"]);
+}
