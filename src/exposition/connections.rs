@@ -23,8 +23,8 @@ use crate::work;
 
 /// Connections served at the same time, if there are descriptors enough.
 ///
-/// Each takes up to 23 KiB, for the head of a request and an answer: with all of them the process has less than 24 MB.
-const MAX_CONNECTIONS: usize = 768;
+/// Each takes up to 27 KiB, for the head of a request, an answer and gaps: with all of them the process has less than 24 MB.
+const MAX_CONNECTIONS: usize = 640;
 
 /// Descriptors that connections leave to queries, to traces and to the service itself.
 const RESERVED_DESCRIPTORS: usize = 64;
@@ -190,8 +190,8 @@ mod tests {
     fn connections_leave_descriptors_to_queries_and_traces() {
         assert_eq!(limit_within(None), MAX_CONNECTIONS);
         assert_eq!(limit_within(Some(524_288)), MAX_CONNECTIONS);
-        assert_eq!(limit_within(Some(832)), 768);
-        assert_eq!(limit_within(Some(831)), 767);
+        assert_eq!(limit_within(Some(704)), 640);
+        assert_eq!(limit_within(Some(703)), 639);
         assert_eq!(limit_within(Some(64)), 32);
         assert_eq!(limit_within(Some(20)), 10);
     }
