@@ -4,7 +4,7 @@
 //! before is answered: a KILL may lose only the request being answered at that instant. What has not been accepted waits in
 //! systemd's socket for the next process.
 //!
-//! Whoever holds connections does not keep others out: at the limit the one that has been silent longest makes room.
+//! Clients that hold connections do not keep others out: at the limit, the connection that has been silent longest is closed.
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -78,10 +78,10 @@ impl Server {
                 stream = self.acceptors.accept(), if !connections.is_over_limit() => {
                     let activity = Arc::new(Activity::begin());
                     let task = shared.clone().serve(stream, Arc::clone(&activity));
-                    // Answers it, if it has asked.
+                    // A request that is there is answered here.
                     connections.spawn(activity, task).await;
                     if connections.is_over_limit() {
-                        // Answers every request that has come in, before a connection is closed as silent.
+                        // Every request that has come in is answered before a connection is closed as silent.
                         tokio::task::yield_now().await;
                         connections.make_room();
                     }

@@ -19,7 +19,7 @@ use crate::activation::Socket;
 /// Pause after accept(2) failed for want of descriptors or memory, instead of trying in a circle.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
-/// The metrics sockets, each of which has its turn.
+/// The metrics sockets, which take turns: none keeps the others waiting.
 #[derive(Debug)]
 pub(super) struct Acceptors {
     listeners: Vec<Listener>,
@@ -107,5 +107,39 @@ impl Listener {
                 .poll_accept(context)
                 .map_ok(|(stream, _)| Either::Right(stream)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net;
+
+    use tokio_util::either::Either;
+
+    use super::{Acceptors, Socket};
+
+    #[tokio::test]
+    async fn sockets_with_waiting_connections_take_turns() {
+        let listeners = [(); 2].map(|()| {
+            let listener = net::TcpListener::bind(("127.0.0.1", 0)).expect("a port is free");
+            listener.set_nonblocking(true).expect("it takes the option");
+            listener
+        });
+        let addresses = listeners
+            .each_ref()
+            .map(|listener| listener.local_addr().expect("it is bound"));
+        let connect = |address| net::TcpStream::connect(address).expect("it listens");
+        let _waiting = addresses.map(|address| [connect(address), connect(address)]);
+        let mut acceptors = Acceptors::new(listeners.map(Socket::Tcp).into())
+            .unwrap_or_else(|error| panic!("{error}"));
+        let mut accepted = Vec::new();
+        for _ in 0..4 {
+            let Either::Left(stream) = acceptors.accept().await else {
+                panic!("there is no Unix socket");
+            };
+            accepted.push(stream.local_addr().expect("it is connected"));
+        }
+        let [one, other] = addresses;
+        assert_eq!(accepted, [one, other, one, other]);
     }
 }

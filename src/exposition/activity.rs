@@ -13,12 +13,12 @@ use tokio::time::Instant;
 /// A client that takes nothing of its answer for this long counts as silent.
 const STALLED_AFTER: Duration = Duration::from_secs(1);
 
-/// The activity of one connection, shared by its task and by those who count connections.
+/// The activity of one connection, shared by its task and the set of connections.
 #[derive(Debug)]
 pub(super) struct Activity {
     accepted: Instant,
     state: Mutex<State>,
-    /// Whether bytes have been read since this was last asked.
+    /// Whether bytes have been read since the last request.
     has_read: AtomicBool,
 }
 
@@ -60,7 +60,7 @@ impl Activity {
         self.state().answering.is_some()
     }
 
-    /// Whether the next request came along with the one before: nothing has been read since this was asked then.
+    /// Whether this request was read together with the one before it. To be called once for each request.
     pub(super) fn is_pipelined(&self) -> bool {
         !self.has_read.swap(false, Ordering::Relaxed)
     }
@@ -96,8 +96,8 @@ impl Activity {
 
 /// Picks the connection that makes room: the one that has been silent longest.
 ///
-/// Silent is who waits for a request, or takes nothing of an answer for a second. If nobody is silent, the connection whose
-/// answer has taken longest makes room, if that is more than a second. `None` if there is no such connection either.
+/// A connection is silent while it waits for a request, and when the client has taken nothing of an answer for a second. If no
+/// connection is silent, the one whose answer has taken longest is picked, provided that is at least a second; otherwise `None`.
 pub(super) fn longest_silent<T>(
     now: Instant,
     connections: impl Iterator<Item = (T, State)> + Clone,

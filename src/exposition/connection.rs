@@ -56,7 +56,7 @@ impl Shared {
         // hyper makes an answer when the one before has been taken: what nobody reads takes the memory of one answer.
         let service = service_fn(async |request| {
             if activity.is_pipelined() {
-                // Other connections have their turn.
+                // Other connections are served first.
                 yield_now().await;
             }
             Ok::<_, Infallible>(self.answer(&request, &activity))

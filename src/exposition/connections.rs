@@ -1,4 +1,4 @@
-//! The connections being served, of which there are so many and no more.
+//! The set of open connections, and its limit.
 
 use std::{
     collections::HashMap,
@@ -29,14 +29,14 @@ const MAX_CONNECTIONS: usize = 640;
 /// Descriptors that connections leave to queries, to traces and to the service itself.
 const RESERVED_DESCRIPTORS: usize = 64;
 
-/// How often to look again for a connection that can make room, while none can.
+/// Pause before looking again for a connection to close, if none can be closed yet.
 const RETRY: Duration = Duration::from_millis(100);
 
 /// The tasks of the connections.
 #[derive(Debug)]
 pub(super) struct Connections {
     tasks: JoinSet<()>,
-    /// Those that are not being closed.
+    /// The connections that are not being closed.
     open: HashMap<Id, (AbortHandle, Arc<Activity>)>,
     occupancy: Arc<Occupancy>,
     /// Whether it has been logged that the limit is reached.
@@ -51,14 +51,14 @@ pub(super) struct Occupancy {
 }
 
 impl Occupancy {
-    /// Whether a client that keeps its connection takes room that others may need soon: three quarters are taken.
+    /// Whether more than three quarters of the limit are open: clients are then told to close their connections.
     pub(super) fn is_scarce(&self) -> bool {
         self.open.load(Ordering::Relaxed) > self.limit / 4 * 3
     }
 }
 
 impl Connections {
-    /// For at most `limit` connections, of which see [`limit`].
+    /// An empty set; see [`limit`] for its argument.
     pub(super) fn new(limit: usize) -> Self {
         Self {
             tasks: JoinSet::new(),
@@ -75,7 +75,7 @@ impl Connections {
         Arc::clone(&self.occupancy)
     }
 
-    /// Runs the task of a connection, whose activity it is, as far as it goes at once, and spawns the rest.
+    /// Polls the task of a new connection once, so that a request that is there is answered, and spawns it if it is not done.
     pub(super) async fn spawn(
         &mut self,
         activity: Arc<Activity>,
@@ -103,19 +103,19 @@ impl Connections {
         Some(())
     }
 
-    /// Whether there is one more than the limit, which has been accepted in the hope that another one makes room.
+    /// Whether there is one more than the limit: a new connection is accepted before another one is closed for it.
     pub(super) fn is_over_limit(&self) -> bool {
         self.open.len() > self.occupancy.limit
     }
 
-    /// Waits until there is a connection to look for that can make room.
+    /// Waits before the next attempt to make room.
     pub(super) async fn retry() {
         sleep(RETRY).await;
     }
 
     /// Closes the connection that has been silent longest, if there is one more than the limit.
     ///
-    /// The tasks of all connections must have run since requests last came in: silence is what they know of.
+    /// Every task whose connection has received bytes must have run before: until then it looks silent.
     pub(super) fn make_room(&mut self) {
         if !self.is_over_limit() {
             return;
@@ -154,7 +154,7 @@ impl Connections {
     }
 }
 
-/// A panic costs this connection and nothing else: what connections share are counters.
+/// A panic costs this connection only: connections share nothing but counters.
 async fn lost_if_it_panics(task: impl Future<Output = ()>) {
     if let Err(error) = work::caught(task).await {
         tracing::error!(%error, "connection lost");
