@@ -8,6 +8,7 @@ use std::{
     net::{SocketAddr, TcpListener, UdpSocket},
     os::{
         fd::{AsFd, OwnedFd},
+        linux::net::SocketAddrExt,
         unix::net::UnixListener,
     },
 };
@@ -16,6 +17,10 @@ use listenfd::ListenFd;
 use rustix::net::{AddressFamily, SocketType};
 use socket2::SockRef;
 use thiserror::Error;
+
+mod bind;
+
+use bind::bind;
 
 /// `FileDescriptorName=` of the metrics sockets where systemd passes several sockets.
 const METRICS: &str = "metrics";
@@ -66,9 +71,11 @@ impl fmt::Display for Socket {
                 Err(error) => error.fmt(f),
             },
             Self::Unix(unix) => match unix.local_addr() {
-                Ok(address) => match address.as_pathname() {
-                    Some(path) => path.display().fmt(f),
-                    None => f.write_str("(unnamed)"),
+                Ok(address) => match (address.as_pathname(), address.as_abstract_name()) {
+                    (Some(path), _) => path.display().fmt(f),
+                    // As systemd and ss(8) write it.
+                    (None, Some(name)) => write!(f, "@{}", name.escape_ascii()),
+                    (None, None) => f.write_str("(unnamed)"),
                 },
                 Err(error) => error.fmt(f),
             },
@@ -113,9 +120,7 @@ pub enum ActivationError {
     )]
     NothingPassed,
     /// The address of `--listen` cannot be bound.
-    #[error(
-        "cannot listen on {address}, see --listen (EXP_RKT_GRPC_LISTEN); exp-rkt-grpc.socket may have it"
-    )]
+    #[error("cannot listen on {address}: {}", bind::cure(*address, source))]
     Bind {
         /// What `--listen` said.
         address: SocketAddr,
@@ -266,8 +271,18 @@ fn prepare(socket: &Socket) -> io::Result<()> {
     socket.set_nonblocking(true)
 }
 
-fn bind(address: SocketAddr) -> Result<Socket, ActivationError> {
-    TcpListener::bind(address)
-        .and_then(|tcp| tcp.set_nonblocking(true).map(|()| Socket::Tcp(tcp)))
-        .map_err(|source| ActivationError::Bind { address, source })
+#[cfg(test)]
+mod tests {
+    use std::os::{linux::net::SocketAddrExt, unix::net};
+
+    use super::{Socket, UnixListener};
+
+    #[test]
+    fn an_abstract_socket_is_shown_by_its_name() {
+        let name = format!("exp-rkt-grpc\n{}", std::process::id());
+        let address = net::SocketAddr::from_abstract_name(&name).expect("it is short");
+        let socket = UnixListener::bind_addr(&address).expect("nobody else has it");
+        let shown = Socket::Unix(socket).to_string();
+        assert_eq!(shown, format!("@exp-rkt-grpc\\n{}", std::process::id()));
+    }
 }

@@ -3,7 +3,13 @@
 //! Every flag can be given as an environment variable, the flag wins; an empty variable counts as unset. Tracing is configured
 //! by OpenTelemetry's own variables (<https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/>).
 
-use std::{borrow::Cow, ffi::OsString, net::SocketAddr};
+use std::{
+    borrow::Cow,
+    ffi::OsString,
+    io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use clap::{CommandFactory, FromArgMatches, parser::ValueSource};
 use thiserror::Error;
@@ -11,18 +17,25 @@ use tracing_subscriber::filter::Targets;
 
 mod byte_size;
 mod environment;
+mod environment_file;
 mod log_filter;
 mod options;
 mod refusal;
+mod service_file;
 mod store;
+mod stores;
 mod traces;
+mod url;
 
 pub use environment::Environment;
 pub use options::{Command, Options, Output};
+pub use service_file::SERVICE_FILE;
 pub use store::{StoreAddress, StoreConfig, StoreKind};
+pub use stores::StoresFrom;
 pub use traces::{OtlpConfig, TraceExport, TracesConfig, VARIABLES, Variable};
 
 use refusal::refusal;
+use stores::{STORE, STORES, renamed};
 
 /// The git revision the program was built from; empty when it was built outside a checkout.
 pub const REVISION: &str = env!("BUILD_REVISION");
@@ -32,6 +45,10 @@ pub const REVISION: &str = env!("BUILD_REVISION");
 pub struct Config {
     /// Flags and `EXP_RKT_GRPC_*` variables.
     pub options: Options,
+    /// The stores to ask; at least one, with different names.
+    pub stores: Vec<StoreConfig>,
+    /// Who has named them.
+    pub stores_from: StoresFrom,
     /// What `--listen` or its variable says; `None` when neither is given, and [`Options::listen`] is the default.
     pub listen: Option<SocketAddr>,
     /// OpenTelemetry's variables.
@@ -50,7 +67,7 @@ pub enum ConfigError {
     #[error("{0}")]
     Asked(String),
     /// A value that is not right.
-    #[error("invalid value {} for {variable}: {expected}", shown(value))]
+    #[error("invalid value {} for {variable}: {expected}", shown(&url::without_credentials(value)))]
     Invalid {
         /// The flag and the environment variable that can have set it.
         variable: String,
@@ -102,14 +119,23 @@ pub enum ConfigError {
     Usage(String),
     /// Two stores of one name.
     #[error(
-        "two stores are named {} in --store (EXP_RKT_GRPC_STORE): expected NAME= before all but one of them, with different names",
-        shown(.0)
+        "two stores are named {} in {STORES}: expected NAME= before one of them, such as {}",
+        shown(.0.name.as_str()), cut(&renamed(.0))
     )]
-    DuplicateStore(String),
+    DuplicateStore(StoreConfig),
+    /// What the service is configured to ask is refused, and a query would have asked the same.
+    #[error("in {}: {refusal}", path.display())]
+    OfService {
+        /// The file of the service's settings.
+        path: PathBuf,
+        /// What is wrong in it.
+        refusal: Box<ConfigError>,
+    },
 }
 
 impl Config {
-    /// Reads the command line (program name first) and the environment.
+    /// Reads the command line (program name first) and the environment; and, for a query that is told no store by either, what the
+    /// service is configured to ask, from the `service_file` of its variables, where that can be read.
     ///
     /// # Errors
     ///
@@ -117,29 +143,83 @@ impl Config {
     pub fn read(
         arguments: impl IntoIterator<Item = OsString>,
         environment: &Environment,
+        service_file: &Path,
+    ) -> Result<Self, ConfigError> {
+        let arguments: Vec<OsString> = arguments.into_iter().collect();
+        let config = Self::assemble(arguments.clone(), environment, &Environment::default())?;
+        if config.options.command.is_none() || config.stores_from == StoresFrom::Given {
+            return Ok(config);
+        }
+        let settings = match service_file::read(service_file, environment) {
+            Ok(settings) => settings,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(config),
+            Err(error) => {
+                let why = format!("{} cannot be read: {error}", service_file.display());
+                return Ok(Self {
+                    stores_from: StoresFrom::Default(Some(why)),
+                    ..config
+                });
+            }
+        };
+        let mut config = Self::assemble(arguments, environment, &settings).map_err(|refusal| {
+            ConfigError::OfService {
+                path: service_file.to_owned(),
+                refusal: Box::new(refusal),
+            }
+        })?;
+        if settings.is_set(STORE) {
+            config.stores_from = StoresFrom::File(service_file.to_owned());
+        }
+        Ok(config)
+    }
+
+    /// `settings` count where neither a flag nor a variable does.
+    fn assemble(
+        arguments: Vec<OsString>,
+        environment: &Environment,
+        settings: &Environment,
     ) -> Result<Self, ConfigError> {
         let command = Options::command();
-        require_text(&command, environment)?;
-        let mut matches = ignore_empty_variables(command.clone(), environment)
-            .try_get_matches_from(arguments)
-            .map_err(|error| refusal(&command, &error))?;
-        environment.require_known_flags(&variables(&command))?;
+        let both = environment.or(settings);
+        require_text(&command, &both)?;
+        let mut matches = with_defaults(
+            ignore_empty_variables(command.clone(), environment),
+            settings,
+        )
+        .try_get_matches_from(arguments)
+        .map_err(|error| refusal(&command, &error))?;
+        both.require_known_flags(&variables(&command))?;
         let given = |name: &str| matches.value_source(name).is_some_and(given);
         let (quiet, listens) = (!given("log"), given("listen"));
+        let stores_from = if given(stores::ARGUMENT) {
+            StoresFrom::Given
+        } else {
+            StoresFrom::Default(None)
+        };
+        let stores = stores::of(&matches)?;
         let mut options = Options::from_arg_matches_mut(&mut matches)
             .map_err(|error| refusal(&command, &error))?;
         if quiet && options.command.is_some() {
             options.log = Targets::new();
         }
-        require_unique_names(&options.stores)?;
         let mut warnings = Vec::new();
-        let traces = TracesConfig::read(environment, &mut warnings)?;
+        let traces = TracesConfig::read(&both, &mut warnings)?;
         Ok(Self {
             listen: listens.then_some(options.listen),
+            stores,
+            stores_from,
             options,
             traces,
             warnings,
         })
+    }
+
+    /// What a query asks, and where that comes from, unless it was told so itself.
+    #[must_use]
+    pub fn asks(&self) -> Option<String> {
+        let stores: Vec<String> = self.stores.iter().map(ToString::to_string).collect();
+        let origin = self.stores_from.to_string();
+        (!origin.is_empty()).then(|| format!("asking {} ({origin})", stores.join(",")))
     }
 }
 
@@ -199,14 +279,13 @@ fn ignore_empty_variables(command: clap::Command, environment: &Environment) -> 
     })
 }
 
-fn require_unique_names(stores: &[StoreConfig]) -> Result<(), ConfigError> {
-    for (index, store) in stores.iter().enumerate() {
-        if stores[..index]
-            .iter()
-            .any(|before| before.name == store.name)
-        {
-            return Err(ConfigError::DuplicateStore(store.name.clone()));
+/// Takes what is set there for the defaults.
+fn with_defaults(command: clap::Command, settings: &Environment) -> clap::Command {
+    command.mut_args(|arg| {
+        let variable = arg.get_env().and_then(|name| name.to_str());
+        match variable.and_then(|name| settings.get(name)) {
+            Some(value) if !value.is_empty() => arg.default_value(value.to_owned()),
+            _ => arg,
         }
-    }
-    Ok(())
+    })
 }

@@ -26,6 +26,7 @@ mod rkt;
 mod runtime;
 mod side_call;
 mod spans;
+mod target;
 
 pub use connection::Connection;
 pub use contents::Contents;
@@ -36,6 +37,7 @@ pub use runtime::Runtime;
 
 use peer::Channel;
 use side_call::SideCall;
+use target::Target;
 use wire::Context;
 
 /// What a query may spend on the side calls, once the images are counted.
@@ -46,7 +48,7 @@ const SIDE_CALLS_TIMEOUT: Duration = Duration::from_secs(2);
 pub struct ImageStore {
     name: String,
     kind: StoreKind,
-    address: StoreAddress,
+    target: Target,
     endpoint: Endpoint,
     max_response: Option<u64>,
     /// Who answered last.
@@ -90,7 +92,7 @@ impl ImageStore {
         Ok(Self {
             name: config.name.clone(),
             kind: config.kind,
-            address: config.address.clone(),
+            target: Target::configured(config.address.clone()),
             endpoint: endpoint
                 .initial_stream_window_size(peer::WINDOW)
                 .initial_connection_window_size(peer::WINDOW)
@@ -116,6 +118,15 @@ impl ImageStore {
         }
     }
 
+    /// The same store, which is asked because no other one is configured: errors say how one would be.
+    #[must_use]
+    pub fn named_by_nobody(self) -> Self {
+        Self {
+            target: self.target.named_by_nobody(),
+            ..self
+        }
+    }
+
     /// The configured name; the label `store` of every metric.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -125,7 +136,7 @@ impl ImageStore {
     /// Kind and address, which say whose numbers they are, as in `cri+unix:///run/containerd/containerd.sock`.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("{}+{}", self.kind, self.address)
+        format!("{}+{}", self.kind, self.target.address)
     }
 
     /// Connects and lists the images.
@@ -256,7 +267,7 @@ impl ImageStore {
         connection: &Connection,
         ask: impl AsyncFnOnce(&mut Channel, Context) -> Result<T, Status>,
     ) -> Result<T, QueryError> {
-        let span = spans::call(method, &self.name, &self.address);
+        let span = spans::call(method, &self.name, &self.target.address);
         let work = async {
             let connect = || self.connect(limit, &connection.tasks);
             let mut channel = connection.channel.get_or_try_init(connect).await?.clone();
@@ -279,8 +290,8 @@ impl ImageStore {
     }
 
     async fn connect(&self, limit: &Limit, tasks: &Tasks) -> Result<Channel, QueryError> {
-        let span = spans::connect(&self.address);
-        let outcome = peer::connect(&self.endpoint, &self.address, limit, tasks)
+        let span = spans::connect(&self.target.address);
+        let outcome = peer::connect(&self.endpoint, &self.target, limit, tasks)
             .instrument(span.clone())
             .await;
         if let Err(error) = &outcome {

@@ -5,13 +5,16 @@ use std::{
     error::Error,
     io::{self, Write},
     net::UdpSocket,
+    path::Path,
     pin::pin,
     process::ExitCode,
 };
 
 use exp_rkt_grpc::{
     activation::{self, ActivationError, Origin, Sockets},
-    config::{Command, Config, ConfigError, Environment, Output, REVISION},
+    config::{
+        Command, Config, ConfigError, Environment, Output, REVISION, SERVICE_FILE, StoresFrom,
+    },
     daemon::{Daemon, End, TaskEnded},
     exposition::Server,
     images::ImageStore,
@@ -51,7 +54,7 @@ fn start() -> Result<ExitCode, Box<dyn Error>> {
         Signals::register()?
     };
     let environment: Environment = env::vars_os().collect();
-    let config = Config::read(env::args_os(), &environment)?;
+    let config = Config::read(env::args_os(), &environment, Path::new(SERVICE_FILE))?;
     let done = match config.options.command {
         Some(Command::Query { output }) => runtime.block_on(query_once(config, output, signals)),
         None => {
@@ -132,6 +135,9 @@ async fn query_once(
     let metrics = Metrics::new(env!("CARGO_PKG_VERSION"), REVISION)?;
     let mut telemetry = start_telemetry(&config, None, metrics.clone())?;
     warn(&config.warnings);
+    if let Some(asks) = config.asks() {
+        let _ = writeln!(io::stderr(), "{asks}");
+    }
     let mut observer = observer(&config, metrics)?;
     let abandoned = CancellationToken::new();
     let mut event = pin!(observer.observe(Trigger::Command, abandoned.clone()));
@@ -171,11 +177,14 @@ async fn query_once(
 
 fn observer(config: &Config, metrics: Metrics) -> Result<Observer, tonic::transport::Error> {
     let stores = config
-        .options
         .stores
         .iter()
         .map(|store| {
             let store = ImageStore::new(store)?;
+            let store = match config.stores_from {
+                StoresFrom::Default(_) => store.named_by_nobody(),
+                _ => store,
+            };
             Ok(store.with_max_response(config.options.max_response))
         })
         .collect::<Result<_, _>>()?;
@@ -241,7 +250,7 @@ fn announce(config: &Config, addresses: &str, origin: Origin) {
         {
             address = %addresses,
             socket,
-            stores = %list(config.options.stores.iter()),
+            stores = %list(config.stores.iter()),
             traces = config.traces.to_string(),
         },
         "serving metrics"

@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
 use std::process::{Command, Output};
 
+use lab::identity::{NOBODY, PublicProgram};
 use lab::service::{
     Activation, Builder, Endpoint, Listen, PATIENCE, ReservedPort, Service, http, run,
 };
@@ -303,10 +304,43 @@ fn an_address_that_is_taken_is_a_failure_that_names_it() {
     assert_says(
         &String::from_utf8_lossy(&output.stderr),
         &[
-            &format!("cannot listen on {address}, see --listen (EXP_RKT_GRPC_LISTEN)"),
+            &format!("cannot listen on {address}: the address is taken"),
+            "exp-rkt-grpc.socket",
+            "--listen (EXP_RKT_GRPC_LISTEN)",
             "Address already in use",
         ],
     );
+}
+
+/// Neither has to do with the socket unit.
+#[test]
+fn an_address_that_is_foreign_or_forbidden_says_so_and_names_no_socket_unit() {
+    let foreign = run(PROGRAM, ["--listen=192.0.2.1:33333"], &[]);
+    let program = PublicProgram::copy_of(PROGRAM);
+    let program = program.path().to_str().expect("its name is text");
+    // In a network of its own, where no sysctl of this host counts.
+    let forbidden = run(
+        "/usr/bin/unshare",
+        [
+            &["--net", "setpriv"],
+            &NOBODY[..],
+            &[program, "--listen=127.0.0.1:99"],
+        ]
+        .concat(),
+        &[],
+    );
+    for (output, why) in [
+        (
+            foreign,
+            "192.0.2.1:33333: this host does not have that address",
+        ),
+        (forbidden, "127.0.0.1:99: ports below 1024 are for root"),
+    ] {
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_says(&stderr, &[why, "--listen (EXP_RKT_GRPC_LISTEN)"]);
+        assert!(!stderr.contains("exp-rkt-grpc.socket"), "{stderr}");
+    }
 }
 
 #[test]

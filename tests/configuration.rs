@@ -17,6 +17,8 @@ mod long;
 mod otlp;
 #[path = "configuration/sampling.rs"]
 mod sampling;
+#[path = "configuration/service_file.rs"]
+mod service_file;
 #[path = "configuration/unknown.rs"]
 mod unknown;
 
@@ -117,6 +119,8 @@ fn a_store_that_cannot_be_asked_is_refused() {
         "docker+http://127.0.0.1",
         "rkt+https://127.0.0.1",
         "rkt",
+        "/run/containerd/containerd.sock",
+        ",",
         "",
     ] {
         assert_refused("--store", value, "expected");
@@ -128,6 +132,42 @@ fn a_bad_store_behind_a_good_one_is_the_one_that_is_named() {
     let value = "a=rkt+http://127.0.0.1:1,b=rkt+ftp://127.0.0.1:1";
     let refused = run(PROGRAM, [""; 0], &[("EXP_RKT_GRPC_STORE", value)]);
     assert_says(&refusal(&refused), &["\"b=rkt+ftp://127.0.0.1:1\""]);
+}
+
+#[test]
+fn blanks_after_commas_and_a_comma_at_the_end_are_nothing() {
+    let stores = "a=rkt+http://127.0.0.1:1, b=rkt+unix:///run/b.sock ,,";
+    for builder in [
+        program().env("EXP_RKT_GRPC_STORE", stores),
+        program().store(stores),
+    ] {
+        let line = announcement(builder);
+        assert_says(
+            &line,
+            &["=a=rkt+http://127.0.0.1:1,b=rkt+unix:///run/b.sock "],
+        );
+    }
+}
+
+#[test]
+fn crictls_spelling_of_an_endpoint_is_a_store_of_the_kind_cri() {
+    for (spelt, store) in [
+        ("unix:///run/x.sock", "cri=cri+unix:///run/x.sock"),
+        ("k8s=unix:///run/x=y.sock", "k8s=cri+unix:///run/x=y.sock"),
+        ("unix:///run/a+b.sock", "cri=cri+unix:///run/a+b.sock"),
+    ] {
+        assert_says(&announcement(program().store(spelt)), &[store]);
+    }
+}
+
+#[test]
+fn a_password_in_a_store_is_refused_and_not_shown() {
+    let refused = refusal(&run(PROGRAM, ["--store=rkt+http://user:secret@a:1"], &[]));
+    assert_says(
+        &refused,
+        &["\"rkt+http://…@a:1\"", "a user name and a password"],
+    );
+    assert!(!refused.contains("secret"), "{refused}");
 }
 
 #[test]

@@ -150,6 +150,29 @@ fn it_exits_with_0_when_every_store_answered_and_says_nothing_else() {
     assert_eq!(text(&output.stderr), "");
 }
 
+/// In a mount namespace of its own, where the file of the service's settings is `$1`.
+const CONFIGURED: &str = r#"
+    mount -t tmpfs tmpfs /etc/default
+    printf '%s\n' "$1" >/etc/default/exp-rkt-grpc
+    exec "$0" query
+"#;
+
+#[test]
+fn without_a_store_it_asks_what_the_service_asks_and_says_so() {
+    let scene = Scene::set();
+    let url = scene.rkt.url();
+    let settings = format!("EXP_RKT_GRPC_STORE=\"{url}\"");
+    let script = ["--mount", "/bin/sh", "-c", CONFIGURED, PROGRAM, &settings];
+    let quiet = [("OTEL_TRACES_EXPORTER", "none")];
+    let output = run("/usr/bin/unshare", script, &quiet);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert_eq!(
+        text(&output.stderr),
+        format!("asking rkt={url} (EXP_RKT_GRPC_STORE in /etc/default/exp-rkt-grpc)\n")
+    );
+    assert!(text(&output.stdout).contains("rkt 1.30.0"), "{output:?}");
+}
+
 #[test]
 fn it_exits_with_1_when_one_store_failed_and_says_so_in_the_table_only() {
     let scene = Scene::set();

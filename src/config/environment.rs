@@ -8,7 +8,7 @@ use std::{
 use super::{ConfigError, traces};
 
 /// What all variables of the flags begin with.
-const OURS: &str = "EXP_RKT_GRPC_";
+pub(super) const OURS: &str = "EXP_RKT_GRPC_";
 
 /// The variables of OpenTelemetry's batch processor for log records, which differ by two letters from those for spans.
 const LOG_RECORDS: &str = "OTEL_BLRP_";
@@ -43,6 +43,20 @@ impl Environment {
                 Ok(Some(value.trim().to_owned()).filter(|value| !value.is_empty()))
             }
         }
+    }
+
+    /// These variables, and those of `other` that are not set here.
+    pub(super) fn or(&self, other: &Self) -> Self {
+        let mut both = other.0.clone();
+        let set = self.0.iter().filter(|(_, value)| !value.is_empty());
+        both.extend(set.map(|(name, value)| (name.clone(), value.clone())));
+        Self(both)
+    }
+
+    /// Whether some variable whose name begins so is set.
+    pub(super) fn sets_any(&self, beginning: &str) -> bool {
+        let mut names = self.0.keys().filter_map(|name| name.to_str());
+        names.any(|name| name.starts_with(beginning) && self.is_set(name))
     }
 
     pub(super) fn is_set(&self, name: &str) -> bool {

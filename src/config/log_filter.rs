@@ -17,8 +17,11 @@ pub(super) fn parse(text: &str) -> Result<Targets, String> {
             .with_target(OWN_TARGET, level));
     }
     // Left to itself, Targets takes a misspelt level for the name of a target.
-    let directives: Option<Vec<(String, LevelFilter)>> = text.split(',').map(directive).collect();
+    let entries = text.split(',').map(str::trim);
+    let entries = entries.filter(|entry| !entry.is_empty());
+    let directives: Option<Vec<(String, LevelFilter)>> = entries.map(directive).collect();
     directives
+        .filter(|directives| !directives.is_empty())
         .map(|directives| directives.into_iter().collect())
         .ok_or_else(|| EXPECTED.to_owned())
 }
@@ -56,8 +59,25 @@ mod tests {
     }
 
     #[test]
+    fn blanks_and_a_comma_at_the_end_are_nothing() {
+        let filter = parse("exp_rkt_grpc=debug , h2 = error,").expect("two directives");
+        assert!(filter.would_enable("exp_rkt_grpc::images", &Level::DEBUG));
+        assert!(filter.would_enable("h2", &Level::ERROR));
+        assert!(!filter.would_enable("h2", &Level::WARN));
+        assert!(parse(" debug ").is_ok());
+    }
+
+    #[test]
     fn a_misspelt_level_is_refused() {
-        for text in ["loud", "exp_rkt_grpc=loud", "=info", "", "h2=", "info,h2"] {
+        for text in [
+            "loud",
+            "exp_rkt_grpc=loud",
+            "=info",
+            "",
+            ",",
+            "h2=",
+            "info,h2",
+        ] {
             assert!(parse(text).is_err(), "{text:?} was accepted");
         }
     }

@@ -62,8 +62,8 @@ fn after_help() -> String {
 pub struct Options {
     /// An image store to ask: [NAME=]KIND+URL; repeatable, or separated by commas
     ///
-    /// KIND is `rkt` (rkt's api-service) or `cri` (containerd, CRI-O and other Kubernetes runtimes). URL is unix:///PATH or
-    /// http://HOST:PORT; rkt's port is 15441 when left out. NAME, the value of the metrics' label `store`, is KIND when left
+    /// KIND is `rkt` (rkt's api-service) or `cri` (containerd, CRI-O and other Kubernetes runtimes). URL is unix:///PATH, which
+    /// without a KIND is `cri`, or http://HOST:PORT; rkt's port is 15441 when left out. NAME, the value of the metrics' label `store`, is KIND when left
     /// out, and must be unique. Letters, digits, `.`, `_` and `-` are allowed in it.
     #[arg(
         long = "store",
@@ -71,10 +71,10 @@ pub struct Options {
         value_name = "[NAME=]KIND+URL",
         value_delimiter = ',',
         default_value = "rkt+http://127.0.0.1:15441",
-        value_parser = store::parse,
+        value_parser = store::parse_entry,
         global = true
     )]
-    pub stores: Vec<StoreConfig>,
+    pub(super) entries: Vec<Option<StoreConfig>>,
 
     /// How long a whole query may take, from connecting to the last byte: 1ms to 24h
     #[arg(
@@ -145,8 +145,9 @@ pub struct Options {
 pub enum Command {
     /// Query the image stores once and print what they answer
     ///
-    /// Exits with 0 when every store answered, with 1 when one did not, with 78 when the configuration is refused. Nothing is
-    /// logged unless --log-level or its variable is given.
+    /// Without --store and its variable it asks what the service is configured to ask in /etc/default/exp-rkt-grpc, and says so on
+    /// standard error. Exits with 0 when every store answered, with 1 when one did not, with 78 when the configuration is refused.
+    /// Nothing is logged unless --log-level or its variable is given.
     Query {
         /// A table for people, or JSON for programs
         #[arg(long, value_name = "FORMAT", default_value = "table")]
@@ -182,7 +183,13 @@ fn parse_switch(text: &str) -> Result<bool, String> {
 }
 
 fn parse_listen(text: &str) -> Result<SocketAddr, String> {
+    const EXPECTED: &str =
+        "expected an IP address and a port, such as 127.0.0.1:33333 or [::1]:33333";
     text.parse().map_err(|_| {
-        "expected an IP address and a port, such as 127.0.0.1:33333 or [::1]:33333".to_owned()
+        if !text.contains('[') && text.matches(':').count() > 1 {
+            format!("an IPv6 address stands in brackets; {EXPECTED}")
+        } else {
+            EXPECTED.to_owned()
+        }
     })
 }

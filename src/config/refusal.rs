@@ -1,10 +1,13 @@
 //! What clap refuses, in the words of those who set variables.
 
-use std::{borrow::Cow, error::Error};
+use std::error::Error;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use super::{ConfigError, cut};
+
+/// Where to read on.
+const HELP: &str = "exp-rkt-grpc --help lists all of them";
 
 /// clap names the flag; an operator may have set the variable.
 pub(super) fn refusal(command: &clap::Command, error: &clap::Error) -> ConfigError {
@@ -34,23 +37,46 @@ pub(super) fn refusal(command: &clap::Command, error: &clap::Error) -> ConfigErr
                 ),
             }
         }
-        _ => ConfigError::Usage(usage(error)),
+        ErrorKind::UnknownArgument => ConfigError::Usage(unknown_argument(command, error)),
+        ErrorKind::InvalidSubcommand => {
+            let given = context(error, ContextKind::InvalidSubcommand);
+            let nearest = context(error, ContextKind::SuggestedSubcommand);
+            ConfigError::Usage(unknown("command", &given, &nearest))
+        }
+        _ => ConfigError::Usage(first_line(error)),
     }
 }
 
-fn usage(error: &clap::Error) -> String {
-    let mut text = error.render().to_string();
-    for kind in [
-        ContextKind::InvalidArg,
-        ContextKind::InvalidSubcommand,
-        ContextKind::InvalidValue,
-    ] {
-        let input = context(error, kind);
-        if let Cow::Owned(shorter) = cut(&input) {
-            text = text.replace(&input, &shorter);
-        }
+fn unknown_argument(command: &clap::Command, error: &clap::Error) -> String {
+    let given = context(error, ContextKind::InvalidArg);
+    let name = given.trim_start_matches('-');
+    let is_the_service_s = |arg: &clap::Arg| arg.get_long() == Some(name);
+    if command.get_arguments().any(is_the_service_s) {
+        return format!("{given} is a flag of the service, not of query: leave it out");
     }
-    text.trim_start_matches("error: ").trim_end().to_owned()
+    let nearest = context(error, ContextKind::SuggestedArg);
+    let what = if given.starts_with('-') {
+        "flag"
+    } else {
+        "command"
+    };
+    unknown(what, &given, &nearest)
+}
+
+fn unknown(what: &str, given: &str, nearest: &str) -> String {
+    let given = cut(given);
+    match nearest {
+        "" => format!("unknown {what} {given}: {HELP}"),
+        nearest => format!("unknown {what} {given}: did you mean {nearest}? {HELP}"),
+    }
+}
+
+/// What clap adds to it are the usage and a hint at `--help`.
+fn first_line(error: &clap::Error) -> String {
+    let text = error.render().to_string();
+    let sentence = text.lines().next().unwrap_or_default();
+    let sentence = sentence.trim_start_matches("error: ");
+    format!("{}; see exp-rkt-grpc --help", cut(sentence))
 }
 
 fn context(error: &clap::Error, kind: ContextKind) -> String {

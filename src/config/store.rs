@@ -2,14 +2,11 @@
 
 use std::fmt;
 
-use http::Uri;
+use super::{cut, shown, url::without_credentials};
 
-use super::{shown, traces::MAX_HOST};
+mod url;
 
-const EXPECTED: &str = "expected [NAME=]KIND+URL such as rkt+http://127.0.0.1:15441 or containerd=cri+unix:///run/containerd/containerd.sock";
-
-/// Longest path of a Unix socket in bytes, see unix(7): the last of the 108 is 0.
-const MAX_SOCKET_PATH: usize = 107;
+pub(super) const EXPECTED: &str = "expected [NAME=]KIND+URL such as rkt+http://127.0.0.1:15441 or containerd=cri+unix:///run/containerd/containerd.sock";
 
 /// rkt's default port, see `rkt api-service --help`.
 const RKT_PORT: u16 = 15441;
@@ -102,30 +99,46 @@ impl fmt::Display for StoreAddress {
     }
 }
 
-pub(super) fn parse(text: &str) -> Result<StoreConfig, String> {
+/// One entry of a list; `None` for what stands between two commas, or behind the last one, and is nothing.
+pub(super) fn parse_entry(text: &str) -> Result<Option<StoreConfig>, String> {
+    let text = text.trim();
+    (!text.is_empty()).then(|| parse(text)).transpose()
+}
+
+fn parse(text: &str) -> Result<StoreConfig, String> {
     let (name, address) = match text.split_once('=') {
         // An equals sign behind the scheme belongs to the URL.
-        Some((name, address)) if !name.contains('+') => (Some(name), address),
+        Some((name, address)) if !name.contains(['+', ':', '/']) => (Some(name), address),
         _ => (None, text),
     };
-    let (kind, url) = address
-        .split_once('+')
-        .ok_or_else(|| format!("rkt+ or cri+ is missing before the URL; {EXPECTED}"))?;
-    let kind = match kind {
-        "rkt" => StoreKind::Rkt,
-        "cri" => StoreKind::Cri,
-        other => {
-            return Err(format!(
-                "{} is no kind of store, which are rkt and cri; {EXPECTED}",
-                shown(other)
-            ));
-        }
-    };
+    let (kind, url) = kind_and_url(address)?;
     Ok(StoreConfig {
         name: name.map_or_else(|| Ok(kind.to_string()), checked_name)?,
         kind,
-        address: parse_address(kind, url)?,
+        address: url::parse(kind, url)?,
     })
+}
+
+fn kind_and_url(address: &str) -> Result<(StoreKind, &str), String> {
+    match address.split_once('+') {
+        // What crictl and kubelet call an endpoint: no store but a container runtime listens on a Unix socket.
+        _ if address.starts_with("unix:") => Ok((StoreKind::Cri, address)),
+        _ if address.starts_with('/') => Err(format!(
+            "the kind of store is missing: expected cri+unix://{}",
+            cut(address)
+        )),
+        _ if address.starts_with("http://") => Err(format!(
+            "the kind of store is missing: expected rkt+{} for rkt's api-service",
+            cut(&without_credentials(address))
+        )),
+        None => Err(format!("the kind of store is missing; {EXPECTED}")),
+        Some(("rkt", url)) => Ok((StoreKind::Rkt, url)),
+        Some(("cri", url)) => Ok((StoreKind::Cri, url)),
+        Some((other, _)) => Err(format!(
+            "{} is not a kind of store, which are rkt and cri: expected rkt for rkt's api-service, or cri for containerd, CRI-O and k3s",
+            shown(other)
+        )),
+    }
 }
 
 fn checked_name(name: &str) -> Result<String, String> {
@@ -134,71 +147,10 @@ fn checked_name(name: &str) -> Result<String, String> {
         Ok(name.to_owned())
     } else {
         Err(format!(
-            "{} is no name of a store: expected letters, digits, '.', '_' and '-'",
+            "{} is not a name of a store: expected letters, digits, '.', '_' and '-'",
             shown(name)
         ))
     }
-}
-
-fn parse_address(kind: StoreKind, url: &str) -> Result<StoreAddress, String> {
-    match url.split_once(':') {
-        Some(("unix", path)) => {
-            let path = path.strip_prefix("//").unwrap_or(path);
-            if !path.starts_with('/') {
-                return Err(format!("{} is no absolute path; {EXPECTED}", shown(path)));
-            }
-            if path.len() > MAX_SOCKET_PATH {
-                return Err(format!(
-                    "the path has {} bytes, and that of a Unix socket has {MAX_SOCKET_PATH} at most; {EXPECTED}",
-                    path.len()
-                ));
-            }
-            Ok(StoreAddress::Unix(path.to_owned()))
-        }
-        Some(("http", _)) => parse_http(kind, url),
-        Some(("https", _)) => Err("TLS is not offered: expected http:// or unix://".to_owned()),
-        _ => Err(EXPECTED.to_owned()),
-    }
-}
-
-fn parse_http(kind: StoreKind, url: &str) -> Result<StoreAddress, String> {
-    let uri: Uri = url
-        .parse()
-        .map_err(|error| format!("{error}; {EXPECTED}"))?;
-    let authority = uri.authority().ok_or(EXPECTED)?;
-    let only_host_and_port = authority.as_str().parse::<u16>().is_err()
-        && !authority.as_str().contains('@')
-        && uri.path() == "/"
-        && uri.query().is_none();
-    let (host, port) = match authority.as_str().strip_prefix(authority.host()) {
-        Some("") => (
-            authority.host(),
-            kind.default_port()
-                .ok_or_else(|| format!("a port is missing; {EXPECTED}"))?,
-        ),
-        Some(port) => (
-            authority.host(),
-            port.strip_prefix(':')
-                .and_then(|port| port.parse().ok())
-                .filter(|&port| port != 0)
-                .ok_or_else(|| format!("{} is no port; {EXPECTED}", shown(port)))?,
-        ),
-        None => return Err(EXPECTED.to_owned()),
-    };
-    if host.len() > MAX_HOST {
-        return Err(format!(
-            "a host name has {MAX_HOST} characters at most; {EXPECTED}"
-        ));
-    }
-    if !only_host_and_port || host.is_empty() {
-        return Err(format!(
-            "nothing but a host and a port can be given; {EXPECTED}"
-        ));
-    }
-    Ok(StoreAddress::Tcp {
-        host: host.to_owned(),
-        port,
-    })
 }
 
 #[cfg(test)]

@@ -25,9 +25,6 @@ use variables::{
     PROPAGATORS, SERVICE_NAME,
 };
 
-/// Longest host name, see RFC 1035.
-pub(super) const MAX_HOST: usize = 253;
-
 /// Where finished traces go, which of them, and under which name.
 #[derive(Clone, Debug)]
 pub struct TracesConfig {
@@ -163,7 +160,8 @@ fn require_trace_context(environment: &Environment) -> Result<(), ConfigError> {
     let Some(list) = environment.text(PROPAGATORS)? else {
         return Ok(());
     };
-    let mut names = list.split(',').map(str::trim);
+    let entries = list.split(',').map(str::trim);
+    let mut names = entries.filter(|name| !name.is_empty());
     let known = names
         .clone()
         .all(|name| ["tracecontext", "baggage"].contains(&name));

@@ -1,14 +1,11 @@
 //! Why a query has no answer.
 
-use std::{error::Error, io, time::Duration};
+use std::time::Duration;
 
-use rustix::io::Errno;
 use thiserror::Error;
 use tonic::{Code, Status};
 
 use crate::{config::StoreAddress, work::Panic};
-
-use super::wire;
 
 mod shortage;
 
@@ -21,30 +18,32 @@ const MAX_MESSAGE: usize = 1024;
 #[derive(Debug, Error)]
 pub enum QueryError {
     /// No connection, with the innermost cause: the layers above it say less.
-    #[error("cannot connect to {address}: {cause}")]
+    #[error("cannot connect to {address}: {cause}{}", behind(advice))]
     Connect {
         /// Where the store was expected.
         address: StoreAddress,
         /// What connect(2) said.
         cause: String,
+        /// What to do; empty when that is not known.
+        advice: String,
     },
     /// The socket is somebody else's.
-    #[error(
-        "no permission to connect to {address}: run the service as root without capabilities or in the group that owns the socket (see the drop-ins and \"PERMISSIONS\" in exp-rkt-grpc(8))"
-    )]
+    #[error("no permission to connect to {address}{}", behind(advice))]
     Permission {
         /// The store's socket.
         address: StoreAddress,
+        /// Who may, and what to do.
+        advice: String,
     },
     /// The sandbox of the service, or a firewall of the host.
-    #[error(
-        "not permitted to connect to {address}: {cause}; the service's sandbox (IPAddressAllow=, RestrictAddressFamilies= of the unit and its drop-ins) or a firewall of this host forbids it"
-    )]
+    #[error("not permitted to connect to {address}: {cause}{}", behind(advice))]
     Forbidden {
         /// Where the store was expected.
         address: StoreAddress,
         /// What connect(2) said.
         cause: String,
+        /// What to do.
+        advice: String,
     },
     /// This process or host lacks what a connection needs.
     #[error("cannot connect to {address}, the store was not reached: {cause}; {shortage}")]
@@ -134,27 +133,6 @@ impl QueryError {
             Self::Call { code, .. } => *code,
         }
     }
-
-    pub(super) fn connecting(error: &(dyn Error + 'static), address: &StoreAddress) -> Self {
-        let (address, cause) = (address.clone(), wire::innermost(error));
-        let system = wire::causes(error).find_map(|error| error.downcast_ref::<io::Error>());
-        if let Some(shortage) = system.and_then(Shortage::behind) {
-            return Self::Shortage {
-                address,
-                cause,
-                shortage,
-            };
-        }
-        match (&address, system.and_then(Errno::from_io_error)) {
-            (StoreAddress::Unix(_), Some(Errno::ACCESS | Errno::PERM)) => {
-                Self::Permission { address }
-            }
-            (StoreAddress::Tcp { .. }, Some(Errno::ACCESS | Errno::PERM | Errno::AFNOSUPPORT)) => {
-                Self::Forbidden { address, cause }
-            }
-            _ => Self::Connect { address, cause },
-        }
-    }
 }
 
 impl From<Status> for QueryError {
@@ -163,6 +141,13 @@ impl From<Status> for QueryError {
             code: status.code(),
             message: cut(status.message()),
         }
+    }
+}
+
+fn behind(advice: &str) -> String {
+    match advice {
+        "" => String::new(),
+        advice => format!("; {advice}"),
     }
 }
 
@@ -195,80 +180,5 @@ fn code_name(code: Code) -> &'static str {
         Code::Unavailable => "UNAVAILABLE",
         Code::DataLoss => "DATA_LOSS",
         Code::Unauthenticated => "UNAUTHENTICATED",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::io;
-
-    use rustix::io::Errno;
-
-    use super::QueryError;
-    use crate::config::StoreAddress;
-
-    fn told(errno: Errno, address: StoreAddress) -> (&'static str, String) {
-        let error = io::Error::from_raw_os_error(errno.raw_os_error());
-        let error = QueryError::connecting(&error, &address);
-        (error.code(), error.to_string())
-    }
-
-    fn tcp() -> StoreAddress {
-        StoreAddress::Tcp {
-            host: "store.example".to_owned(),
-            port: 1,
-        }
-    }
-
-    fn unix() -> StoreAddress {
-        StoreAddress::Unix("/run/store.sock".to_owned())
-    }
-
-    #[test]
-    fn what_this_side_lacks_is_no_fault_of_the_store() {
-        for (errno, cure) in [
-            (Errno::MFILE, "LimitNOFILE="),
-            (Errno::NFILE, "fs.file-max"),
-            (Errno::NOMEM, "MemoryMax="),
-            (Errno::NOBUFS, "MemoryMax="),
-            (Errno::NOSPC, "fs.epoll.max_user_watches"),
-            (Errno::ADDRNOTAVAIL, "net.ipv4.ip_local_port_range"),
-        ] {
-            for address in [tcp(), unix()] {
-                let (code, text) = told(errno, address);
-                assert_eq!(code, "RESOURCE_EXHAUSTED", "{text}");
-                assert!(text.contains(cure), "{text}");
-                assert!(text.contains("the store was not reached"), "{text}");
-            }
-        }
-    }
-
-    #[test]
-    fn what_a_sandbox_forbids_is_no_fault_of_the_store() {
-        for errno in [Errno::PERM, Errno::ACCESS, Errno::AFNOSUPPORT] {
-            let (code, text) = told(errno, tcp());
-            assert_eq!(code, "PERMISSION_DENIED", "{text}");
-            assert!(text.contains("IPAddressAllow="), "{text}");
-        }
-        for errno in [Errno::PERM, Errno::ACCESS] {
-            let (code, text) = told(errno, unix());
-            assert_eq!(code, "PERMISSION_DENIED", "{text}");
-            assert!(text.contains("the group that owns the socket"), "{text}");
-        }
-    }
-
-    #[test]
-    fn what_the_store_does_is_its_own() {
-        for errno in [
-            Errno::CONNREFUSED,
-            Errno::HOSTUNREACH,
-            Errno::NOENT,
-            Errno::AGAIN,
-        ] {
-            for address in [tcp(), unix()] {
-                let (code, text) = told(errno, address);
-                assert_eq!(code, "UNAVAILABLE", "{text}");
-            }
-        }
     }
 }

@@ -27,6 +27,7 @@ use tower_service::Service;
 use super::{
     error::{Phase, QueryError},
     limit::Limit,
+    target::Target,
 };
 use crate::{config::StoreAddress, work::Tasks};
 
@@ -85,11 +86,12 @@ const READ_AT_ONCE: usize = 64 * 1024;
 /// ends it, saying what was waited for.
 pub(super) async fn connect(
     endpoint: &Endpoint,
-    address: &StoreAddress,
+    target: &Target,
     limit: &Limit,
     tasks: &Tasks,
 ) -> Result<Channel, QueryError> {
-    let stream = open(endpoint.uri(), address, limit).await?;
+    let stream = open(endpoint.uri(), target, limit).await?;
+    let address = &target.address;
     let greeting = Phase::Greeting(address.clone());
     let endpoint = endpoint.clone().executor(tasks.executor());
     limit
@@ -130,21 +132,17 @@ pub(super) async fn greeted(
     }
 }
 
-async fn open(
-    uri: &Uri,
-    address: &StoreAddress,
-    limit: &Limit,
-) -> Result<Box<dyn Stream>, QueryError> {
-    let connecting = Phase::Connection(address.clone());
-    match address {
+async fn open(uri: &Uri, target: &Target, limit: &Limit) -> Result<Box<dyn Stream>, QueryError> {
+    let connecting = Phase::Connection(target.address.clone());
+    match &target.address {
         StoreAddress::Tcp { host, .. } => {
             let lookup = Phase::Lookup(host.clone());
-            let known = limit.hold_while(lookup, known(host, address)).await?;
+            let known = limit.hold_while(lookup, known(host, target)).await?;
             let mut connector = HttpConnector::new_with_resolver(known);
             connector.set_nodelay(true);
             let stream = async {
                 let stream = connector.call(uri.clone()).await;
-                stream.map_err(|error| QueryError::connecting(&error, address))
+                stream.map_err(|error| target.unreached(&error))
             };
             let stream = limit.hold_while(connecting, stream).await?;
             Ok(Box::new(stream.into_inner()))
@@ -152,7 +150,7 @@ async fn open(
         StoreAddress::Unix(path) => {
             let stream = async {
                 let stream = UnixStream::connect(path).await;
-                stream.map_err(|error| QueryError::connecting(&error, address))
+                stream.map_err(|error| target.unreached(&error))
             };
             Ok(Box::new(limit.hold_while(connecting, stream).await?))
         }

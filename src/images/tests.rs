@@ -93,7 +93,7 @@ async fn panicking(asking: &ImageStore) -> Connection {
         .endpoint
         .clone()
         .executor(connection.tasks.executor());
-    let channel = peer::greeted(&endpoint, &asking.address, Box::new(stream)).await;
+    let channel = peer::greeted(&endpoint, &asking.target.address, Box::new(stream)).await;
     let channel = channel.expect("it has begun to speak HTTP/2");
     connection.channel.set(channel).expect("it is the first");
     connection

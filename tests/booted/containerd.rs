@@ -6,6 +6,7 @@ use lab::containerd::{OciImage, layout};
 use lab::cri_runtime::client;
 use lab::exposition::Scrape;
 use lab::jaeger_agent::{Batch, Trace};
+use lab::mistakes;
 use lab::poll::eventually;
 use lab::rkt_api_service::Images;
 use lab::service::PATIENCE;
@@ -262,4 +263,56 @@ fn without_the_drop_in_there_is_no_such_socket_and_the_journal_says_what_to_do()
     );
     scene.host.systemctl("restart exp-rkt-grpc");
     scene.assert_fails("UNAVAILABLE", "No such file or directory");
+    let mistake = mistakes::named("forgotten drop-in");
+    mistake.assert_told_in(&scene.host.log());
+    // Whole.
+    mistake.assert_told_in(&scene.host.property("StatusText"));
+}
+
+#[test]
+fn a_service_in_the_wrong_group_is_told_which_one_is_right() {
+    let Some(scene) = Scene::boot("wrong-group") else {
+        return;
+    };
+    scene.host.edit(
+        SERVICE,
+        "[Service]\nSupplementaryGroups=\nSupplementaryGroups=games\n",
+    );
+    scene.drop_in(&["cri.conf"]);
+    scene.assert_fails("PERMISSION_DENIED", "no permission to connect");
+    mistakes::named("wrong group").assert_told_in(&scene.host.log());
+
+    // A group that the sandbox has no number for.
+    scene
+        .host
+        .machine
+        .succeed(&format!("chgrp www-data {RUNTIME_SOCKET}"));
+    scene.query();
+    let status = scene.host.property("StatusText");
+    assert!(
+        status.contains("to the group that stat(1) shows on the host"),
+        "{status}"
+    );
+    scene.host.edit(
+        SERVICE,
+        "[Service]\nSupplementaryGroups=\nSupplementaryGroups=www-data\n",
+    );
+    scene.host.systemctl("restart exp-rkt-grpc");
+    scene.assert_counts(0);
+}
+
+#[test]
+fn a_store_over_tcp_beside_the_drop_in_without_a_network_is_told_of_the_other_drop_in() {
+    let Some(scene) = Scene::boot("tcp-under-cri") else {
+        return;
+    };
+    scene.host.machine.write(
+        "/etc/default/exp-rkt-grpc",
+        "EXP_RKT_GRPC_STORE=cri=rkt+http://127.0.0.1:15441\n",
+    );
+    scene.drop_in(&["cri.conf"]);
+    scene.assert_fails("PERMISSION_DENIED", "Address family not supported");
+    let mistake = mistakes::named("TCP store under cri.conf");
+    mistake.assert_told_in(&scene.host.log());
+    mistake.assert_told_in(&scene.host.property("StatusText"));
 }

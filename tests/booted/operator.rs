@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use lab::mistakes;
 use lab::poll::eventually;
 use lab::rkt_api_service::{Behaviour, Images};
 use lab::service::{PATIENCE, http};
@@ -31,6 +32,7 @@ fn a_store_that_is_down_is_told_in_the_status_and_the_service_stays() {
         status.starts_with("rkt: query failed: cannot connect to http://127.0.0.1:15441"),
         "{status}"
     );
+    mistakes::named("no store configured").assert_told_in(&status);
     assert_eq!(host.property("ActiveState"), "active");
     assert_eq!(host.property("NRestarts"), "0");
 }
@@ -182,11 +184,7 @@ fn a_changed_address_takes_effect_by_a_restart_of_the_socket_and_not_of_the_serv
     let restarted = host.machine.run(["systemctl", "restart", SERVICE]);
     assert!(!restarted.status.success());
     assert_eq!(host.property("ExecMainStatus"), "78");
-    let log = host.log();
-    assert!(
-        log.contains("systemctl restart exp-rkt-grpc.socket"),
-        "{log}"
-    );
+    mistakes::named("changed address of the socket unit").assert_told_in(&host.log());
 
     // More often than five times in ten seconds, systemd's default limit.
     for _ in 0..7 {

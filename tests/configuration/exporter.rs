@@ -182,11 +182,12 @@ fn other_propagators_than_trace_context_are_refused() {
         "tracecontext",
         "tracecontext,baggage",
         "baggage, tracecontext",
+        " tracecontext , ",
     ] {
         let service = with(&[("OTEL_PROPAGATORS", list)]);
         assert_says(&announcement(service), &["jaeger"]);
     }
-    for list in ["b3", "none", "baggage", "tracecontext,b3"] {
+    for list in ["b3", "none", "baggage", "tracecontext,b3", ","] {
         assert_variable_refused("OTEL_PROPAGATORS", list, &[], "tracecontext");
     }
 }

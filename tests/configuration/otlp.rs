@@ -26,10 +26,26 @@ fn an_endpoint_that_cannot_be_spoken_to_is_refused() {
         "collector:4317",
         "/collector",
         "http://collector:4318/v1/traces",
-        "http://user:password@collector",
+        "http://::1:4317",
         "http://collector:70000",
     ] {
         assert_option_refused("ENDPOINT", value, "http://127.0.0.1:1", "http://HOST:PORT");
+    }
+}
+
+#[test]
+fn a_password_in_an_endpoint_is_refused_and_not_shown() {
+    for value in ["http://user:secret@collector", "user:secret@collector:4317"] {
+        let environment = [
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", value),
+            ("OTEL_EXPORTER_OTLP_INSECURE", "true"),
+        ];
+        let refused = refusal(&run(PROGRAM, [""; 0], &environment));
+        assert_says(
+            &refused,
+            &["OTEL_EXPORTER_OTLP_ENDPOINT", "a user name and a password"],
+        );
+        assert!(!refused.contains("secret"), "{refused}");
     }
 }
 

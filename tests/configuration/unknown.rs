@@ -53,8 +53,24 @@ fn what_is_not_nearly_ours_is_nobody_s_business_here() {
 }
 
 #[test]
+fn a_flag_of_the_service_is_not_one_of_query() {
+    let refused = refusal(&run(PROGRAM, ["query", "--listen=127.0.0.1:1"], &[]));
+    assert_says(
+        &refused,
+        &["--listen is a flag of the service, not of query"],
+    );
+}
+
+#[test]
+fn a_misspelt_command_is_refused_with_the_nearest_one() {
+    let refused = refusal(&run(PROGRAM, ["querry"], &[]));
+    assert_says(&refused, &["unknown command querry: did you mean query?"]);
+}
+
+#[test]
 fn a_misspelt_flag_is_refused_with_the_nearest_name() {
     let output = run(PROGRAM, ["--stroe=rkt+http://127.0.0.1"], &[]);
     let stderr = String::from_utf8_lossy(&output.stderr);
-    assert_says(&stderr, &["'--stroe'", "'--store'"]);
+    let sentence = "exp-rkt-grpc: unknown flag --stroe: did you mean --store? exp-rkt-grpc --help lists all of them\n";
+    assert_eq!(stderr, sentence);
 }

@@ -61,8 +61,8 @@ fn a_user_who_may_not_connect_is_told_exactly_what_to_do() {
     assert_eq!(output.status.code(), Some(1));
     let text = String::from_utf8_lossy(&output.stdout);
     let sentence = format!(
-        "no permission to connect to {}: run the service as root without capabilities or in the group that owns the socket",
-        format_args!("unix://{}", guarded.path().display())
+        "no permission to connect to unix://{}; it belongs to the user root and the group root, mode 0660: ask as root or in the group root",
+        guarded.path().display()
     );
     assert!(text.contains(&sentence), "{text}");
 }

@@ -3,9 +3,10 @@
 use std::net::Ipv6Addr;
 
 use super::{
-    ConfigError, Environment, MAX_HOST, TraceExport, invalid,
+    ConfigError, Environment, TraceExport, invalid,
     variables::{JAEGER_HOST, JAEGER_PORT},
 };
+use crate::config::url::MAX_HOST;
 
 pub(super) fn read(
     environment: &Environment,

@@ -7,11 +7,12 @@ use std::{ops::RangeInclusive, time::Duration};
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 
 use super::{
-    ConfigError, Environment, MAX_HOST,
+    ConfigError, Environment,
     attributes::{self, Pair},
     invalid, truth,
     variables::{OTLP, OTLP_TRACES},
 };
+use crate::config::url::{self, MAX_HOST};
 
 /// The port of OTLP over gRPC.
 const PORT: u16 = 4317;
@@ -92,17 +93,15 @@ fn endpoint_of(text: &str, insecure: bool) -> Result<String, String> {
     } else {
         text.to_owned()
     };
+    url::require_host_and_port(&with_scheme)?;
     let uri: Uri = with_scheme.parse().map_err(|_| EXPECTED.to_owned())?;
     if uri.scheme_str() != Some("http") {
         return Err(format!("{EXPECTED}; TLS is not offered"));
     }
     let authority = uri.authority().ok_or(EXPECTED)?;
     let host = authority.host();
-    if host.is_empty() || host.len() > MAX_HOST || authority.as_str().contains('@') {
+    if host.is_empty() || host.len() > MAX_HOST {
         return Err(EXPECTED.to_owned());
-    }
-    if uri.query().is_some() || uri.path() != "/" {
-        return Err(format!("{EXPECTED} without a path: gRPC has its own"));
     }
     let port = match authority.as_str().strip_prefix(host) {
         Some("") => PORT,

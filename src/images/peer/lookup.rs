@@ -8,26 +8,34 @@ use std::{
 };
 
 use hyper_util::client::legacy::connect::dns::{GaiResolver, Name};
+use socket2::{Domain, Socket, Type};
 use tokio::net::UnixDatagram;
 use tower_service::Service;
 
-use crate::{config::StoreAddress, images::error::QueryError};
+use crate::images::{error::QueryError, target::Target};
 
 /// Looks up the addresses of a host that is not an address itself: those are the connector's to read.
-pub(super) async fn known(host: &str, address: &StoreAddress) -> Result<Known, QueryError> {
+pub(super) async fn known(host: &str, target: &Target) -> Result<Known, QueryError> {
     let literal = host.trim_start_matches('[').trim_end_matches(']');
     if literal.parse::<IpAddr>().is_ok() {
         return Ok(Known(Vec::new()));
     }
-    let failed = |error: io::Error| QueryError::connecting(&error, address);
     let name: Name = host
         .parse()
-        .map_err(|error| failed(io::Error::new(io::ErrorKind::InvalidInput, error)))?;
+        .map_err(|error| target.unresolved(&io::Error::new(io::ErrorKind::InvalidInput, error)))?;
     match GaiResolver::new().call(name).await {
         Ok(addresses) => Ok(Known(addresses.collect())),
-        // The resolver needs descriptors of its own, and does not say so when there is none.
-        Err(error) => Err(failed(UnixDatagram::unbound().err().unwrap_or(error))),
+        Err(error) => Err(match own_fault() {
+            Some(fault) => target.unreached(&fault),
+            None => target.unresolved(&error),
+        }),
     }
+}
+
+/// The resolver needs sockets of its own, and does not say so when it cannot have them.
+fn own_fault() -> Option<io::Error> {
+    let of_descriptors = UnixDatagram::unbound().err();
+    of_descriptors.or_else(|| Socket::new(Domain::IPV4, Type::DGRAM, None).err())
 }
 
 /// A host's addresses, which are looked up already.

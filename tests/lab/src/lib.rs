@@ -15,6 +15,7 @@
 //! | [`poll`] | waits for what nobody announces |
 //! | [`debian`] | minimal roots of Debian suites |
 //! | [`machine`] | boots throw-away machines with a systemd of their own |
+//! | [`mistakes`] | what the program is to say of the mistakes in `docs/mistakes.md` |
 //! | [`name_server`] | a DNS server that knows a few names |
 //! | [`skip`] | says loudly that a test cannot be run here |
 //! | [`load`] | scrapes many times a second and counts what comes back |
@@ -27,6 +28,7 @@ pub mod identity;
 pub mod jaeger_agent;
 pub mod load;
 pub mod machine;
+pub mod mistakes;
 pub mod name_server;
 pub mod otlp_collector;
 pub mod poll;

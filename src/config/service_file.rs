@@ -1,0 +1,38 @@
+//! The file of the service's settings, for a query that asks what the service asks.
+
+use std::{ffi::OsString, fs, io, path::Path};
+
+use super::{Environment, environment::OURS, environment_file};
+
+/// `EnvironmentFile=` of the unit.
+pub const SERVICE_FILE: &str = "/etc/default/exp-rkt-grpc";
+
+/// What all variables of OpenTelemetry begin with.
+const TRACES: &str = "OTEL_";
+
+/// What says nothing of what is asked: where the service listens, when it asks, and what it logs.
+const NOT_OF_A_QUERY: [&str; 3] = [
+    "EXP_RKT_GRPC_LISTEN",
+    "EXP_RKT_GRPC_QUERY_AT_START",
+    "EXP_RKT_GRPC_LOG",
+];
+
+/// The variables in it that a query takes: stores, deadline, limit; misspelt ones too, which are to be refused. Those of
+/// OpenTelemetry belong together, and are the environment's if it sets one of them.
+///
+/// # Errors
+///
+/// When it cannot be read, or is not UTF-8.
+pub(super) fn read(path: &Path, environment: &Environment) -> io::Result<Environment> {
+    let takes_traces = !environment.sets_any(TRACES);
+    let is_taken = |name: &str| {
+        let of_ours =
+            name.to_ascii_uppercase().starts_with(OURS) && !NOT_OF_A_QUERY.contains(&name);
+        of_ours || takes_traces && name.starts_with(TRACES)
+    };
+    let variables = environment_file::parse(&fs::read_to_string(path)?);
+    let taken = variables.into_iter().filter(|(name, _)| is_taken(name));
+    Ok(taken
+        .map(|(name, value)| (OsString::from(name), OsString::from(value)))
+        .collect())
+}

@@ -1,0 +1,83 @@
+//! What `http://HOST:PORT` may not hold, of stores and collectors alike, and how URLs with secrets in them are shown.
+
+use std::borrow::Cow;
+
+/// Longest host name, see RFC 1035.
+pub(super) const MAX_HOST: usize = 253;
+
+/// Refuses what looks like more than a host and a port, or hides where the port begins, each with a sentence of its own.
+pub(super) fn require_host_and_port(url: &str) -> Result<(), String> {
+    let behind = url.split_once("://").map_or(url, |(_, behind)| behind);
+    let (authority, rest) = match behind.find(['/', '?', '#']) {
+        Some(end) => behind.split_at(end),
+        None => (behind, ""),
+    };
+    if authority.contains('@') {
+        return Err(
+            "a user name and a password cannot be given: expected http://HOST:PORT".to_owned(),
+        );
+    }
+    if !authority.contains('[') && authority.matches(':').count() > 1 {
+        return Err(
+            "an IPv6 address stands in brackets: expected http://HOST:PORT as in http://[::1]:15441"
+                .to_owned(),
+        );
+    }
+    if !matches!(rest, "" | "/") {
+        return Err(
+            "a path cannot be given, gRPC has its own: expected http://HOST:PORT and no more"
+                .to_owned(),
+        );
+    }
+    Ok(())
+}
+
+/// The same text without a user name and password before the host.
+pub(super) fn without_credentials(text: &str) -> Cow<'_, str> {
+    let begin = text.find("://").map_or(0, |scheme| scheme + 3);
+    match text.rfind('@') {
+        Some(at) if at > begin && !text.contains("unix:") => {
+            Cow::Owned(format!("{}…{}", &text[..begin], &text[at..]))
+        }
+        _ => Cow::Borrowed(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{require_host_and_port, without_credentials};
+
+    #[test]
+    fn a_slash_at_the_end_is_no_path() {
+        for url in ["http://a", "http://a:1/", "http://[::1]:1/", "a:1"] {
+            assert_eq!(require_host_and_port(url), Ok(()), "{url}");
+        }
+    }
+
+    #[test]
+    fn what_is_more_than_a_host_and_a_port_is_named() {
+        for (url, named) in [
+            ("http://user@a", "password"),
+            ("http://user:p@[::1]:1/x", "password"),
+            ("http://::1:15441", "brackets"),
+            ("::1", "brackets"),
+            ("http://a:1/v1/traces", "path"),
+            ("http://a:1?x", "path"),
+        ] {
+            let why = require_host_and_port(url).expect_err(url);
+            assert!(why.contains(named), "{url}: {why}");
+        }
+    }
+
+    #[test]
+    fn a_password_is_not_shown() {
+        for (text, shown) in [
+            ("rkt+http://u:p@ss@host:1/x", "rkt+http://…@host:1/x"),
+            ("u:p@collector:4317", "…@collector:4317"),
+            ("cri+unix:///run/a@b", "cri+unix:///run/a@b"),
+            ("rkt+http://host", "rkt+http://host"),
+        ] {
+            assert_eq!(without_credentials(text), shown);
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! The file of the service's settings, as a query by hand takes it when it is told no store.
+
+use std::{ffi::OsString, fs, path::PathBuf, time::Duration};
+
+use exp_rkt_grpc::config::{Config, ConfigError, Environment, StoresFrom};
+use lab::{TempDir, tempdir};
+
+/// The file, and an environment beside it.
+struct Scene {
+    folder: TempDir,
+    environment: Environment,
+}
+
+impl Scene {
+    fn with(text: &str) -> Self {
+        let scene = Self {
+            folder: tempdir().expect("a temporary folder can be made"),
+            environment: Environment::default(),
+        };
+        fs::write(scene.path(), text).expect("it is ours");
+        scene
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("exp-rkt-grpc")
+    }
+
+    fn read(&self, arguments: &[&str]) -> Result<Config, ConfigError> {
+        let arguments = [&["exp-rkt-grpc"], arguments].concat();
+        let arguments = arguments.into_iter().map(OsString::from);
+        Config::read(arguments, &self.environment, &self.path())
+    }
+
+    #[track_caller]
+    fn query(&self) -> Config {
+        self.read(&["query"]).expect("nothing is wrong")
+    }
+
+    /// A query is refused with the name of the file and these words.
+    #[track_caller]
+    fn assert_refused(&self, words: &str) {
+        let refusal = self.read(&["query"]).expect_err("it is wrong").to_string();
+        let file = format!("in {}: ", self.path().display());
+        assert!(refusal.starts_with(&file), "{refusal}");
+        assert!(refusal.contains(words), "{refusal}");
+    }
+}
+
+fn variables(variables: &[(&str, &str)]) -> Environment {
+    let variables = variables.iter();
+    variables
+        .map(|(name, value)| ((*name).into(), (*value).into()))
+        .collect()
+}
+
+fn asks(config: &Config) -> String {
+    config.asks().expect("it was told nothing")
+}
+
+#[test]
+fn its_stores_are_asked_and_the_query_says_so() {
+    let scene =
+        Scene::with("# mine\nEXP_RKT_GRPC_STORE='a=rkt+http://127.0.0.1:1, unix:///run/x.sock,'\n");
+    let config = scene.query();
+    let path = scene.path();
+    assert_eq!(config.stores_from, StoresFrom::File(path.clone()));
+    let stores = "a=rkt+http://127.0.0.1:1,cri=cri+unix:///run/x.sock";
+    let line = format!("asking {stores} (EXP_RKT_GRPC_STORE in {})", path.display());
+    assert_eq!(asks(&config), line);
+}
+
+#[test]
+fn a_store_that_is_given_is_asked_with_nothing_from_the_file() {
+    let scene = Scene::with("EXP_RKT_GRPC_STORE=nonsense\nEXP_RKT_GRPC_DEADLINE=1s\n");
+    let arguments = ["query", "--store=rkt+http://127.0.0.1:2"];
+    let config = scene.read(&arguments).expect("nothing is wrong");
+    assert_eq!(config.asks(), None);
+    assert_eq!(config.options.deadline, Duration::from_secs(60));
+}
+
+#[test]
+fn the_service_itself_does_not_read_it() {
+    let scene = Scene::with("EXP_RKT_GRPC_STORE=nonsense\n");
+    assert!(scene.read(&[]).is_ok());
+}
+
+#[test]
+fn the_default_is_asked_where_it_is_missing_or_names_no_store() {
+    let silent = Scene::with("EXP_RKT_GRPC_STORE=\nEXP_RKT_GRPC_DEADLINE=3s\n");
+    let config = silent.query();
+    assert_eq!(
+        asks(&config),
+        "asking rkt=rkt+http://127.0.0.1:15441 (default)"
+    );
+    assert_eq!(config.options.deadline, Duration::from_secs(3));
+    fs::remove_file(silent.path()).expect("it is ours");
+    let config = silent.query();
+    assert_eq!(config.stores_from, StoresFrom::Default(None));
+}
+
+#[test]
+fn the_default_is_asked_with_the_reason_where_it_cannot_be_read() {
+    let scene = Scene::with("");
+    fs::remove_file(scene.path()).expect("it is ours");
+    fs::create_dir(scene.path()).expect("it is ours");
+    let line = asks(&scene.query());
+    let why = format!("(default; {} cannot be read: ", scene.path().display());
+    assert!(line.contains(&why), "{line}");
+}
+
+#[test]
+fn flags_win_over_its_other_settings() {
+    let scene = Scene::with("EXP_RKT_GRPC_DEADLINE=3s\nEXP_RKT_GRPC_MAX_RESPONSE=1MiB\n");
+    let config = scene
+        .read(&["query", "--deadline=4s"])
+        .expect("nothing is wrong");
+    assert_eq!(config.options.deadline, Duration::from_secs(4));
+    assert_eq!(config.options.max_response, Some(1024 * 1024));
+}
+
+#[test]
+fn what_says_nothing_of_a_query_is_left_out() {
+    let scene = Scene::with(
+        "EXP_RKT_GRPC_LISTEN=nonsense\nEXP_RKT_GRPC_QUERY_AT_START=nonsense\nEXP_RKT_GRPC_LOG=nonsense\nPATH=nonsense\n",
+    );
+    scene.query();
+}
+
+#[test]
+fn its_traces_are_taken_unless_the_environment_has_settings_of_its_own() {
+    let mut scene = Scene::with("OTEL_EXPORTER_JAEGER_AGENT_PORT=7\nOTEL_SERVICE_NAME=file\n");
+    assert_eq!(
+        scene.query().traces.to_string(),
+        "jaeger 127.0.0.1:7 (OTEL_EXPORTER_JAEGER_AGENT_PORT)"
+    );
+    scene.environment = variables(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:8")]);
+    let traces = scene.query().traces;
+    assert_eq!(
+        traces.to_string(),
+        "otlp http://127.0.0.1:8 (OTEL_EXPORTER_OTLP_ENDPOINT)"
+    );
+    assert_eq!(traces.service_name, None);
+}
+
+#[test]
+fn what_the_service_would_refuse_is_refused_with_the_name_of_the_file() {
+    Scene::with("EXP_RKT_GRPC_STORE=docker\n")
+        .assert_refused("\"docker\" for --store (EXP_RKT_GRPC_STORE)");
+    Scene::with("EXP_RKT_GRPC_STROE=x\n").assert_refused("did you mean EXP_RKT_GRPC_STORE?");
+    Scene::with("EXP_RKT_GRPC_DEADLINE=soon\n")
+        .assert_refused("--deadline (EXP_RKT_GRPC_DEADLINE)");
+    Scene::with("OTEL_TRACES_EXPORTER=zipkin\n").assert_refused("OTEL_TRACES_EXPORTER");
+}
