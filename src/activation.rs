@@ -18,6 +18,8 @@ use rustix::net::{AddressFamily, SocketType};
 use socket2::SockRef;
 use thiserror::Error;
 
+use crate::words;
+
 mod bind;
 
 use bind::bind;
@@ -52,6 +54,8 @@ pub struct Sockets {
     pub trace: Option<UdpSocket>,
     /// What an earlier process has left in systemd's descriptor store, by name.
     pub stored: Vec<(String, OwnedFd)>,
+    /// What is named as if it had been left there, and cannot be, with the reason: to be logged once there is a log.
+    pub ignored: Vec<(String, io::Error)>,
 }
 
 /// A socket that scrapes arrive on: listening, non-blocking and close-on-exec.
@@ -155,10 +159,14 @@ pub fn take(given: Option<SocketAddr>, default: SocketAddr) -> Result<Sockets, A
     let mut listeners = Vec::new();
     let mut trace = None;
     let mut stored = Vec::new();
+    let mut ignored = Vec::new();
     for (index, name) in names.into_iter().enumerate() {
         match name.as_str() {
             TRACE => trace = Some(outgoing(&mut passed, index)?),
-            _ if name.starts_with(STATE) => stored.extend(kept(&mut passed, index, name)),
+            _ if name.starts_with(STATE) => match kept(&mut passed, index) {
+                Ok(fd) => stored.extend(fd.map(|fd| (name, fd))),
+                Err(error) => ignored.push((name, error)),
+            },
             _ => listeners.push((index, name)),
         }
     }
@@ -183,6 +191,7 @@ pub fn take(given: Option<SocketAddr>, default: SocketAddr) -> Result<Sockets, A
         origin,
         trace,
         stored,
+        ignored,
     })
 }
 
@@ -192,12 +201,7 @@ fn is_run_by_systemd() -> bool {
 
 /// What is too long is cut and marked.
 fn shown(names: &[String]) -> String {
-    let mut text = format!("{names:?}");
-    if text.len() > MAX_NAMES {
-        text.truncate(text.floor_char_boundary(MAX_NAMES));
-        text.push_str("… [cut]");
-    }
-    text
+    words::cut(&format!("{names:?}"), MAX_NAMES)
 }
 
 fn listeners_for_metrics(passed: &[(usize, String)]) -> Result<Vec<usize>, ActivationError> {
@@ -238,21 +242,14 @@ fn outgoing(passed: &mut ListenFd, index: usize) -> Result<UdpSocket, Activation
 }
 
 /// A descriptor that is no packet socket was not stored by us; it stays where it is.
-fn kept(passed: &mut ListenFd, index: usize, name: String) -> Option<(String, OwnedFd)> {
+fn kept(passed: &mut ListenFd, index: usize) -> io::Result<Option<OwnedFd>> {
     let (family, kind) = (AddressFamily::UNIX, SocketType::SEQPACKET);
-    let taken = passed.take_custom::<OwnedFd>(
+    passed.take_custom(
         index,
         i32::from(family.as_raw()),
         kind.as_raw().cast_signed(),
         "unix packet socket",
-    );
-    match taken {
-        Ok(fd) => fd.map(|fd| (name, fd)),
-        Err(error) => {
-            tracing::warn!(name, %error, "stored descriptor ignored");
-            None
-        }
-    }
+    )
 }
 
 /// listenfd checks the family and sets close-on-exec; listening (SO_ACCEPTCONN) and non-blocking are left to us.

@@ -4,7 +4,6 @@
 //! by OpenTelemetry's own variables (<https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/>).
 
 use std::{
-    borrow::Cow,
     ffi::OsString,
     io,
     net::SocketAddr,
@@ -33,6 +32,8 @@ pub use service_file::SERVICE_FILE;
 pub use store::{StoreAddress, StoreConfig, StoreKind};
 pub use stores::StoresFrom;
 pub use traces::{OtlpConfig, TraceExport, TracesConfig, VARIABLES, Variable};
+
+use crate::words;
 
 use refusal::refusal;
 use stores::{STORE, STORES, renamed};
@@ -229,11 +230,8 @@ fn shown(value: &str) -> String {
 }
 
 /// At most so much of a text as is shown of a value.
-fn cut(text: &str) -> Cow<'_, str> {
-    match text.floor_char_boundary(MAX_SHOWN) {
-        whole if whole == text.len() => Cow::Borrowed(text),
-        kept => Cow::Owned(format!("{}… [cut]", &text[..kept])),
-    }
+fn cut(text: &str) -> String {
+    words::cut(text, MAX_SHOWN)
 }
 
 fn invalid(variable: &str, value: &str, expected: &str) -> ConfigError {

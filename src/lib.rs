@@ -8,19 +8,21 @@
 //!
 //! | module | level | what it is | may import |
 //! | --- | --- | --- | --- |
-//! | `main` | 4 | order of acts and exit codes | all |
-//! | [`daemon`] | 3 | the loop: triggers, stop, watchdog, drain | observe, signals, notify |
-//! | [`query`] | 3 | one query from the command line: table or JSON | observe, images, telemetry |
-//! | [`observe`] | 2 | one event: spans, stores asked concurrently, facts reported | images, metrics |
-//! | [`images`] | 1 | an image store: what is asked, what it answers, how it fails | config, work |
-//! | [`exposition`] | 1 | hyper: `/metrics`, `/`, `/-/healthy`, `/-/ready`; limits; drain | activation, metrics, work |
-//! | [`telemetry`] | 1 | the log and the finished traces on their way out | config, work |
-//! | [`process`] | 0 | the `process_*` collector | – |
+//! | `main` | 5 | order of acts and exit codes | all |
+//! | [`daemon`] | 4 | the loop: triggers, stop, watchdog, drain | observe, signals, notify |
+//! | [`query`] | 4 | one query from the command line: table or JSON | observe, images, telemetry, words |
+//! | [`observe`] | 3 | one event: spans, stores asked concurrently, facts reported | images, metrics, words |
+//! | [`images`] | 2 | an image store: what is asked, what it answers, how it fails | config, words, work |
+//! | [`exposition`] | 2 | hyper: `/metrics`, `/`, `/-/healthy`, `/-/ready`; limits; drain | activation, metrics, work |
+//! | [`telemetry`] | 2 | the log and the finished traces on their way out | config, words, work |
+//! | [`config`] | 1 | flags and environment | words |
+//! | [`activation`] | 1 | sockets in | words |
+//! | [`notify`] | 1 | words out to systemd | words |
+//! | [`process`] | 0 | what the process has: the `process_*` collector, enough descriptors | – |
 //! | [`metrics`] | 0 | every family, its name and HELP | – |
-//! | [`config`] | 0 | flags and environment | – |
-//! | [`activation`] | 0 | sockets in | – |
-//! | [`notify`] | 0 | words out to systemd | – |
 //! | [`signals`] | 0 | signals in | – |
+//! | [`stdout`] | 0 | what the command line asked for | – |
+//! | [`words`] | 0 | words of others as they may be shown | – |
 //! | [`work`] | 0 | work whose panic is an error, and tasks that end with their owner | – |
 //!
 //! Imports go down a level, never up or in circles. A module's own children (`images/rkt.rs`, `telemetry/jaeger.rs`, …) are its
@@ -37,5 +39,7 @@ pub mod observe;
 pub mod process;
 pub mod query;
 pub mod signals;
+pub mod stdout;
 pub mod telemetry;
+pub mod words;
 pub mod work;

@@ -20,11 +20,12 @@ use exp_rkt_grpc::{
     images::ImageStore,
     metrics::{Metrics, TraceOutcome},
     notify::{self, FdStore, Notifier},
-    observe::{Observer, Trigger},
-    process::ProcessCollector,
+    observe::{Event, Observer, Trigger},
+    process::{self, ProcessCollector},
     query,
-    signals::Signals,
-    telemetry::{self, Outcome, Telemetry},
+    signals::{self, Signals},
+    stdout,
+    telemetry::{self, Outcome, Telemetry, Undelivered},
 };
 use tokio::{runtime, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -38,14 +39,17 @@ static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 const EX_CONFIG: u8 = 78;
 
 fn main() -> ExitCode {
+    // SIGQUIT's default action is a core dump: one that comes from here on is the first trigger.
+    signals::block();
     match start() {
         Ok(code) => code,
         Err(error) => refuse(error.as_ref()),
     }
 }
 
-/// One thread: the signal handlers first, because SIGQUIT's default action is a core dump; the sockets before any other thread.
+/// One thread: the signal handlers first; the sockets before any other thread.
 fn start() -> Result<ExitCode, Box<dyn Error>> {
+    process::require_descriptors()?;
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -79,8 +83,12 @@ async fn serve(
         origin,
         trace,
         stored,
+        ignored,
     } = sockets;
     let mut telemetry = start_telemetry(&config, trace, metrics.clone())?;
+    for (name, error) in ignored {
+        tracing::warn!(name, %error, "stored descriptor ignored");
+    }
     let observer = observer(&config, metrics.clone())?;
     let (notifier, delivery) = Notifier::from_env();
     let (fd_store, record) = FdStore::recover(stored, notifier.clone());
@@ -139,40 +147,58 @@ async fn query_once(
         let _ = writeln!(io::stderr(), "{asks}");
     }
     let mut observer = observer(&config, metrics)?;
-    let abandoned = CancellationToken::new();
-    let mut event = pin!(observer.observe(Trigger::Command, abandoned.clone()));
-    let event = tokio::select! {
-        event = event.as_mut() => event,
-        _ = signals.stops.next() => {
-            abandoned.cancel();
-            // Its log lines and its trace; who cannot wait for those presses ctrl-c again.
-            tokio::select! {
-                _ = async { event.await; telemetry.flush().await } => {}
-                _ = signals.stops.next() => {}
-            }
-            return Ok(ExitCode::FAILURE);
-        }
-    };
+    let (event, interrupted) = ask_once(&mut observer, &mut signals).await;
+    let print = |text: String| stdout::print("the result of the query", &text);
     // A table is there at once; JSON also says whether the trace was delivered.
-    let print = |text: String| io::stdout().write_all(text.as_bytes());
-    let (printed, delivery) = match output {
-        Output::Table => (print(query::table(&event)), telemetry.flush().await),
-        Output::Json => {
-            let delivery = telemetry.flush().await;
+    let (printed, delivery) = match (interrupted, output) {
+        (Some(_), _) => (Ok(()), deliver(&mut telemetry, &mut signals).await),
+        (None, Output::Table) => {
+            let printed = print(query::table(&event));
+            (printed, deliver(&mut telemetry, &mut signals).await)
+        }
+        (None, Output::Json) => {
+            let delivery = deliver(&mut telemetry, &mut signals).await;
             (print(query::json(&event, &delivery)), delivery)
         }
     };
     // The log comes first.
     drop(telemetry);
-    if let Err(why) = &delivery {
+    let complaints = [
+        interrupted.map(|signal| query::interrupted(signal, &event)),
+        delivery.as_ref().err().map(query::undelivered),
+    ];
+    for complaint in complaints.into_iter().flatten() {
         // Without standard error there is nobody to tell.
-        let _ = writeln!(io::stderr(), "{}", query::undelivered(why));
+        let _ = writeln!(io::stderr(), "{complaint}");
     }
     printed?;
-    Ok(match event.failures() {
-        None => ExitCode::SUCCESS,
-        Some(_) => ExitCode::FAILURE,
+    Ok(match (event.failures(), delivery) {
+        (Some(_), _) | (_, Err(Undelivered::Interrupted(_))) => ExitCode::FAILURE,
+        (None, _) => ExitCode::SUCCESS,
     })
+}
+
+/// One event, and the signal that has ended it early, if one has.
+async fn ask_once(observer: &mut Observer, signals: &mut Signals) -> (Event, Option<&'static str>) {
+    let abandoned = CancellationToken::new();
+    let mut event = pin!(observer.observe(Trigger::Command, abandoned.clone()));
+    let signal = tokio::select! {
+        event = event.as_mut() => return (event, None),
+        signal = signals.interrupt() => signal,
+    };
+    abandoned.cancel();
+    // It ends at once, and may just have ended by itself.
+    let event = event.await;
+    let interrupted = event.was_abandoned().then_some(signal);
+    (event, interrupted)
+}
+
+/// Sends the trace, unless a signal says that it is not to be waited for.
+async fn deliver(telemetry: &mut Telemetry, signals: &mut Signals) -> Result<(), Undelivered> {
+    tokio::select! {
+        delivery = telemetry.flush() => delivery,
+        signal = signals.interrupt() => Err(Undelivered::Interrupted(signal)),
+    }
 }
 
 fn observer(config: &Config, metrics: Metrics) -> Result<Observer, tonic::transport::Error> {
@@ -266,9 +292,11 @@ fn warn(warnings: &[String]) {
 /// Says once why there is no service, one cause a line.
 fn refuse(error: &(dyn Error + 'static)) -> ExitCode {
     if let Some(ConfigError::Asked(text)) = error.downcast_ref() {
-        // A reader that has gone, as in `--help | head`, has seen enough.
-        let _ = io::stdout().write_all(text.as_bytes());
-        return ExitCode::SUCCESS;
+        return match stdout::print("the text that was asked for", text) {
+            // A reader that has gone, as in `--help | head`, has seen enough.
+            Err(unprinted) if !unprinted.is_unread() => refuse(&unprinted),
+            _ => ExitCode::SUCCESS,
+        };
     }
     let mut causes = Vec::new();
     let mut cause = error.source();

@@ -12,6 +12,7 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 use crate::{
     images::{self, Answer, Connection, ImageStore, Limit, QueryError},
     metrics::{self, Contents, Filesystem, Metrics, RecordError, Runtime, StoreMetrics},
+    words::counted,
 };
 
 pub use crate::metrics::Trigger;
@@ -125,6 +126,13 @@ impl Event {
         self.outcomes.iter().all(Outcome::was_abandoned)
     }
 
+    /// The stores whose queries were abandoned.
+    #[must_use]
+    pub fn unanswered(&self) -> Vec<&str> {
+        let abandoned = self.outcomes.iter().filter(|store| store.was_abandoned());
+        abandoned.map(|store| store.store.as_str()).collect()
+    }
+
     /// All outcomes in a line.
     #[must_use]
     pub fn summary(&self) -> String {
@@ -156,11 +164,11 @@ impl Outcome {
         } = self;
         match &self.answer {
             Ok(answer) => format!(
-                "{store}: {} images, asked in {duration:.1?}",
-                answer.contents.images
+                "{store}: {}, asked in {duration:.1?}",
+                counted(answer.contents.images, "image")
             ),
             Err(QueryError::Abandoned) => format!("{store}: query abandoned"),
-            Err(error) => format!("{store}: query failed: {error}"),
+            Err(error) => format!("{store}: query failed: {}", error.with_code()),
         }
     }
 

@@ -6,7 +6,10 @@
 use std::{
     fs::{self, File},
     io,
-    os::unix::fs::{FileExt, MetadataExt},
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::fs::{FileExt, MetadataExt},
+    },
     time::Duration,
 };
 
@@ -19,6 +22,29 @@ use rustix::{
     process::{Resource, getrlimit},
     time::{ClockId, clock_gettime},
 };
+use thiserror::Error;
+
+/// Descriptors that are to be free at the start: what the service opens until it is ready, and then a query and a scrape.
+const DESCRIPTORS: usize = 16;
+
+/// There are too few descriptors to start with.
+#[derive(Debug, Error)]
+#[error(
+    "this process cannot open the {DESCRIPTORS} file descriptors that it needs to start: raise LimitNOFILE= of the unit (ulimit -n)"
+)]
+pub struct TooFewDescriptors(#[source] io::Error);
+
+/// Opens as many descriptors as a start needs, and closes them: some libraries panic when they get none.
+///
+/// # Errors
+///
+/// When the limit on descriptors, RLIMIT_NOFILE, does not permit that.
+pub fn require_descriptors() -> Result<(), TooFewDescriptors> {
+    let stderr = io::stderr();
+    let opened = (0..DESCRIPTORS).map(|_| stderr.as_fd().try_clone_to_owned());
+    let opened: io::Result<Vec<OwnedFd>> = opened.collect();
+    opened.map(drop).map_err(TooFewDescriptors)
+}
 
 /// Collects the process's CPU time, memory, descriptors, threads and start time at each scrape.
 ///

@@ -8,6 +8,7 @@ use crate::{
     images::{Answer, Filesystem, QueryError, Runtime},
     observe::{Event, Outcome},
     telemetry::Undelivered,
+    words::{escaped, is_command},
 };
 
 /// The event as a table with a line per store, and the trace's id.
@@ -33,18 +34,40 @@ pub fn table(event: &Event) -> String {
 pub fn json(event: &Event, delivery: &Result<(), Undelivered>) -> String {
     let stores: Vec<Value> = event.outcomes.iter().map(store).collect();
     let trace_error = delivery.as_ref().err().map(ToString::to_string);
-    format!(
-        "{:#}\n",
-        json!({ "trace_id": event.trace_id, "trace_error": trace_error, "stores": stores })
-    )
+    let object =
+        json!({ "trace_id": event.trace_id, "trace_error": trace_error, "stores": stores });
+    ascii_commands(&format!("{object:#}\n"))
+}
+
+/// JSON lets most characters that command a terminal stand as they are. They can only be within its strings, where they may be
+/// escaped as well; its own line breaks are not.
+fn ascii_commands(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for character in json.chars() {
+        if character != '\n' && is_command(character) {
+            text.push_str(&format!("\\u{:04x}", u32::from(character)));
+        } else {
+            text.push(character);
+        }
+    }
+    text
 }
 
 /// A line for standard error.
 #[must_use]
 pub fn undelivered(why: &Undelivered) -> String {
-    one_line(&format!(
+    escaped(&format!(
         "exp-rkt-grpc: the trace was not delivered: {why}; OTEL_TRACES_EXPORTER=none switches traces off"
     ))
+}
+
+/// A line for standard error: what a query that was interrupted has not done.
+#[must_use]
+pub fn interrupted(signal: &str, event: &Event) -> String {
+    let unanswered = event.unanswered().join(", ");
+    format!(
+        "exp-rkt-grpc: interrupted by {signal} before an answer of {unanswered}; no result was printed"
+    )
 }
 
 fn row(outcome: &Outcome) -> Vec<String> {
@@ -52,7 +75,7 @@ fn row(outcome: &Outcome) -> Vec<String> {
         Ok(answer) => answer,
         // Behind the columns, as wide as it wants to be.
         Err(error) => {
-            let failure = one_line(&format!("query failed: {error}"));
+            let failure = escaped(&format!("query failed: {}", error.with_code()));
             return vec![outcome.store.clone(), failure];
         }
     };
@@ -67,25 +90,35 @@ fn row(outcome: &Outcome) -> Vec<String> {
         size(contents.size_bytes),
         count(contents.untagged),
         count(contents.pinned),
-        milliseconds(outcome.duration),
+        duration(outcome.duration),
     ]
 }
 
 fn runtime_name(runtime: &Runtime) -> String {
-    one_line(format!("{} {}", runtime.name, runtime.version).trim_end())
-}
-
-/// A store's words must not command the terminal, nor begin a row of their own.
-fn one_line(text: &str) -> String {
-    text.replace(char::is_control, " ")
+    escaped(format!("{} {}", runtime.name, runtime.version).trim_end())
 }
 
 fn count(count: Option<u64>) -> String {
     count.map_or_else(|| "-".to_owned(), |count| count.to_string())
 }
 
-fn milliseconds(duration: Duration) -> String {
-    format!("{:.1} ms", duration.as_secs_f64() * 1000.0)
+/// In the unit that fits, with one digit behind the point; minutes and seconds are whole.
+fn duration(duration: Duration) -> String {
+    // Rounded first, so that no unit shows what is the next one's: "1000.0 ms", "60.0 s".
+    let tenths = |unit: Duration| (duration.as_secs_f64() / unit.as_secs_f64() * 10.0).round();
+    let units = [
+        ("µs", Duration::from_micros(1), 10_000.0),
+        ("ms", Duration::from_millis(1), 10_000.0),
+        ("s", Duration::from_secs(1), 600.0),
+    ];
+    for (name, unit, end) in units {
+        let tenths = tenths(unit);
+        if tenths < end {
+            return format!("{:.1} {name}", tenths / 10.0);
+        }
+    }
+    let seconds = duration.as_secs_f64().round() as u64;
+    format!("{} min {} s", seconds / 60, seconds % 60)
 }
 
 /// With a decimal prefix and one digit behind the point.
@@ -214,7 +247,26 @@ fn filesystems(filesystems: &[Filesystem]) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use super::{aligned, size};
+    use std::time::Duration;
+
+    use super::{aligned, duration, size};
+
+    #[test]
+    fn a_duration_has_the_unit_that_fits() {
+        for (nanoseconds, told) in [
+            (0, "0.0 µs"),
+            (1_234, "1.2 µs"),
+            (999_949, "999.9 µs"),
+            (999_950, "1.0 ms"),
+            (3_900_000, "3.9 ms"),
+            (999_960_000, "1.0 s"),
+            (59_940_000_000, "59.9 s"),
+            (59_990_000_000, "1 min 0 s"),
+            (3_725_400_000_000, "62 min 5 s"),
+        ] {
+            assert_eq!(duration(Duration::from_nanos(nanoseconds)), told);
+        }
+    }
 
     #[test]
     fn a_size_has_one_digit_behind_the_point() {

@@ -34,17 +34,17 @@ use traces::{Settings, TraceQueue};
 /// Longest time one trace may take to be sent to a Jaeger agent: that of looking up its name.
 const AGENT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Ends a text that was cut.
-const CUT: &str = "… [cut]";
-
-/// How long stopping may take to send the last traces, and then to write the last log lines.
+/// How long stopping may take to send the last traces.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long the end of the program may take to write the last log lines, however it ends.
+const LAST_LINES_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The crate's own spans; those of the libraries, the exporters' among them, are not traced.
 const OWN_TARGET: &str = env!("CARGO_CRATE_NAME");
 
-/// The running log and trace output; to be flushed before the program ends. Dropped, it writes the last log lines, for at most two
-/// seconds.
+/// The running log and trace output; to be flushed before the program ends. Dropped, it writes the last log lines, for at most a
+/// second; if some are lost, it says so on standard error where that has room.
 #[derive(Debug)]
 pub struct Telemetry {
     traces: Option<TraceQueue>,
@@ -90,7 +90,7 @@ pub fn start(
     let (layer, log) = log::start(
         filter.clone(),
         Format::Lines,
-        FLUSH_TIMEOUT,
+        LAST_LINES_TIMEOUT,
         on_dropped_line,
     )
     .map_err(TelemetryError::Log)?;
@@ -103,40 +103,16 @@ pub fn start(
     Ok(Telemetry { traces: queue, log })
 }
 
-/// What stores and systems say can hold line breaks and worse: one event is one line, whatever is in it.
-fn escaped(text: &str) -> String {
-    let mut line = String::with_capacity(text.len());
-    for character in text.chars() {
-        if character.is_control() {
-            line.extend(character.escape_default());
-        } else {
-            line.push(character);
-        }
-    }
-    line
-}
-
-/// At most `limit` bytes of `text`, marked where it was cut.
-fn cut(text: &str, limit: usize) -> String {
-    if text.len() <= limit {
-        return text.to_owned();
-    }
-    match limit.checked_sub(CUT.len()) {
-        Some(kept) => format!("{}{CUT}", &text[..text.floor_char_boundary(kept)]),
-        None => text[..text.floor_char_boundary(limit)].to_owned(),
-    }
-}
-
 /// Logs why the program ends, when there is no [`Telemetry`] or no longer: an event with the field `error`. Waits until it is
-/// written, for at most two seconds.
+/// written, for at most a second.
 ///
-/// On standard error, that field alone is shown, after the program's name.
+/// On standard error, that field alone is shown, after the program's name. It may have several lines.
 ///
 /// # Errors
 ///
 /// When the log's thread cannot be started; nothing is logged then.
 pub fn last_words(log: impl FnOnce()) -> io::Result<()> {
-    let (layer, writing) = log::start(own(), Format::LastWords, FLUSH_TIMEOUT, || ())?;
+    let (layer, writing) = log::start(own(), Format::LastWords, LAST_LINES_TIMEOUT, || ())?;
     let subscriber = tracing_subscriber::registry().with(layer);
     tracing::subscriber::with_default(subscriber, log);
     drop(writing);
@@ -174,7 +150,9 @@ async fn drained(traces: TraceQueue) -> Result<(), Undelivered> {
     let drained = tokio::time::timeout(FLUSH_TIMEOUT, traces.drain()).await;
     drained.unwrap_or_else(|_| {
         tracing::warn!("traces not sent in time");
-        Err(Undelivered(format!("not sent within {FLUSH_TIMEOUT:?}")))
+        Err(Undelivered::Lost(format!(
+            "not sent within {FLUSH_TIMEOUT:?}"
+        )))
     })
 }
 
@@ -260,16 +238,4 @@ where
         .with_level(false)
         .with_error_events_to_status(false)
         .with_filter(own())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{CUT, cut};
-
-    #[test]
-    fn a_text_is_cut_between_characters_and_marked() {
-        assert_eq!(cut("short", 5), "short");
-        let cut = cut(&"ä".repeat(50), 40);
-        assert!(cut.len() <= 40 && cut.ends_with(CUT), "{cut:?}");
-    }
 }

@@ -151,6 +151,22 @@ fn assert_well_kept(service: &Service) {
 }
 
 #[test]
+fn a_stored_descriptor_that_is_none_of_ours_is_left_out_and_the_log_says_so() {
+    let service = service()
+        .activation(Activation::tcp().preceded_by("state-1"))
+        .start();
+    service.wait_for_stderr(
+        |log| {
+            let mut lines = log.lines();
+            lines
+                .any(|line| line.contains("WARN stored descriptor ignored name=\"state-1\" error="))
+        },
+        PATIENCE,
+    );
+    service.scrape();
+}
+
+#[test]
 fn several_sockets_none_of_them_named_metrics_are_refused_by_name() {
     let service = service()
         .activation(Activation::tcp().named("admin").preceded_by("debug"))

@@ -1,12 +1,12 @@
 //! `exp-rkt-grpc query`: one query from the command line, for people and for programs.
 
-use std::process::Output;
+use std::process::{Command, Output, Stdio};
 
 use lab::containerd::{Containerd, OciImage};
 use lab::jaeger_agent::JaegerAgent;
 use lab::otlp_collector::{Behaviour, OtlpCollector};
 use lab::rkt_api_service as rkt;
-use lab::service::{Listen, PATIENCE, ReservedPort, Service, Signal, run};
+use lab::service::{Builder, Listen, PATIENCE, ReservedPort, Service, Signal, run};
 use lab::{TempDir, cri_runtime as cri, tempdir};
 use serde_json::Value;
 
@@ -289,7 +289,7 @@ fn a_failure_in_json_has_a_code_and_a_message() {
     let failed = &json["stores"][1];
     assert_eq!(names(failed), ["duration_seconds", "error", "store"]);
     assert_eq!(failed["error"]["code"], "UNAVAILABLE");
-    assert_eq!(failed["error"]["message"], "UNAVAILABLE: come back later");
+    assert_eq!(failed["error"]["message"], "come back later");
     assert_eq!(json["stores"][0]["error"], Value::Null);
 }
 
@@ -383,7 +383,10 @@ fn what_a_collector_says_of_a_trace_it_rejects_is_one_line() {
     ];
     let output = scene.run_with(&["query", "--store", &scene.cri.url()], &environment);
     let told = text(&output.stderr);
-    assert!(told.contains("rejected 1 spans: over quota [2J"), "{told}");
+    assert!(
+        told.contains("rejected 1 span: over\\nquota\\u{1b}[2J;"),
+        "{told}"
+    );
     assert_eq!(told.lines().count(), 1, "{told}");
 }
 
@@ -416,6 +419,51 @@ fn a_result_that_cannot_be_printed_does_not_cost_the_trace() {
     let told = text(&output.stderr);
     assert!(told.contains("No space left on device"), "{told}");
     scene.agent.next_trace(PATIENCE);
+}
+
+#[test]
+fn help_and_version_that_cannot_be_printed_fail_with_a_sentence() {
+    for flag in ["--help", "--version"] {
+        let command = format!("{PROGRAM} {flag} >/dev/full");
+        let output = run("sh", ["-c", command.as_str()], &[]);
+        assert_eq!(output.status.code(), Some(1), "{flag}");
+        let told = text(&output.stderr);
+        assert!(told.contains("could not be printed"), "{told}");
+        assert!(told.contains("No space left on device"), "{told}");
+    }
+}
+
+/// Standard output is a pipe that nobody reads any more.
+fn run_unread(arguments: &[&str]) -> Output {
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    Command::new(PROGRAM)
+        .args(arguments)
+        .env("OTEL_TRACES_EXPORTER", "none")
+        .stdout(writer)
+        .stderr(Stdio::piped())
+        .spawn()
+        .and_then(std::process::Child::wait_with_output)
+        .expect("it runs")
+}
+
+#[test]
+fn a_reader_that_has_gone_has_seen_enough_of_the_help_and_nothing_of_a_result() {
+    let help = run_unread(&["--help"]);
+    assert_eq!(help.status.code(), Some(0));
+    assert_eq!(text(&help.stderr), "");
+    let scene = Scene::set();
+    let url = scene.cri.url();
+    for format in ["table", "json"] {
+        let result = run_unread(&["query", "--output", format, "--store", &url]);
+        assert_eq!(result.status.code(), Some(1));
+        let told = text(&result.stderr);
+        assert!(
+            told.contains("the result of the query could not be printed"),
+            "{told}"
+        );
+        assert!(told.contains("Broken pipe"), "{told}");
+    }
 }
 
 #[test]
@@ -519,24 +567,58 @@ fn a_real_containerd_is_asked_without_a_service() {
     assert_eq!(json["trace_id"], scene.agent.next_trace(PATIENCE).id_hex());
 }
 
-#[test]
-fn ctrl_c_abandons_the_query_and_its_trace_arrives() {
-    let scene = Scene::set();
-    scene.rkt.behave(rkt::Behaviour::Hang);
-    let agent = scene.agent.port().to_string();
-    let command = Service::builder(PROGRAM)
+/// A query of both stores, to be interrupted.
+fn query_of_both(scene: &Scene) -> Builder {
+    Service::builder(PROGRAM)
         .arg("query")
         .arg("--log-level=info")
         .store(scene.rkt.url())
-        .env("OTEL_EXPORTER_JAEGER_AGENT_PORT", agent)
+        .store(scene.cri.url())
         // A query has no such flag.
         .listen(Listen::Variable(ReservedPort::reserve().address()))
+}
+
+#[test]
+fn a_query_that_is_interrupted_says_who_has_not_answered_and_its_trace_arrives() {
+    for (signal, name) in [
+        (Signal::INT, "SIGINT"),
+        (Signal::QUIT, "SIGQUIT"),
+        (Signal::TERM, "SIGTERM"),
+    ] {
+        let scene = Scene::set();
+        scene.rkt.behave(rkt::Behaviour::Hang);
+        let agent = scene.agent.port().to_string();
+        let agent = ("OTEL_EXPORTER_JAEGER_AGENT_PORT", agent);
+        let command = query_of_both(&scene).env(agent.0, agent.1).spawn();
+        scene.rkt.wait_for_calls(1, PATIENCE);
+        // Its side calls, after which nothing of it is left to wait for.
+        command.wait_for_stderr(|log| log.contains("images counted"), PATIENCE);
+        scene.cri.wait_for_open_connections(0, PATIENCE);
+        command.signal(signal);
+        assert_eq!(command.wait(PATIENCE).code(), Some(1));
+        let log = command.stderr();
+        assert!(log.contains(" INFO query abandoned"), "{log}");
+        assert!(!log.contains("ERROR"), "{log}");
+        let words = format!(
+            "exp-rkt-grpc: interrupted by {name} before an answer of rkt; no result was printed"
+        );
+        assert_eq!(log.lines().last(), Some(words.as_str()), "{log}");
+        scene.agent.next_trace(PATIENCE);
+    }
+}
+
+#[test]
+fn a_query_that_is_interrupted_while_its_trace_is_sent_says_that_it_was_not_delivered() {
+    let scene = Scene::set();
+    let collector = OtlpCollector::bind();
+    collector.behave(Behaviour::Hang);
+    let command = query_of_both(&scene)
+        .env("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint())
         .spawn();
-    scene.rkt.wait_for_calls(1, PATIENCE);
+    collector.next_call(PATIENCE).expect("the trace comes");
     command.signal(Signal::INT);
     assert_eq!(command.wait(PATIENCE).code(), Some(1));
     let log = command.stderr();
-    assert!(log.contains(" INFO query abandoned"), "{log}");
-    assert!(!log.contains("ERROR"), "{log}");
-    scene.agent.next_trace(PATIENCE);
+    let words = "the trace was not delivered: interrupted by SIGINT";
+    assert!(log.contains(words), "{log}");
 }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
 
+use lab::exposition::Scrape;
 use lab::poll::eventually;
 use lab::rkt_api_service::{Behaviour, Images, Method, StandIn};
 use lab::service::http::Connection;
@@ -10,6 +11,24 @@ use lab::service::{Builder, PATIENCE, Service, Signal};
 
 /// How many images the stand-ins hold.
 const IMAGES: usize = 7;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_exp-rkt-grpc");
+
+/// Becomes a program that has SIGQUIT blocked and pending. SIGTERM is blocked, too.
+const QUIT_AND_BECOME: &str =
+    "sigprocmask(SIG_BLOCK, POSIX::SigSet->new(SIGQUIT, SIGTERM)); kill QUIT => $$; exec @ARGV";
+
+/// Signals whose default action would end the service. Real-time signals belong to them.
+const MEANINGLESS: [Signal; 8] = [
+    Signal::USR1,
+    Signal::USR2,
+    Signal::ALARM,
+    Signal::STKFLT,
+    Signal::VTALARM,
+    Signal::PROF,
+    Signal::IO,
+    Signal::POWER,
+];
 
 /// More signals than anybody sends.
 const BURST: usize = 1000;
@@ -57,22 +76,27 @@ impl Scene {
 }
 
 fn program(store: &StandIn) -> Builder {
-    Service::builder(env!("CARGO_BIN_EXE_exp-rkt-grpc"))
+    Service::builder(PROGRAM)
         .env("OTEL_TRACES_EXPORTER", "none")
         .store(store.url())
 }
 
-/// Whether the process catches the signal; signal n is bit n - 1 of the mask.
+/// A mask as the kernel writes it: signal n is bit n - 1.
+fn mask(service: &Service, name: &str) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", service.pid()));
+    let status = status.unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix(name));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .unwrap_or_default()
+}
+
+fn bit(signal: Signal) -> u64 {
+    1 << (signal.as_raw() - 1)
+}
+
+/// Whether the process catches the signal.
 fn catches(service: &Service, signal: Signal) -> bool {
-    let Ok(status) = fs::read_to_string(format!("/proc/{}/status", service.pid())) else {
-        return false;
-    };
-    let mask = status
-        .lines()
-        .find_map(|line| line.strip_prefix("SigCgt:"))
-        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
-        .unwrap_or_default();
-    mask & (1 << (signal.as_raw() - 1)) != 0
+    mask(service, "SigCgt:") & bit(signal) != 0
 }
 
 #[test]
@@ -129,6 +153,62 @@ fn a_signal_before_the_service_is_ready_does_not_kill_it() {
         service.wait_for_status(PATIENCE);
         assert_eq!(service.stop().code(), Some(0));
     }
+}
+
+#[test]
+fn a_signal_that_comes_before_the_program_does_anything_is_the_first_query() {
+    let store = StandIn::tcp(Images::generated(IMAGES));
+    // Blocked and pending at exec(2), with a mask that is the service's to replace.
+    let service = Service::builder("perl")
+        .env("OTEL_TRACES_EXPORTER", "none")
+        .arg("-MPOSIX=:signal_h")
+        .arg("-e")
+        .arg(QUIT_AND_BECOME)
+        .arg(PROGRAM)
+        .arg("--store")
+        .arg(store.url())
+        .start();
+    for signal in [Signal::QUIT, Signal::TERM] {
+        assert_eq!(mask(&service, "SigBlk:") & bit(signal), 0, "{signal:?}");
+    }
+    service.wait_for_status(PATIENCE);
+    let triggers = |scrape: &Scrape| {
+        let by_signal = [("trigger", "signal")];
+        scrape.value("exp_rkt_grpc_triggers_total", &by_signal)
+    };
+    assert_eq!(triggers(&service.scrape()), Some(1.0));
+    service.query();
+    assert_eq!(triggers(&service.scrape()), Some(2.0));
+    assert_eq!(service.stop().code(), Some(0));
+}
+
+#[test]
+fn a_command_that_prints_what_it_is_asked_for_is_not_ended_by_a_signal_for_the_service() {
+    let arguments = [
+        "-MPOSIX=:signal_h",
+        "-e",
+        QUIT_AND_BECOME,
+        PROGRAM,
+        "--help",
+    ];
+    let output = lab::service::run("perl", arguments, &[]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+}
+
+#[test]
+fn signals_that_mean_nothing_to_the_service_do_not_end_it() {
+    let scene = Scene::set();
+    for signal in MEANINGLESS {
+        scene.service.signal(signal);
+    }
+    // The kernel has 64 signals, and the C library keeps the first two or three that are real-time signals to itself.
+    for signal in 35..=64 {
+        let blocked = mask(&scene.service, "SigBlk:") & (1 << (signal - 1));
+        assert_ne!(blocked, 0, "signal {signal}");
+    }
+    scene.service.query();
+    assert_eq!(scene.queries(), 1.0);
+    assert_eq!(scene.service.stop().code(), Some(0));
 }
 
 #[test]

@@ -23,11 +23,12 @@ const AFTER_ENVIRONMENT: &str = "\
 Signals:
   SIGQUIT                    query the image stores now
   SIGTERM, SIGINT, SIGHUP    stop: answer what was accepted, give a running query 5 s;
-                             a second one aborts
+                             a second one aborts; query is interrupted by all four
 
 Exit status:
   0   asked to stop, and stopped
-  1   runtime failure, or aborted by a second signal
+  1   runtime failure, or aborted by a second signal; of query: a store did not answer,
+      it was interrupted, or its result could not be printed
   78  configuration refused (EX_CONFIG of sysexits.h)";
 
 /// The part of `--help` that clap cannot know.

@@ -5,6 +5,7 @@ use std::error::Error;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use super::{ConfigError, cut};
+use crate::words::escaped;
 
 /// Where to read on.
 const HELP: &str = "exp-rkt-grpc --help lists all of them";
@@ -64,7 +65,7 @@ fn unknown_argument(command: &clap::Command, error: &clap::Error) -> String {
 }
 
 fn unknown(what: &str, given: &str, nearest: &str) -> String {
-    let given = cut(given);
+    let given = escaped(&cut(given));
     match nearest {
         "" => format!("unknown {what} {given}: {HELP}"),
         nearest => format!("unknown {what} {given}: did you mean {nearest}? {HELP}"),
@@ -76,7 +77,7 @@ fn first_line(error: &clap::Error) -> String {
     let text = error.render().to_string();
     let sentence = text.lines().next().unwrap_or_default();
     let sentence = sentence.trim_start_matches("error: ");
-    format!("{}; see exp-rkt-grpc --help", cut(sentence))
+    format!("{}; see exp-rkt-grpc --help", escaped(&cut(sentence)))
 }
 
 fn context(error: &clap::Error, kind: ContextKind) -> String {

@@ -143,7 +143,7 @@ impl From<v1::FilesystemUsage> for Filesystem {
     fn from(usage: v1::FilesystemUsage) -> Self {
         /// Of a file system of which the runtime does not say where it is mounted. A mountpoint begins with a slash.
         const NOWHERE: &str = "(none)";
-        let mountpoint = label(usage.fs_id.unwrap_or_default().mountpoint);
+        let mountpoint = label(&usage.fs_id.unwrap_or_default().mountpoint);
         Self {
             mountpoint: if mountpoint.is_empty() {
                 NOWHERE.to_owned()

@@ -5,7 +5,7 @@ use std::time::Duration;
 use thiserror::Error;
 use tonic::{Code, Status};
 
-use crate::{config::StoreAddress, work::Panic};
+use crate::{config::StoreAddress, words::cut, work::Panic};
 
 mod shortage;
 
@@ -87,7 +87,7 @@ pub enum QueryError {
     #[error("given up because the service is stopping")]
     Abandoned,
     /// The call ended with an error: the store's own, or one that describes a broken answer.
-    #[error("{code}: {message}", code = code_name(*code))]
+    #[error("{message}")]
     Call {
         /// The gRPC status code.
         code: Code,
@@ -122,6 +122,15 @@ impl QueryError {
         code_name(self.grpc_code())
     }
 
+    /// For where the code does not stand beside it: the store's own words may be few.
+    #[must_use]
+    pub fn with_code(&self) -> String {
+        match self {
+            Self::Call { message, .. } => format!("{}: {message}", self.code()),
+            ours => ours.to_string(),
+        }
+    }
+
     pub(super) fn grpc_code(&self) -> Code {
         match self {
             Self::Connect { .. } | Self::Closed { .. } | Self::NotGrpc { .. } => Code::Unavailable,
@@ -139,7 +148,7 @@ impl From<Status> for QueryError {
     fn from(status: Status) -> Self {
         Self::Call {
             code: status.code(),
-            message: cut(status.message()),
+            message: cut(without_code(status.message(), status.code()), MAX_MESSAGE),
         }
     }
 }
@@ -151,14 +160,26 @@ fn behind(advice: &str) -> String {
     }
 }
 
-/// At most 1 KiB, marked where it was cut.
-fn cut(message: &str) -> String {
-    const CUT: &str = "… [cut]";
-    if message.len() <= MAX_MESSAGE {
-        return message.to_owned();
+/// The message behind its own code, which some stores repeat in it: in gRPC's spelling, or as grpc-go prints an error that it
+/// passes on.
+fn without_code(mut message: &str, code: Code) -> &str {
+    let go = match code {
+        Code::Ok => "OK".to_owned(),
+        Code::Cancelled => "Canceled".to_owned(),
+        code => format!("{code:?}"),
+    };
+    let prefixes = [
+        format!("{}: ", code_name(code)),
+        format!("rpc error: code = {go} desc = "),
+    ];
+    while let Some(rest) = prefixes
+        .iter()
+        .find_map(|prefix| message.strip_prefix(prefix.as_str()))
+        .filter(|rest| !rest.is_empty())
+    {
+        message = rest;
     }
-    let kept = message.floor_char_boundary(MAX_MESSAGE - CUT.len());
-    format!("{}{CUT}", &message[..kept])
+    message
 }
 
 fn code_name(code: Code) -> &'static str {

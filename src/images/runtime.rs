@@ -1,6 +1,7 @@
 //! Which runtime has answered, of either kind of store.
 
 use super::{cri, rkt};
+use crate::words::escaped;
 
 /// Who answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,8 +18,8 @@ impl From<rkt::Info> for Runtime {
     fn from(info: rkt::Info) -> Self {
         Self {
             name: "rkt".to_owned(),
-            version: label(info.version),
-            api_version: label(info.api_version),
+            version: label(&info.version),
+            api_version: label(&info.api_version),
         }
     }
 }
@@ -26,16 +27,18 @@ impl From<rkt::Info> for Runtime {
 impl From<cri::Version> for Runtime {
     fn from(version: cri::Version) -> Self {
         Self {
-            name: label(version.name),
-            version: label(version.version),
-            api_version: label(version.api_version),
+            name: label(&version.name),
+            version: label(&version.version),
+            api_version: label(&version.api_version),
         }
     }
 }
 
-/// A store's text that becomes the value of a label: none of them may fill a scrape.
-pub(super) fn label(mut text: String) -> String {
+/// A store's text that becomes the value of a label: none of them may fill a scrape,
+/// or command the terminal that shows it.
+pub(super) fn label(text: &str) -> String {
     const LONGEST: usize = 256;
-    text.truncate(text.floor_char_boundary(LONGEST));
-    text
+    let mut label = escaped(text);
+    label.truncate(label.floor_char_boundary(LONGEST));
+    label
 }

@@ -36,9 +36,9 @@ impl SideCall {
             Err(error) => error,
         };
         if mem::replace(&mut self.failing, true) {
-            tracing::debug!({ imagestore.store = store, call, %error }, "side call failed again");
+            tracing::debug!({ imagestore.store = store, call, code = error.code(), %error }, "side call failed again");
         } else {
-            tracing::warn!({ imagestore.store = store, call, %error }, "side call failed");
+            tracing::warn!({ imagestore.store = store, call, code = error.code(), %error }, "side call failed");
         }
         None
     }

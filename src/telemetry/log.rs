@@ -27,6 +27,8 @@ pub(super) use stderr::Format;
 use entry::Entry;
 use journal::Journal;
 
+use crate::words::counted;
+
 /// The name of the thread, which is the only one that may wait for a reader.
 pub(super) const THREAD: &str = "log";
 
@@ -52,6 +54,8 @@ pub(super) struct LogLayer {
 
 /// What the layer, the thread and its owner have in common.
 struct Shared {
+    /// Lines that are not written yet.
+    waiting: AtomicU64,
     /// Lines that are lost and not yet reported.
     unreported: AtomicU64,
     /// Called for each line that is lost.
@@ -67,10 +71,11 @@ enum Message {
     End,
 }
 
-/// Where lines go.
-enum Output {
-    Journal(Journal),
-    Stderr(Format),
+/// Where lines go, and what they look like.
+struct Output {
+    /// `None`: to standard error.
+    journal: Option<Journal>,
+    format: Format,
 }
 
 /// Starts the thread that writes what the layer is given: to the journal if standard error is the journal's and its socket is
@@ -87,11 +92,7 @@ pub(super) fn start(
 ) -> io::Result<(LogLayer, Log)> {
     let (queue, entries) = sync_channel(QUEUE);
     let (finish, finished) = sync_channel(1);
-    let shared = Arc::new(Shared {
-        unreported: AtomicU64::new(0),
-        on_drop: Box::new(on_drop),
-        ending: AtomicBool::new(false),
-    });
+    let shared = Arc::new(Shared::new(on_drop));
     let log = Log {
         queue: queue.clone(),
         shared: Arc::clone(&shared),
@@ -108,9 +109,9 @@ pub(super) fn start(
         .name(THREAD.to_owned())
         .spawn(move || {
             let _at_the_end = at_the_end;
-            let output = match Journal::open(filter) {
-                Some(journal) => Output::Journal(journal),
-                None => Output::Stderr(format),
+            let output = Output {
+                journal: Journal::open(filter),
+                format,
             };
             write(output, &entries, &shared);
             // Nobody waits if the owner has given up.
@@ -132,6 +133,13 @@ impl Drop for Log {
         // If the queue is full, no wake-up is needed: the thread looks at `ending` before it waits.
         let _ = self.queue.try_send(Message::End);
         let _ = self.finished.recv_timeout(self.limit);
+        let lost = self.shared.give_up();
+        if lost > 0 {
+            stderr::say(&format!(
+                "{} could not be written before the end",
+                counted(lost, "log line")
+            ));
+        }
     }
 }
 
@@ -141,13 +149,32 @@ where
 {
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let entry = Box::new(Entry::of(event, &context));
+        self.shared.waiting.fetch_add(1, Ordering::Relaxed);
         if let Err(TrySendError::Full(_)) = self.queue.try_send(Message::Entry(entry)) {
+            self.shared.waiting.fetch_sub(1, Ordering::Relaxed);
             self.shared.dropped();
         }
     }
 }
 
 impl Shared {
+    fn new(on_drop: impl Fn() + Send + Sync + 'static) -> Self {
+        Self {
+            waiting: AtomicU64::new(0),
+            unreported: AtomicU64::new(0),
+            on_drop: Box::new(on_drop),
+            ending: AtomicBool::new(false),
+        }
+    }
+
+    /// Counts what is still waiting as lost, and says how many lines are lost and not reported.
+    fn give_up(&self) -> u64 {
+        for _ in 0..self.waiting.swap(0, Ordering::Relaxed) {
+            self.dropped();
+        }
+        self.unreported.swap(0, Ordering::Relaxed)
+    }
+
     fn dropped(&self) {
         self.unreported.fetch_add(1, Ordering::Relaxed);
         (self.on_drop)();
@@ -164,6 +191,7 @@ impl Shared {
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Shared")
+            .field("waiting", &self.waiting)
             .field("unreported", &self.unreported)
             .field("ending", &self.ending)
             .finish_non_exhaustive()
@@ -172,12 +200,12 @@ impl fmt::Debug for Shared {
 
 impl Output {
     fn write(&mut self, entry: &Entry) -> io::Result<()> {
-        match self {
-            Self::Journal(journal) => {
-                journal.write(entry);
+        match &mut self.journal {
+            Some(journal) => {
+                journal.write(entry, self.format);
                 Ok(())
             }
-            Self::Stderr(format) => stderr::write(entry, *format),
+            None => stderr::write(entry, self.format),
         }
     }
 }
@@ -186,6 +214,7 @@ fn write(mut output: Output, entries: &Receiver<Message>, shared: &Shared) {
     let mut written = false;
     while let Some(entry) = next(entries, shared, written) {
         written = output.write(&entry).is_ok();
+        shared.waiting.fetch_sub(1, Ordering::Relaxed);
         if !written {
             shared.dropped();
         }
@@ -197,19 +226,22 @@ fn write(mut output: Output, entries: &Receiver<Message>, shared: &Shared) {
 /// Dropped lines are reported through the queue, when it is empty: behind the lines that came before them, and not while the last
 /// one could not be `written`.
 fn next(entries: &Receiver<Message>, shared: &Shared, written: bool) -> Option<Box<Entry>> {
-    let message = entries.try_recv().ok().or_else(|| {
-        if written {
-            shared.report_dropped();
+    loop {
+        let message = entries.try_recv().ok().or_else(|| {
+            if written {
+                shared.report_dropped();
+            }
+            if shared.ending.load(Ordering::Acquire) {
+                entries.try_recv().ok()
+            } else {
+                entries.recv().ok()
+            }
+        });
+        match message? {
+            Message::Entry(entry) => return Some(entry),
+            // Lines may have been dropped that are not reported yet.
+            Message::End => {}
         }
-        if shared.ending.load(Ordering::Acquire) {
-            entries.try_recv().ok()
-        } else {
-            entries.recv().ok()
-        }
-    });
-    match message? {
-        Message::Entry(entry) => Some(entry),
-        Message::End => None,
     }
 }
 

@@ -39,8 +39,11 @@ use tonic::{
 };
 use tower_service::Service;
 
-use super::cut;
-use crate::{config::OtlpConfig, work::Tasks};
+use crate::{
+    config::OtlpConfig,
+    words::{counted, cut},
+    work::Tasks,
+};
 
 /// How long to wait before each further attempt, where the failure may pass.
 const RETRIES: [Duration; 3] = [
@@ -114,8 +117,8 @@ impl OtlpExporter {
     fn judge(&self, partial: &ExportTracePartialSuccess) -> Result<(), String> {
         let said = cut(&partial.error_message, MAX_WORDS);
         if partial.rejected_spans > 0 {
-            let rejected = partial.rejected_spans;
-            return Err(format!("the collector rejected {rejected} spans: {said}"));
+            let rejected = counted(partial.rejected_spans.unsigned_abs(), "span");
+            return Err(format!("the collector rejected {rejected}: {said}"));
         }
         if !said.is_empty() {
             let mut last = self.remark.lock().unwrap_or_else(PoisonError::into_inner);

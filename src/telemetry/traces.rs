@@ -36,6 +36,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::work;
 
+mod escape;
+
 /// Traces that wait for the exporter.
 const QUEUE: usize = 64;
 
@@ -73,8 +75,14 @@ pub(super) struct TraceQueue {
 
 /// Why the last trace was not delivered.
 #[derive(Debug, Error)]
-#[error("{0}")]
-pub struct Undelivered(pub(super) String);
+pub enum Undelivered {
+    /// It was lost, or given up.
+    #[error("{0}")]
+    Lost(String),
+    /// This signal came before it was known to be delivered.
+    #[error("interrupted by {0}")]
+    Interrupted(&'static str),
+}
 
 impl TraceQueue {
     /// Starts the exporter's task; must be called within the service's runtime.
@@ -126,9 +134,9 @@ impl TraceQueue {
         if let Err(error) = self.provider.shutdown() {
             tracing::debug!(%error, "tracer provider not shut down");
         }
-        self.exporting
-            .await
-            .unwrap_or_else(|error| Err(Undelivered(format!("exporter's task lost: {error}"))))
+        self.exporting.await.unwrap_or_else(|error| {
+            Err(Undelivered::Lost(format!("exporter's task lost: {error}")))
+        })
     }
 }
 
@@ -145,6 +153,7 @@ async fn export(
     mut ends: Ends,
 ) -> Result<(), Undelivered> {
     while let Some(trace) = queue.recv().await {
+        let trace = trace.into_iter().map(escape::span).collect();
         let exported = work::caught(async { exporter.export(trace).await });
         let mut exported = pin!(timeout(limit, exported));
         let outcome = loop {
@@ -162,7 +171,8 @@ async fn export(
         }
     }
     ends.dropped(dropped.take());
-    ends.row.map_or(Ok(()), |row| Err(Undelivered(row.error)))
+    ends.row
+        .map_or(Ok(()), |row| Err(Undelivered::Lost(row.error)))
 }
 
 /// The exporter's own error text.

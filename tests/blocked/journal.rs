@@ -73,3 +73,15 @@ fn what_was_logged_while_the_journal_was_full_is_written_once_it_is_read() {
     assert!(journal.read().contains("stopping"));
     assert_eq!(service.wait(PATIENCE).code(), Some(0));
 }
+
+#[test]
+fn lines_that_the_journal_has_not_taken_at_the_end_are_said_to_be_lost_on_standard_error() {
+    let (journal, store) = (FullSocket::bind(), store());
+    let Some(program) = program(&journal) else {
+        return;
+    };
+    let service = program.store(store.url()).start();
+    assert_eq!(service.stop().code(), Some(0));
+    let lost = "exp-rkt-grpc: 2 log lines could not be written before the end\n";
+    assert_eq!(service.stderr(), lost);
+}

@@ -1,7 +1,7 @@
 //! Entries with fields, where standard error is the journal's.
 
 use lab::rkt_api_service::Behaviour;
-use lab::service::PATIENCE;
+use lab::service::{Listen, PATIENCE, Signal};
 
 use super::Scene;
 use super::journald::{Entry, Journald};
@@ -272,4 +272,46 @@ fn at_level_debug_entries_have_priority_7() {
     let entries = journald.entries(&[OURS]);
     let entry = find(&entries, "side call failed again");
     assert_eq!(entry.value("PRIORITY"), "7");
+}
+
+#[test]
+fn the_last_entry_of_a_service_that_is_aborted_is_written() {
+    let Some(journald) = Journald::start() else {
+        return;
+    };
+    let scene = scene(&journald);
+    scene.store.behave(Behaviour::Hang);
+    scene.service.trigger();
+    scene.store.wait_for_calls(1, PATIENCE);
+    scene.service.signal(Signal::TERM);
+    scene
+        .service
+        .wait_for_notification(|said| said.says("STOPPING", "1"), PATIENCE);
+    scene.service.signal(Signal::TERM);
+    assert_eq!(scene.service.wait(PATIENCE).code(), Some(1));
+    let messages = messages(&journald.entries(&[OURS]));
+    assert_eq!(messages.last().map(String::as_str), Some("aborted"));
+}
+
+#[test]
+fn why_the_program_ends_is_one_entry_with_a_cause_a_line() {
+    let Some(journald) = Journald::start() else {
+        return;
+    };
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let address = taken.local_addr().expect("it is bound");
+    let service = journald
+        .logged(env!("CARGO_BIN_EXE_exp-rkt-grpc"))
+        .listen(Listen::Flag(address))
+        .spawn();
+    assert_eq!(service.wait(PATIENCE).code(), Some(1));
+    let entries = journald.entries(&[OURS]);
+    let [entry] = &entries[..] else {
+        panic!("{entries:#?}");
+    };
+    for field in ["MESSAGE", "ERROR"] {
+        let value = entry.value(field);
+        let cause = "\n  because: Address already in use";
+        assert!(value.contains(cause), "{field}: {value}");
+    }
 }

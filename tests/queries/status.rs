@@ -1,9 +1,9 @@
 //! How a store's status is read, whatever it looks like.
 
-use lab::rkt_api_service::{Behaviour, Language, Method};
+use lab::rkt_api_service::{Behaviour, Images, Language, Method, StandIn};
 use lab::service::PATIENCE;
 
-use super::{Scene, failures_of, images};
+use super::{Scene, failures_of, images, program};
 
 /// What is said of a query of a store that does this, and counted under `code`.
 #[track_caller]
@@ -50,7 +50,10 @@ fn a_long_status_text_keeps_its_code_and_its_beginning() {
             let before = scene.service.stderr().len();
             told(&scene, behaviour, "NOT_FOUND");
             // systemd is told less of it.
-            let right = format!("NOT_FOUND: the disk is gone: {}", &text[..900]);
+            let right = format!(
+                "code=\"NOT_FOUND\" error=the disk is gone: {}",
+                &text[..900]
+            );
             let whole = |line: &str| line.contains(&right) && line.ends_with('\n');
             let log = scene
                 .service
@@ -223,4 +226,37 @@ fn a_goaway_is_told_with_the_store_s_code_and_words() {
             assert!(status.ends_with(&why), "{language:?}: {status}");
         }
     }
+}
+
+#[test]
+fn a_store_that_repeats_its_code_in_its_text_does_not_have_it_told_twice() {
+    let scene = Scene::set();
+    for message in [
+        "UNAVAILABLE: gone",
+        "rpc error: code = Unavailable desc = gone",
+        "rpc error: code = Unavailable desc = rpc error: code = Unavailable desc = gone",
+    ] {
+        let behaviour = Behaviour::Fail {
+            code: 14,
+            message: message.to_owned(),
+        };
+        let status = told(&scene, behaviour, "UNAVAILABLE");
+        assert_eq!(status, "rkt: query failed: UNAVAILABLE: gone");
+    }
+    // Another code says something of its own.
+    let message = "rpc error: code = NotFound desc = gone";
+    let behaviour = Behaviour::Fail {
+        code: 14,
+        message: message.to_owned(),
+    };
+    let status = told(&scene, behaviour, "UNAVAILABLE");
+    assert!(status.ends_with(message), "{status}");
+}
+
+#[test]
+fn one_image_is_singular() {
+    let store = StandIn::tcp(Images::generated(1));
+    let service = program().store(store.url()).start();
+    let status = service.query();
+    assert!(status.starts_with("rkt: 1 image, asked in "), "{status}");
 }

@@ -13,7 +13,7 @@ use opentelemetry_sdk_0_23::{
     trace::{SpanEvents, SpanLinks},
 };
 
-use crate::telemetry::cut;
+use crate::words::cut;
 
 /// Longest text that is sent whole, in bytes.
 const MAX_TEXT: usize = 4096;

@@ -8,10 +8,7 @@ use tracing::{
 };
 use tracing_subscriber::{layer::Context, registry::LookupSpan};
 
-use super::super::{
-    escaped,
-    ids::{self, Ids},
-};
+use super::super::ids::{self, Ids};
 
 /// The field that tracing's macros put the message into.
 pub(super) const MESSAGE: &str = "message";
@@ -56,8 +53,8 @@ impl Entry {
         Some(text)
     }
 
-    /// One line for people: the message, the fields with their values as `show` has them, the trace's id.
-    pub(super) fn line(&self, show: impl Fn(&Text) -> String) -> String {
+    /// What people read: the message, the fields with their values as `show` has them, the trace's id. Nothing is escaped yet.
+    pub(super) fn text(&self, show: impl Fn(&Text) -> String) -> String {
         let message = self.value(MESSAGE).map(|text| text.as_str().to_owned());
         let fields = self.values.iter().filter_map(|(field, text)| {
             let name = field.name();
@@ -65,7 +62,7 @@ impl Entry {
         });
         let id = self.ids.map(|ids| format!("trace_id={}", ids.trace));
         let parts: Vec<String> = message.into_iter().chain(fields).chain(id).collect();
-        escaped(&parts.join(" "))
+        parts.join(" ")
     }
 }
 

@@ -6,7 +6,11 @@ use tracing::{Dispatch, Event, Value};
 use tracing_journald::{Priority, PriorityMappings};
 use tracing_subscriber::{filter::Targets, layer::SubscriberExt};
 
-use super::entry::{Entry, MESSAGE, Text};
+use super::{
+    Format,
+    entry::{Entry, MESSAGE},
+};
+use crate::words::{escaped, escaped_lines};
 
 mod extended;
 
@@ -57,19 +61,30 @@ impl Journal {
     }
 
     /// Dispatches the event once more, to tracing-journald and with the fields that it adds. Waits until the journal has taken it.
-    pub(super) fn write(&mut self, entry: &Entry) {
+    ///
+    /// `MESSAGE=` is one line, but that of last words, which journalctl(1) shows in as many as there are.
+    pub(super) fn write(&mut self, entry: &Entry, format: Format) {
         let added = [
             entry.ids.map(|ids| ids.trace.to_string()),
             entry.ids.map(|ids| ids.span.to_string()),
             message_id(entry.metadata.name()).map(str::to_owned),
         ];
-        let line = entry.line(|text| text.as_str().to_owned());
+        let text = entry.text(|text| text.as_str().to_owned());
+        let message = match format {
+            Format::Lines => escaped(&text),
+            Format::LastWords => escaped_lines(&text),
+        };
+        let fields = entry.metadata.fields().iter();
+        let values: Vec<Option<String>> = fields
+            .map(|field| Some(escaped_lines(entry.value(field.name())?.as_str())))
+            .collect();
         let metadata = self.extended.of(entry.metadata);
-        let own = entry.metadata.fields().iter().map(|field| {
+        let fields = entry.metadata.fields().iter().zip(&values);
+        let own = fields.map(|(field, value)| {
             // `MESSAGE=` is all that journalctl(1) shows unless it is asked for more.
             match field.name() {
-                MESSAGE => Some(line.as_str()),
-                name => entry.value(name).map(Text::as_str),
+                MESSAGE => Some(message.as_str()),
+                _ => value.as_deref(),
             }
         });
         let texts: Vec<Option<&str>> = own.chain(added.iter().map(Option::as_deref)).collect();

@@ -2,14 +2,20 @@
 
 use std::io::{self, Write};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
 use super::entry::{Entry, Text};
+use crate::words::{escaped, escaped_lines};
+
+/// Before words that are not in the form of the log.
+const NAME: &str = env!("CARGO_PKG_NAME");
 
 /// What entries look like on standard error.
 #[derive(Clone, Copy, Debug)]
 pub(in super::super) enum Format {
     /// Time, level, message and fields, and the trace id within a query.
     Lines,
-    /// The program's name and the field `error` as it is: why the program ends.
+    /// The program's name and the lines of the field `error`: why the program ends.
     LastWords,
 }
 
@@ -19,15 +25,15 @@ impl Format {
             Self::Lines => {
                 let time = humantime::format_rfc3339_micros(entry.time);
                 let level = entry.metadata.level();
-                let line = entry.line(|text| match text {
+                let text = entry.text(|text| match text {
                     Text::Str(text) => format!("{text:?}"),
                     Text::Shown(text) => text.clone(),
                 });
-                format!("{time} {level:>5} {line}\n")
+                format!("{time} {level:>5} {}\n", escaped(&text))
             }
             Self::LastWords => {
                 let error = entry.value("error").map_or("", Text::as_str);
-                format!("{}: {error}\n", env!("CARGO_PKG_NAME"))
+                format!("{NAME}: {}\n", escaped_lines(error))
             }
         }
     }
@@ -36,4 +42,16 @@ impl Format {
 /// Waits until standard error has taken it.
 pub(super) fn write(entry: &Entry, format: Format) -> io::Result<()> {
     io::stderr().write_all(format.show(entry).as_bytes())
+}
+
+/// Says this after the program's name, if standard error takes it at once: the log's thread may be waiting for it for good, and
+/// holds its lock then.
+pub(super) fn say(text: &str) {
+    let stderr = io::stderr();
+    let mut ready = [PollFd::new(&stderr, PollFlags::OUT)];
+    let now = Timespec::default();
+    if poll(&mut ready, Some(&now)) == Ok(1) && ready[0].revents().contains(PollFlags::OUT) {
+        // There is nobody left to tell of a failure.
+        let _ = rustix::io::write(&stderr, format!("{NAME}: {text}\n").as_bytes());
+    }
 }

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
         mpsc::sync_channel,
     },
     thread,
@@ -31,11 +31,7 @@ fn entry() -> Box<Entry> {
 fn the_end_waits_for_a_full_queue() {
     let (queue, entries) = sync_channel(QUEUE);
     let (finish, finished) = sync_channel(1);
-    let shared = Arc::new(Shared {
-        unreported: AtomicU64::new(0),
-        on_drop: Box::new(|| ()),
-        ending: AtomicBool::new(false),
-    });
+    let shared = Arc::new(Shared::new(|| ()));
     for _ in 0..QUEUE {
         queue.try_send(Message::Entry(entry())).unwrap();
     }
@@ -60,4 +56,31 @@ fn the_end_waits_for_a_full_queue() {
     });
     drop(log);
     assert_eq!(written.load(Ordering::Relaxed), QUEUE);
+}
+
+#[test]
+fn what_is_still_waiting_at_the_end_is_lost_and_counted() {
+    let counted = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&counted);
+    let shared = Shared::new(move || {
+        count.fetch_add(1, Ordering::Relaxed);
+    });
+    shared.dropped();
+    shared.waiting.store(2, Ordering::Relaxed);
+    assert_eq!(shared.give_up(), 3);
+    assert_eq!(counted.load(Ordering::Relaxed), 3);
+    assert_eq!(shared.give_up(), 0);
+}
+
+#[test]
+fn lines_that_were_dropped_are_reported_before_the_end() {
+    let (queue, entries) = sync_channel(QUEUE);
+    let shared = Shared::new(|| ());
+    shared.dropped();
+    shared.ending.store(true, Ordering::Release);
+    queue.try_send(Message::Entry(entry())).unwrap();
+    queue.try_send(Message::End).unwrap();
+    assert!(next(&entries, &shared, true).is_some());
+    assert!(next(&entries, &shared, true).is_none());
+    assert_eq!(shared.give_up(), 0);
 }

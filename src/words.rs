@@ -1,0 +1,99 @@
+//! Words as they are shown: those of stores, collectors and systems may hold anything, and be of any length.
+
+/// Ends a text that was cut.
+const CUT: &str = "… [cut]";
+
+/// Whether a terminal obeys this character in place of showing it: control characters (C0, DEL, C1), line and paragraph
+/// separators, and what changes the direction of a text (Unicode's Bidi_Control).
+#[must_use]
+pub fn is_command(character: char) -> bool {
+    character.is_control()
+        || matches!(
+            character,
+            '\u{61c}'
+                | '\u{200e}'
+                | '\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2066}'..='\u{2069}'
+        )
+}
+
+/// On one line, with each such character as Rust writes it: `\n`, `\u{9b}`.
+#[must_use]
+pub fn escaped(text: &str) -> String {
+    escaped_if(text, is_command)
+}
+
+/// As [`escaped`], for a text of several lines.
+#[must_use]
+pub fn escaped_lines(text: &str) -> String {
+    escaped_if(text, |character| character != '\n' && is_command(character))
+}
+
+fn escaped_if(text: &str, is_command: impl Fn(char) -> bool) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        if is_command(character) {
+            shown.extend(character.escape_default());
+        } else {
+            shown.push(character);
+        }
+    }
+    shown
+}
+
+/// At most `limit` bytes of `text`, marked where it was cut.
+#[must_use]
+pub fn cut(text: &str, limit: usize) -> String {
+    if text.len() <= limit {
+        return text.to_owned();
+    }
+    match limit.checked_sub(CUT.len()) {
+        Some(kept) => format!("{}{CUT}", &text[..text.floor_char_boundary(kept)]),
+        None => text[..text.floor_char_boundary(limit)].to_owned(),
+    }
+}
+
+/// A number and what it counts, in the singular or plural: "1 image", "5 images".
+#[must_use]
+pub fn counted(number: u64, noun: &str) -> String {
+    match number {
+        1 => format!("1 {noun}"),
+        _ => format!("{number} {noun}s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CUT, counted, cut, escaped, escaped_lines};
+
+    #[test]
+    fn what_commands_a_terminal_is_escaped_and_what_it_shows_is_not() {
+        for (text, shown) in [
+            ("a\nb\tc", "a\\nb\\tc"),
+            ("\u{0}\u{1b}[2J\u{7f}", "\\u{0}\\u{1b}[2J\\u{7f}"),
+            ("\u{80}\u{9b}\u{9f}", "\\u{80}\\u{9b}\\u{9f}"),
+            ("\u{2028}\u{2029}", "\\u{2028}\\u{2029}"),
+            ("\u{202a}\u{202e}", "\\u{202a}\\u{202e}"),
+            ("\u{2066}\u{2069}", "\\u{2066}\\u{2069}"),
+            ("\u{61c}\u{200e}\u{200f}", "\\u{61c}\\u{200e}\\u{200f}"),
+            ("ä \u{a0}\"\\ 語 … 🦀", "ä \u{a0}\"\\ 語 … 🦀"),
+        ] {
+            assert_eq!(escaped(text), shown);
+        }
+        assert_eq!(escaped_lines("a\n\u{9b}"), "a\n\\u{9b}");
+    }
+
+    #[test]
+    fn a_text_is_cut_between_characters_and_marked() {
+        assert_eq!(cut("short", 5), "short");
+        let cut = cut(&"ä".repeat(50), 40);
+        assert!(cut.len() <= 40 && cut.ends_with(CUT), "{cut:?}");
+    }
+
+    #[test]
+    fn one_is_singular() {
+        let counts = [0, 1, 2].map(|number| counted(number, "image"));
+        assert_eq!(counts, ["0 images", "1 image", "2 images"]);
+    }
+}

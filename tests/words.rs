@@ -1,0 +1,237 @@
+//! What stores and collectors say is shown everywhere, and commands no terminal anywhere.
+
+use std::process::Output;
+
+use lab::cri_runtime::{Behaviour, Images, Method, StandIn, filesystem};
+use lab::jaeger_agent::{JaegerAgent, Trace, Value};
+use lab::otlp_collector::{self, FlatSpan, OtlpCollector};
+use lab::service::{PATIENCE, Service, run};
+use lab::{TempDir, tempdir};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_exp-rkt-grpc");
+
+/// A C0 control, DEL, a C1 control, marks and overrides of direction, and both separators, between words.
+const HOSTILE: &str = "now\u{1b}[2J\u{7f}\u{9b}2J\u{61c}\u{200e}\u{200f}\u{202a}\u{202e}\u{2066}\u{2069}\u{2028}\u{2029}\nthen";
+
+/// The same as it is shown.
+const SHOWN: &str = r"now\u{1b}[2J\u{7f}\u{9b}2J\u{61c}\u{200e}\u{200f}\u{202a}\u{202e}\u{2066}\u{2069}\u{2028}\u{2029}\nthen";
+
+/// A runtime whose name, version and mountpoint are hostile, and who receives traces.
+struct Scene {
+    runtime: StandIn,
+    agent: JaegerAgent,
+    _folder: TempDir,
+}
+
+impl Scene {
+    fn set() -> Self {
+        let folder = tempdir().expect("a temporary folder can be made");
+        let socket = folder.path().join("cri.sock");
+        let runtime = StandIn::unix(&socket, Images::generated(1)).expect("a fresh folder");
+        runtime.serve_version(HOSTILE, HOSTILE);
+        runtime.serve_filesystems(vec![filesystem(HOSTILE, 1, 1)]);
+        Self {
+            runtime,
+            agent: JaegerAgent::bind(),
+            _folder: folder,
+        }
+    }
+
+    /// One whose calls fail in hostile words.
+    fn failing() -> Self {
+        let scene = Self::set();
+        scene.runtime.behave(failure());
+        scene
+    }
+
+    fn service(&self) -> Service {
+        let port = self.agent.port().to_string();
+        let service = Service::builder(PROGRAM).env("OTEL_EXPORTER_JAEGER_AGENT_PORT", port);
+        service.store(self.runtime.url()).start()
+    }
+
+    fn query(&self, output: &str) -> Output {
+        let url = self.runtime.url();
+        let arguments = ["query", "--output", output, "--store", &url];
+        run(PROGRAM, arguments, &[("OTEL_TRACES_EXPORTER", "none")])
+    }
+}
+
+fn failure() -> Behaviour {
+    Behaviour::Fail {
+        code: 14,
+        message: HOSTILE.to_owned(),
+    }
+}
+
+/// No character of [`HOSTILE`] that is not a letter, but for line breaks between lines.
+#[track_caller]
+fn assert_harmless(text: &str) {
+    let commands = |character: char| HOSTILE.contains(character) && !character.is_ascii_graphic();
+    let harmful: Vec<char> = text.chars().filter(|&c| c != '\n' && commands(c)).collect();
+    assert!(harmful.is_empty(), "{harmful:?} in {text:?}");
+}
+
+#[track_caller]
+fn assert_shown(text: &str) {
+    assert_harmless(text);
+    assert!(text.contains(SHOWN), "{text:?}");
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).expect("it prints text")
+}
+
+/// All texts of a trace.
+fn texts(trace: &Trace) -> Vec<&str> {
+    let spans = trace.spans.iter();
+    let values = spans.flat_map(|span| {
+        let logs = span.logs.iter().flat_map(|log| log.fields.values());
+        span.tags.values().chain(logs)
+    });
+    let mut texts = Vec::new();
+    for value in values {
+        if let Value::String(text) = value {
+            texts.push(text.as_str());
+        }
+    }
+    texts
+}
+
+#[test]
+fn a_table_shows_the_words_of_a_runtime_and_of_its_errors_on_one_line() {
+    for scene in [Scene::set(), Scene::failing()] {
+        let output = scene.query("table");
+        let table = text(&output.stdout);
+        assert_shown(table);
+        assert_eq!(table.lines().count(), 2, "{table}");
+    }
+}
+
+#[test]
+fn json_tells_an_error_as_it_is_and_prints_no_command() {
+    let output = Scene::failing().query("json");
+    let printed = text(&output.stdout);
+    assert_harmless(printed);
+    let json: serde_json::Value = serde_json::from_str(printed).expect("JSON");
+    assert_eq!(json["stores"][0]["error"]["message"], HOSTILE);
+    let output = Scene::set().query("json");
+    let printed = text(&output.stdout);
+    assert_harmless(printed);
+    let json: serde_json::Value = serde_json::from_str(printed).expect("JSON");
+    assert_eq!(json["stores"][0]["runtime"]["name"], SHOWN);
+}
+
+#[test]
+fn the_log_and_the_status_show_an_error_on_one_line() {
+    let scene = Scene::failing();
+    let service = scene.service();
+    assert_shown(&service.query());
+    service.stop();
+    let log = service.stderr();
+    assert_shown(&log);
+    assert_eq!(log.lines().count(), 3, "{log}");
+}
+
+#[test]
+fn the_log_shows_the_error_of_a_side_call_on_one_line() {
+    let scene = Scene::set();
+    scene.runtime.behave_for(Method::Version, failure());
+    let service = scene.service();
+    service.query();
+    service.stop();
+    let log = service.stderr();
+    assert_shown(&log);
+    assert_eq!(log.lines().count(), 4, "{log}");
+}
+
+#[test]
+fn a_trace_shows_an_error_in_attributes_events_and_status() {
+    let scene = Scene::failing();
+    let service = scene.service();
+    service.query();
+    let trace = scene.agent.next_trace(PATIENCE);
+    let texts = texts(&trace);
+    texts.iter().for_each(|text| assert_harmless(text));
+    let shown = texts.iter().filter(|text| text.contains(SHOWN));
+    // The event, and the status of the root and of the call.
+    assert!(shown.count() >= 3, "{texts:?}");
+}
+
+#[test]
+fn so_does_one_that_goes_to_a_collector() {
+    let scene = Scene::failing();
+    let collector = OtlpCollector::bind();
+    let service = Service::builder(PROGRAM)
+        .env("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint())
+        .store(scene.runtime.url())
+        .start();
+    service.query();
+    let request = collector.next_request(PATIENCE).expect("a trace comes");
+    for span in FlatSpan::all(&request) {
+        let status = span.span.status.expect("each has failed, or is unset");
+        assert_harmless(&status.message);
+        for event in &span.span.events {
+            // Its own Debug would escape what there is.
+            let texts = event.attributes.iter().filter_map(|attribute| {
+                let value = attribute.value.as_ref()?.value.as_ref()?;
+                Some(format!("{value:?}"))
+            });
+            for text in texts {
+                assert!(
+                    !text.contains(r"\u{9b}") || text.contains(r"\\u{9b}"),
+                    "{text}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn the_log_shows_what_a_collector_says_on_one_line() {
+    let scene = Scene::set();
+    let collector = OtlpCollector::bind();
+    collector.behave(otlp_collector::Behaviour::Partial {
+        rejected_spans: 1,
+        error_message: HOSTILE.to_owned(),
+    });
+    let service = Service::builder(PROGRAM)
+        .env("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint())
+        .store(scene.runtime.url())
+        .start();
+    service.query();
+    service.wait_for_stderr(|log| log.contains("rejected 1 span: "), PATIENCE);
+    service.stop();
+    assert_shown(&service.stderr());
+}
+
+#[test]
+fn a_scrape_shows_the_words_of_a_runtime_in_its_labels() {
+    let scene = Scene::set();
+    let service = scene.service();
+    service.query();
+    let scrape = service.get("/metrics").text().to_owned();
+    assert_harmless(&scrape);
+    // The exposition format has a backslash of its own before each backslash.
+    let label = SHOWN.replace('\\', r"\\");
+    for name in ["runtime", "version", "mountpoint"] {
+        let label = format!("{name}=\"{label}\"");
+        assert!(scrape.contains(&label), "no {label} in {scrape}");
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_command_line_is_shown_without_its_commands() {
+    let unknown = format!("--{}", HOSTILE.replace('\n', ""));
+    for arguments in [
+        [unknown.as_str(), "x"],
+        ["--deadline", HOSTILE],
+        ["--store", HOSTILE],
+    ] {
+        let output = run(PROGRAM, arguments, &[]);
+        assert_eq!(output.status.code(), Some(78));
+        let told = text(&output.stderr);
+        assert_harmless(told);
+        assert!(told.contains(r"\u{9b}"), "{told}");
+    }
+}
