@@ -92,6 +92,7 @@ impl Daemon {
         let notifier = self.notifier.clone();
         let mut watchdog = Watchdog::every(self.watchdog, notifier.clone());
         let stopping = self.stopping.clone();
+        let (kept, fd_store) = (self.observer.kept(), self.fd_store.clone());
         let mut events = pin!(self.events(triggers, abandoned.clone()));
         let mut task = pin!(task);
 
@@ -110,6 +111,8 @@ impl Daemon {
             Ok(signal) => {
                 tracing::info!(name: "service stopping", signal, "stopping");
                 notifier.stopping();
+                kept.run().asked_to_end();
+                fd_store.keep(&kept.record(), &kept.short_record());
                 None
             }
             Err(ended) => {
@@ -155,7 +158,8 @@ impl Daemon {
             self.notifier.status(&event.summary());
         }
         if !event.is_void() {
-            self.fd_store.keep(&self.observer.record());
+            let kept = self.observer.kept();
+            self.fd_store.keep(&kept.record(), &kept.short_record());
         }
     }
 }

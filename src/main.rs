@@ -5,9 +5,11 @@ use std::{
     error::Error,
     io::{self, Write},
     net::UdpSocket,
+    os::fd::OwnedFd,
     path::Path,
     pin::pin,
     process::ExitCode,
+    time::SystemTime,
 };
 
 use exp_rkt_grpc::{
@@ -18,16 +20,19 @@ use exp_rkt_grpc::{
     daemon::{Daemon, End, TaskEnded},
     exposition::Server,
     images::ImageStore,
-    metrics::{Metrics, TraceOutcome},
+    metrics::{Kept, Metrics, TraceOutcome},
     notify::{self, FdStore, Notifier},
-    observe::{Event, Observer, Trigger},
+    observe::{self, Event, Observer, Trigger},
     process::{self, ProcessCollector},
     query,
     signals::{self, Signals},
     stdout,
     telemetry::{self, Outcome, Telemetry, Undelivered},
 };
-use tokio::{runtime, task::JoinHandle};
+use tokio::{
+    runtime,
+    task::{JoinHandle, yield_now},
+};
 use tokio_util::sync::CancellationToken;
 
 /// musl's own allocator maps and unmaps every larger buffer, of which a long answer takes thousands: this one keeps them.
@@ -77,7 +82,6 @@ async fn serve(
     signals: Signals,
 ) -> Result<ExitCode, Box<dyn Error>> {
     let metrics = Metrics::new(env!("CARGO_PKG_VERSION"), REVISION)?;
-    metrics.register(ProcessCollector::new()?)?;
     let Sockets {
         listeners,
         origin,
@@ -91,19 +95,23 @@ async fn serve(
     }
     let observer = observer(&config, metrics.clone())?;
     let (notifier, delivery) = Notifier::from_env();
-    let (fd_store, record) = FdStore::recover(stored, notifier.clone());
-    if let Some(record) = record {
-        restore(&observer, &fd_store, &record);
-    }
+    let delivery = tokio::spawn(delivery);
+    let fd_store = take_over(&observer.kept(), stored, &notifier);
+    // systemd has the record after this turn of the loop, unless it reads nothing: before anything can fail.
+    yield_now().await;
+
+    metrics.register(ProcessCollector::new()?)?;
     let addresses = list(listeners.iter());
     let server = Server::new(listeners)?;
     announce(&config, &addresses, origin);
 
     let stopping = CancellationToken::new();
     let server = tokio::spawn(server.serve(metrics, stopping.clone()));
-    let delivery = tokio::spawn(delivery);
     let task_ended = first_to_end(server, delivery, telemetry.ended());
     notifier.ready();
+    if let Some(summary) = observer.summary(SystemTime::now()) {
+        notifier.status(&summary);
+    }
 
     let daemon = Daemon {
         observer,
@@ -217,17 +225,41 @@ fn observer(config: &Config, metrics: Metrics) -> Result<Observer, tonic::transp
     Ok(Observer::new(stores, metrics, config.options.deadline))
 }
 
-/// The numbers of an earlier process, with their age in their timestamps.
-fn restore(observer: &Observer, fd_store: &FdStore, record: &[u8]) {
-    match observer.restore(record) {
-        Ok(dropped) if dropped.is_empty() => {
-            tracing::debug!(bytes = record.len(), "kept numbers restored");
-        }
+/// Takes up what the process before this one has kept, and keeps that there is this one: should it end without being asked to, the
+/// next one is to know.
+fn take_over(kept: &Kept, stored: Vec<(String, OwnedFd)>, notifier: &Notifier) -> FdStore {
+    let (fd_store, record) = FdStore::recover(stored, notifier.clone());
+    if let Some(record) = record {
+        restore(kept, record);
+    }
+    fd_store.keep(&kept.record(), &kept.short_record());
+    fd_store
+}
+
+/// The numbers of an earlier process, with their age in their timestamps, and how it ended. What cannot be read is forgotten: the
+/// next record takes its place.
+fn restore(kept: &Kept, record: io::Result<Vec<u8>>) {
+    let restored = record
+        .map_err(Box::<dyn Error>::from)
+        .and_then(|record| Ok(kept.restore(&record)?));
+    match restored {
+        Ok(dropped) if dropped.is_empty() => tracing::debug!("kept numbers restored"),
         Ok(dropped) => tracing::info!(
             stores = %list(dropped.iter()),
             "kept numbers dropped, their stores are no longer configured"
         ),
-        Err(error) => fd_store.drop_record(&error),
+        Err(error) => tracing::warn!(%error, "kept numbers dropped"),
+    }
+    if let Some(row) = kept.run().row() {
+        tracing::warn!(
+            name: "service ended unexpectedly",
+            {
+                ends = row.ends,
+                first = observe::ago(row.since),
+                cure = "journalctl -u exp-rkt-grpc shows what came before this line",
+            },
+            "the service ended without being asked to and was started again"
+        );
     }
 }
 

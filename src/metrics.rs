@@ -14,10 +14,12 @@ mod cached;
 mod families;
 mod gauges;
 mod record;
+mod run;
 mod store;
 
-pub use record::{RecordError, record, restore};
-pub use store::{Contents, Filesystem, Runtime, StoreMetrics};
+pub use record::{Kept, RecordError};
+pub use run::{Row, Run};
+pub use store::{Contents, Filesystem, Known, Runtime, StoreMetrics};
 
 use cached::CachedText;
 use families::StoreFamilies;
@@ -38,6 +40,7 @@ pub struct Metrics {
     traces: IntCounterVec,
     http_requests: IntCounterVec,
     log_lines_dropped: IntCounter,
+    run: Run,
 }
 
 /// What made the service ask; the label `trigger`.
@@ -120,6 +123,10 @@ impl Metrics {
                 "exp_rkt_grpc_log_lines_dropped_total",
                 "Log lines that were lost because the journal or standard error did not take them. Lines that the log level leaves out, and those that journald discards, are not counted.",
             )?,
+            run: Run::begin(IntCounter::new(
+                "exp_rkt_grpc_unexpected_ends_total",
+                "Times that the service has ended without being asked to, as after a crash, a kill -9 or a watchdog timeout, and was started again. Kept over restarts, and 0 again after systemctl stop. A refused configuration is not counted.",
+            )?),
             known,
             live,
         };
@@ -130,6 +137,7 @@ impl Metrics {
             metrics.traces.with_label_values(&[outcome.as_str()]);
         }
         metrics.register(metrics.log_lines_dropped.clone())?;
+        metrics.register(metrics.run.total().clone())?;
         let build_info = IntGaugeVec::new(
             Opts::new(
                 "exp_rkt_grpc_build_info",
@@ -155,6 +163,12 @@ impl Metrics {
     #[must_use]
     pub fn store(&self, name: &str, url: &str) -> StoreMetrics {
         StoreMetrics::new(name, url, &self.stores, &self.text)
+    }
+
+    /// The run of the service that this process is.
+    #[must_use]
+    pub fn run(&self) -> &Run {
+        &self.run
     }
 
     /// There was an occasion to query.

@@ -11,7 +11,6 @@ use std::{
     future::{Future, pending},
     io,
     mem::discriminant,
-    os::fd::OwnedFd,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -26,8 +25,12 @@ use crate::words;
 
 mod datagram;
 mod fd_store;
+mod holdings;
 
 pub use fd_store::FdStore;
+
+use fd_store::Record;
+use holdings::Holdings;
 
 /// Where the manager listens.
 const NOTIFY_SOCKET: &str = "NOTIFY_SOCKET";
@@ -56,7 +59,7 @@ enum Notification {
     Stopping,
     Watchdog,
     /// A record to keep in the place of the one before it.
-    Store(String, OwnedFd),
+    Store(Record),
     /// Nothing to send: systemd has this record from an earlier process.
     Holds(String),
     /// A record to forget.
@@ -120,13 +123,20 @@ impl Waiting {
         self.added.notify_one();
     }
 
-    async fn next(&self) -> Notification {
+    /// The next one, once there is one and it `may_be_sent`. Nothing is lost when it is dropped while it waits.
+    async fn next(&self, may_be_sent: impl Fn(&Notification) -> bool) -> Notification {
         loop {
-            if let Some(next) = self.lock().pop_front() {
+            if let Some(next) = self.take(&may_be_sent) {
                 return next;
             }
             self.added.notified().await;
         }
+    }
+
+    fn take(&self, may_be_sent: impl Fn(&Notification) -> bool) -> Option<Notification> {
+        let mut waiting = self.lock();
+        waiting.front().filter(|next| may_be_sent(next))?;
+        waiting.pop_front()
     }
 
     fn lock(&self) -> MutexGuard<'_, VecDeque<Notification>> {
@@ -141,46 +151,52 @@ impl Notification {
         !matches!(self, Self::Remove(_) | Self::Flushed(_))
             && discriminant(self) == discriminant(earlier)
     }
+
+    /// Whether it has to wait until it is known what became of the record before it.
+    fn waits_for_the_store(&self) -> bool {
+        matches!(self, Self::Store(_) | Self::Flushed(_))
+    }
 }
 
 /// Sends what waits for this manager, one notification after the other.
 async fn deliver(manager: OsString, waiting: Arc<Waiting>) {
-    let mut held = None;
+    let mut store = Holdings::default();
     loop {
-        let text = match waiting.next().await {
-            Notification::Ready => "READY=1\n".to_owned(),
-            Notification::Status(text) => status_line(&text),
-            Notification::Stopping => format!("STOPPING=1\n{}", status_line("stopping")),
-            Notification::Watchdog => "WATCHDOG=1\n".to_owned(),
-            Notification::Remove(name) => fd_store::remove(&name),
-            Notification::Store(name, fd) => {
-                if !sent(datagram::send(&manager, &fd_store::store(&name), Some(fd)).await) {
-                    continue;
-                }
-                match held.replace(name) {
-                    Some(before) => fd_store::remove(&before),
-                    None => continue,
-                }
-            }
-            Notification::Holds(name) => {
-                held = Some(name);
+        let settled = !store.is_unsettled();
+        let next = tokio::select! {
+            biased;
+            outdated = store.settled() => outdated.map(Notification::Remove),
+            next = waiting.next(|next| settled || !next.waits_for_the_store()) => Some(next),
+        };
+        let text = match next {
+            Some(Notification::Ready) => "READY=1\n".to_owned(),
+            Some(Notification::Status(text)) => status_line(&text),
+            Some(Notification::Stopping) => format!("STOPPING=1\n{}", status_line("stopping")),
+            Some(Notification::Watchdog) => "WATCHDOG=1\n".to_owned(),
+            Some(Notification::Remove(name)) => holdings::remove(&name),
+            Some(Notification::Store(record)) => {
+                sent(store.send(&manager, record).await);
                 continue;
             }
-            Notification::Flushed(flushed) => {
+            Some(Notification::Holds(name)) => {
+                store.holds(name);
+                continue;
+            }
+            Some(Notification::Flushed(flushed)) => {
                 // Nobody waits any more.
                 let _ = flushed.send(());
                 continue;
             }
+            None => continue,
         };
         sent(datagram::send(&manager, &text, None).await);
     }
 }
 
-fn sent(result: io::Result<()>) -> bool {
-    if let Err(error) = &result {
+fn sent(result: io::Result<()>) {
+    if let Err(error) = result {
         tracing::debug!(%error, "systemd not notified");
     }
-    result.is_ok()
 }
 
 /// What `systemctl status` shows of a program that ends; waits for at most two seconds.

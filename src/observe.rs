@@ -1,6 +1,6 @@
 //! One event: a trace, in it every store asked concurrently, and the facts reported.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures_util::future::join_all;
 use opentelemetry::trace::TraceContextExt;
@@ -11,11 +11,14 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use crate::{
     images::{self, Answer, Connection, ImageStore, Limit, QueryError},
-    metrics::{self, Contents, Filesystem, Metrics, RecordError, Runtime, StoreMetrics},
+    metrics::{Contents, Filesystem, Kept, Metrics, Runtime, StoreMetrics},
     words::counted,
 };
 
+mod known;
+
 pub use crate::metrics::Trigger;
+pub use known::ago;
 
 /// Asks the stores and reports what they answer.
 #[derive(Debug)]
@@ -70,20 +73,26 @@ impl Observer {
         }
     }
 
-    /// What is known of the stores, to be kept until the next process can [`Observer::restore`] it.
+    /// What the next process is to know of the stores and of this run of the service.
     #[must_use]
-    pub fn record(&self) -> Vec<u8> {
-        metrics::record(self.stores.iter().map(|store| &store.metrics))
+    pub fn kept(&self) -> Kept {
+        let stores = self.stores.iter().map(|store| store.metrics.clone());
+        Kept::new(stores.collect(), self.metrics.run().clone())
     }
 
-    /// Takes up the numbers that an earlier process has recorded, and says which addresses of that record are not configured any
-    /// more.
-    ///
-    /// # Errors
-    ///
-    /// When the record is of no use; nothing is taken up then.
-    pub fn restore(&self, record: &[u8]) -> Result<Vec<String>, RecordError> {
-        metrics::restore(record, self.stores.iter().map(|store| &store.metrics))
+    /// What is known of the stores, and how old that is, in a line; `None` when no store has been asked yet.
+    #[must_use]
+    pub fn summary(&self, now: SystemTime) -> Option<String> {
+        let known: Vec<_> = self
+            .stores
+            .iter()
+            .map(|store| (store.store.name(), store.metrics.known()))
+            .collect();
+        known.iter().find_map(|(_, known)| *known)?;
+        let lines = known
+            .into_iter()
+            .map(|(store, known)| known::summary(store, known, now));
+        Some(lines.collect::<Vec<_>>().join("; "))
     }
 
     /// One event, from its trigger to the last report. It ends early when `abandoned` is cancelled.

@@ -133,7 +133,7 @@ impl History {
         let world = World::new();
         let (metrics, observer) = world.process(&configured);
         Self {
-            model: Model::begin(&configured),
+            model: Model::begin(&configured, &world),
             world,
             configured,
             metrics,
@@ -148,14 +148,12 @@ impl History {
 
     fn restart(&mut self, configured: Vec<Configured>) -> TestCaseResult {
         (self.metrics, self.observer) = self.world.process(&configured);
-        self.model.restart(&configured);
+        self.model.restart(&configured, &self.world);
         self.configured = configured;
         let mut dropped = Vec::new();
         if let Some(record) = &self.record {
-            dropped = self
-                .observer
-                .restore(record)
-                .expect("it is of this version");
+            let kept = self.observer.kept();
+            dropped = kept.restore(record).expect("it is of this version");
         }
         let urls = self.model.dropped().iter().map(|&at| self.world.url(at));
         let mut expected: Vec<String> = urls.collect();
@@ -173,7 +171,7 @@ impl History {
         };
         prop_assert_eq!(event.was_abandoned(), self.model.waits(plans));
         if !event.is_void() {
-            self.record = Some(self.observer.record());
+            self.record = Some(self.observer.kept().record());
             self.model.keep();
         }
         self.check()

@@ -100,6 +100,55 @@ fn prometheus_learns_the_count_and_that_the_service_is_up() {
     prometheus.wait_for("imagestore_images_size_bytes", &size.to_string());
 }
 
+/// The alerts that the README has for those who run a Prometheus.
+fn alerts() -> String {
+    let readme = include_str!("../README.md");
+    let begin = readme.find("    groups:\n").expect("the README has alerts");
+    let lines = readme[begin..].lines();
+    let lines = lines.map_while(|line| line.strip_prefix("    "));
+    lines.flat_map(|line| [line, "\n"]).collect()
+}
+
+#[test]
+fn the_alerts_of_the_readme_fire_when_they_should_and_not_otherwise() {
+    let folder = tempdir().expect("a temporary folder can be made");
+    let write = |name: &str, text: &str| {
+        fs::write(folder.path().join(name), text).expect("a fresh folder can be written to");
+    };
+    write("rules.yml", &alerts());
+    write("alerts.yml", include_str!("prometheus/alerts.yml"));
+    let output = Command::new("promtool")
+        .args(["test", "rules", "alerts.yml"])
+        .current_dir(folder.path())
+        .output()
+        .expect("promtool is missing: run tests/setup, or install Debian's package prometheus");
+    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert!(output.status.success(), "{said}");
+}
+
+#[test]
+fn each_alert_is_tested_and_its_metrics_are_those_of_a_scrape() {
+    let (rules, cases) = (alerts(), include_str!("prometheus/alerts.yml"));
+    let names = rules.lines().filter_map(|line| line.split_once("alert: "));
+    let names: Vec<&str> = names
+        .filter_map(|(_, name)| name.split_whitespace().next())
+        .collect();
+    assert!(names.len() >= 5, "{names:?}");
+    for name in names {
+        let fires = format!("alertname: {name}\n        exp_alerts:\n          - ");
+        assert!(cases.contains(&fires), "{name} never fires");
+        let silent = format!("alertname: {name}}}");
+        assert!(cases.contains(&silent), "{name} is never silent");
+    }
+    let scrape = include_str!("golden/metrics.txt");
+    let words = rules.split(|c: char| !c.is_alphanumeric() && c != '_');
+    let metrics =
+        words.filter(|word| word.starts_with("imagestore_") || word.starts_with("exp_rkt_grpc_"));
+    for metric in metrics {
+        assert!(scrape.contains(&format!("# TYPE {metric} ")), "{metric}");
+    }
+}
+
 fn service(stand_in: &StandIn) -> Service {
     Service::builder(env!("CARGO_BIN_EXE_exp-rkt-grpc"))
         .store(stand_in.url())

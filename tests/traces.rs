@@ -13,6 +13,8 @@ mod attributes;
 mod failures;
 #[path = "traces/limits.rs"]
 mod limits;
+#[path = "traces/moved.rs"]
+mod moved;
 #[path = "traces/otlp.rs"]
 mod otlp;
 #[path = "traces/reachability.rs"]

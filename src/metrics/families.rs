@@ -12,6 +12,7 @@ const DURATION_BUCKETS: [f64; 13] = [
 /// The families that all stores share; each store's children carry its name in the label `store`.
 #[derive(Clone, Debug)]
 pub(super) struct StoreFamilies {
+    pub(super) info: Gauges,
     pub(super) up: Gauges,
     pub(super) images: Gauges,
     pub(super) size_bytes: Gauges,
@@ -35,6 +36,12 @@ impl StoreFamilies {
     pub(super) fn register(registry: &Registry) -> Result<Self> {
         const STORE: &[&str] = &["store"];
         Ok(Self {
+            info: Gauges::register(
+                registry,
+                "imagestore_info",
+                "Always 1, for each configured store and from the start, whether or not it was ever asked; the labels are its name, its kind (rkt or cri) and its address as configured. It says nothing of whether the store is there.",
+                &["store", "kind", "address"],
+            )?,
             up: Gauges::register(
                 registry,
                 "imagestore_up",
@@ -144,7 +151,8 @@ impl StoreFamilies {
         [&self.runtime_info, &self.used_bytes, &self.inodes_used]
     }
 
-    /// Every gauge: what is known of the stores, as opposed to what this process has counted.
+    /// Every gauge that a query sets: what is known of the stores, as opposed to what this process has counted, and to what its
+    /// configuration says.
     pub(super) fn gauges(&self) -> [&Gauges; 14] {
         [
             &self.up,

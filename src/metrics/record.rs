@@ -1,13 +1,14 @@
-//! The gauges as a small versioned record, to outlive the process.
+//! The gauges, and how the service has ended, as a small versioned record, to outlive the process.
 //!
-//! JSON: `{"version": 2, "stores": [{"name": NAME, "url": KIND+URL, "gauges": [[FAMILY, [LABEL…], VALUE], …]}, …]}`. Numbers belong
-//! to a store's kind and address, not to its name: that is the kind by default, and stays while the address changes. Counters are
-//! not in it: they count what one process has seen, and Prometheus knows how to deal with their reset.
+//! JSON: `{"version": 2, "stores": [{"name": NAME, "url": KIND+URL, "gauges": [[FAMILY, [LABEL…], VALUE], …]}, …], "run": RUN}`.
+//! Numbers belong to a store's kind and address, not to its name: that is the kind by default, and stays while the address changes.
+//! Counters are not in it: they count what one process has seen, and Prometheus knows how to deal with their reset. The one of ends
+//! is, because no process sees its own.
 
 use serde_json::{Value, json};
 use thiserror::Error;
 
-use super::store::StoreMetrics;
+use super::{run::Run, store::StoreMetrics};
 
 /// Written by this version of the program; higher ones are not read.
 const VERSION: u64 = 2;
@@ -33,19 +34,61 @@ pub enum RecordError {
 }
 
 /// What a record says of one store.
-struct Kept<'a> {
+struct KeptStore<'a> {
     name: &'a str,
     url: &'a str,
     gauges: Vec<(&'a str, Vec<&'a str>, f64)>,
 }
 
-/// What is known of these stores, to be kept until the next process can [`restore`] it.
-pub fn record<'a>(stores: impl IntoIterator<Item = &'a StoreMetrics>) -> Vec<u8> {
+/// What outlives the process. Copies are of the same stores and run.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    stores: Vec<StoreMetrics>,
+    run: Run,
+}
+
+impl Kept {
+    /// What is known of `stores`, and how this `run` ends.
+    #[must_use]
+    pub fn new(stores: Vec<StoreMetrics>, run: Run) -> Self {
+        Self { stores, run }
+    }
+
+    /// The run of the service that this process is.
+    #[must_use]
+    pub fn run(&self) -> &Run {
+        &self.run
+    }
+
+    /// All of it, for the next process to [`restore`](Self::restore).
+    #[must_use]
+    pub fn record(&self) -> Vec<u8> {
+        record(&self.stores, &self.run)
+    }
+
+    /// As [`record`](Self::record), without what is known of the stores.
+    #[must_use]
+    pub fn short_record(&self) -> Vec<u8> {
+        record([], &self.run)
+    }
+
+    /// Takes up what an earlier process has recorded, and returns the kinds and addresses of stores that are not configured any more:
+    /// their numbers are dropped.
+    ///
+    /// # Errors
+    ///
+    /// When the record is of no use; nothing is taken up then.
+    pub fn restore(&self, record: &[u8]) -> Result<Vec<String>, RecordError> {
+        restore(record, &self.stores, &self.run)
+    }
+}
+
+fn record<'a>(stores: impl IntoIterator<Item = &'a StoreMetrics>, run: &Run) -> Vec<u8> {
     let stores: Vec<Value> = stores
         .into_iter()
         .map(|store| json!({ "name": store.name, "url": store.url, "gauges": store.gauges() }))
         .collect();
-    json!({ "version": VERSION, "stores": stores })
+    json!({ "version": VERSION, "stores": stores, "run": run.kept() })
         .to_string()
         .into_bytes()
 }
@@ -54,34 +97,32 @@ pub fn record<'a>(stores: impl IntoIterator<Item = &'a StoreMetrics>) -> Vec<u8>
 ///
 /// Where the record has several of one kind and address, a store takes the numbers of its own name before others. What nobody takes
 /// is dropped; its kinds and addresses are returned.
-///
-/// # Errors
-///
-/// When the record cannot be read, or does not say whose numbers it holds; nothing is set then.
-pub fn restore<'a>(
+fn restore<'a>(
     record: &[u8],
     stores: impl IntoIterator<Item = &'a StoreMetrics>,
+    run: &Run,
 ) -> Result<Vec<String>, RecordError> {
-    let record: Value = serde_json::from_slice(record)?;
-    match record["version"].as_u64() {
+    let whole: Value = serde_json::from_slice(record)?;
+    match whole["version"].as_u64() {
         Some(VERSION) => {}
         Some(WITHOUT_ADDRESSES) => return Err(RecordError::WithoutAddresses),
         Some(version) => return Err(RecordError::Version(version)),
         None => return Err(RecordError::Form),
     }
-    let mut kept: Vec<Kept<'_>> = record["stores"]
+    let mut kept: Vec<KeptStore<'_>> = whole["stores"]
         .as_array()
-        .and_then(|stores| stores.iter().map(Kept::read).collect())
+        .and_then(|stores| stores.iter().map(KeptStore::read).collect())
         .ok_or(RecordError::Form)?;
     // Of a store that was never asked there is nothing to take, and nothing to drop.
     kept.retain(|kept| !kept.gauges.is_empty());
     let mut waiting: Vec<&StoreMetrics> = stores.into_iter().collect();
     kept.retain(|kept| !kept.is_taken(&mut waiting, |store| store.name == kept.name));
     kept.retain(|kept| !kept.is_taken(&mut waiting, |_| true));
+    run.follow(&whole["run"]);
     Ok(kept.iter().map(|kept| kept.url.to_owned()).collect())
 }
 
-impl<'a> Kept<'a> {
+impl<'a> KeptStore<'a> {
     fn read(store: &'a Value) -> Option<Self> {
         Some(Self {
             name: store["name"].as_str()?,
@@ -126,7 +167,7 @@ fn gauge(gauge: &Value) -> Option<(&str, Vec<&str>, f64)> {
 mod tests {
     use std::time::Duration;
 
-    use super::{RecordError, record, restore};
+    use super::{Kept, RecordError};
     use crate::metrics::{Contents, Metrics, StoreMetrics};
 
     const HERE: &str = "cri+unix:///run/here.sock";
@@ -141,9 +182,21 @@ mod tests {
         let text = String::from_utf8(metrics.encode().expect("encodable")).expect("text");
         let name = format!("store=\"{store}\"");
         let gauges = text.lines().filter(|line| {
-            line.contains(&name) && !line.contains("_total") && !line.contains("duration")
+            let others = ["_total", "duration", "imagestore_info"];
+            line.contains(&name) && !others.iter().any(|other| line.contains(other))
         });
         gauges.map(|line| line.replace(&name, "")).collect()
+    }
+
+    fn record<'a>(stores: impl IntoIterator<Item = &'a StoreMetrics>) -> Vec<u8> {
+        super::record(stores, metrics().run())
+    }
+
+    fn restore<'a>(
+        record: &[u8],
+        stores: impl IntoIterator<Item = &'a StoreMetrics>,
+    ) -> Result<Vec<String>, RecordError> {
+        super::restore(record, stores, metrics().run())
     }
 
     fn answers(store: &StoreMetrics, images: u64) {
@@ -200,6 +253,22 @@ mod tests {
         for (now, earlier) in [("c", "c"), ("x", "b"), ("a", "a")] {
             assert_eq!(gauges(&after, now), gauges(&before, earlier));
         }
+    }
+
+    #[test]
+    fn what_a_process_keeps_of_its_run_is_known_to_the_next_one_unless_the_record_is_of_no_use() {
+        let kept = |metrics: &Metrics| Kept::new(vec![], metrics.run().clone());
+        let before = kept(&metrics()).record();
+        let after = metrics();
+        kept(&after).restore(b"{}").expect_err("it has no version");
+        assert_eq!(after.run().row(), None);
+        kept(&after).restore(&before).expect("a good record");
+        assert_eq!(after.run().row().map(|row| row.ends), Some(1));
+        let text = String::from_utf8(after.encode().expect("encodable")).expect("text");
+        assert!(
+            text.contains("\nexp_rkt_grpc_unexpected_ends_total 1\n"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -54,6 +54,19 @@ pub struct Filesystem<'a> {
     pub inodes_used: Option<u64>,
 }
 
+/// What the last queries of a store came to, this process's or an earlier one's.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Known {
+    /// Whether the last query that came to an end succeeded.
+    pub up: bool,
+    /// When that was, in seconds since the epoch.
+    pub asked: f64,
+    /// The images of the last good answer.
+    pub images: Option<f64>,
+    /// When that was, in seconds since the epoch.
+    pub answered: Option<f64>,
+}
+
 /// Moves the metrics of one store.
 #[derive(Clone, Debug)]
 pub struct StoreMetrics {
@@ -72,6 +85,8 @@ impl StoreMetrics {
         text: &Arc<CachedText>,
     ) -> Self {
         families.queries.with_label_values(&[name]);
+        let (kind, address) = url.split_once('+').unwrap_or(("", url));
+        families.info.set(name, &[kind, address], 1.0);
         text.outdate();
         Self {
             name: name.to_owned(),
@@ -166,7 +181,19 @@ impl StoreMetrics {
         self
     }
 
-    /// Every gauge of the store: its family's name, the labels behind the store's name, the value.
+    /// What is known of the store; `None` before its first query.
+    #[must_use]
+    pub fn known(&self) -> Option<Known> {
+        let families = &self.families;
+        Some(Known {
+            up: self.value(&families.up)? == 1.0,
+            asked: self.value(&families.last_query)?,
+            images: self.value(&families.images),
+            answered: self.value(&families.last_success),
+        })
+    }
+
+    /// Every gauge of the store that a query sets: its family's name, the labels behind the store's name, the value.
     pub(super) fn gauges(&self) -> Vec<(&'static str, Vec<String>, f64)> {
         let families = self.families.gauges().into_iter();
         families
@@ -200,6 +227,12 @@ impl StoreMetrics {
             .as_secs_f64();
         self.set(&self.families.last_query, Some(now));
         now
+    }
+
+    /// Of a family without further labels.
+    fn value(&self, family: &Gauges) -> Option<f64> {
+        let series = family.series_of(&self.name);
+        series.first().map(|series| series.value)
     }
 
     fn set(&self, family: &Gauges, value: Option<f64>) {

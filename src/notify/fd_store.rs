@@ -4,7 +4,14 @@
 //! Unix socket whose other end is closed: it takes no file system and no memfd, both of which the sandbox bars, and it cannot be
 //! half written. The next process looks at it without taking it out.
 
-use std::{error::Error, io, os::fd::OwnedFd};
+use std::{
+    io::{self, ErrorKind},
+    os::fd::OwnedFd,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+};
 
 use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socketpair,
@@ -18,14 +25,24 @@ const MAX_RECORD: usize = 64 * 1024;
 /// Names of the stored descriptors begin so, which is how activation knows them; a number follows that grows with each record.
 const PREFIX: &str = "state-";
 
-/// The records of this service in systemd's store.
-#[derive(Debug, Default)]
+/// The records of this service in systemd's store. Copies are of the same store.
+#[derive(Clone, Debug, Default)]
 pub struct FdStore {
     /// Of the latest record.
-    number: u64,
-    /// Whether it has been said that a record is too long.
-    warned: bool,
+    number: Arc<AtomicU64>,
+    /// Whether the last record could not be kept, which has been said.
+    warned: Arc<AtomicBool>,
     notifier: Notifier,
+}
+
+/// A record on its way to the store.
+#[derive(Debug)]
+pub(super) struct Record {
+    pub(super) name: String,
+    /// What systemd is to keep.
+    pub(super) reader: OwnedFd,
+    /// Its other end, which shows whether it is still open.
+    pub(super) writer: OwnedFd,
 }
 
 fn number_of(name: &str) -> Option<u64> {
@@ -35,8 +52,11 @@ fn number_of(name: &str) -> Option<u64> {
 impl FdStore {
     /// Finds the latest of the `passed` records, and forgets the others.
     ///
-    /// A record that cannot be read is forgotten too, with a warning.
-    pub fn recover(passed: Vec<(String, OwnedFd)>, notifier: Notifier) -> (Self, Option<Vec<u8>>) {
+    /// It is an error if it cannot be read; the next record takes its place.
+    pub fn recover(
+        passed: Vec<(String, OwnedFd)>,
+        notifier: Notifier,
+    ) -> (Self, Option<io::Result<Vec<u8>>>) {
         let latest = passed.iter().filter_map(|(name, _)| number_of(name)).max();
         let mut record = None;
         for (name, fd) in passed {
@@ -48,43 +68,42 @@ impl FdStore {
             }
         }
         let store = Self {
-            number: latest.unwrap_or(0),
-            warned: false,
+            number: Arc::new(AtomicU64::new(latest.unwrap_or(0))),
+            warned: Arc::default(),
             notifier,
         };
-        let record = record.transpose().unwrap_or_else(|error| {
-            store.drop_record(&error);
-            None
-        });
         (store, record)
     }
 
-    /// Forgets the latest record, which is of no use, so that no later process warns of it again.
-    pub fn drop_record(&self, error: &dyn Error) {
-        tracing::warn!(%error, "kept numbers dropped");
-        let dropped = Notification::Remove(name(self.number));
-        self.notifier.notify(dropped);
-    }
-
-    /// Puts a record in the place of the last one, which stays until systemd has been sent this one.
+    /// Puts a record in the place of the last one, which stays until systemd has kept this one. `short` is kept instead of one of more
+    /// than 64 KiB, with one warning.
     ///
-    /// Outside systemd, or where the unit has no store, nothing happens. A record of more than 64 KiB is not kept, with one
-    /// warning; the one before it stays.
-    pub fn keep(&mut self, record: &[u8]) {
-        if record.len() > MAX_RECORD {
-            if !self.warned {
-                tracing::warn!(bytes = record.len(), limit = MAX_RECORD, "numbers not kept");
-            }
-            self.warned = true;
+    /// Outside systemd, or where the unit has no store, nothing happens. When no descriptor is left the last one stays, with one
+    /// warning, too.
+    pub fn keep(&self, record: &[u8], short: &[u8]) {
+        if self.notifier.0.is_none() {
             return;
         }
-        match sealed(record) {
-            Ok(fd) => {
-                self.number += 1;
-                let stored = Notification::Store(name(self.number), fd);
-                self.notifier.notify(stored);
+        let whole = sealed(record);
+        match &whole {
+            Ok(_) => self.warned.store(false, Ordering::Relaxed),
+            Err(error) if !self.warned.swap(true, Ordering::Relaxed) => {
+                tracing::warn!(bytes = record.len(), %error, "numbers not kept");
             }
-            Err(error) => tracing::debug!(%error, "numbers not kept"),
+            Err(_) => {}
+        }
+        let kept = match whole {
+            Err(error) if error.kind() == ErrorKind::FileTooLarge => sealed(short),
+            whole => whole,
+        };
+        if let Ok((reader, writer)) = kept {
+            let number = self.number.fetch_add(1, Ordering::Relaxed) + 1;
+            let name = name(number);
+            self.notifier.notify(Notification::Store(Record {
+                name,
+                reader,
+                writer,
+            }));
         }
     }
 }
@@ -93,7 +112,11 @@ fn name(number: u64) -> String {
     format!("{PREFIX}{number}")
 }
 
-fn sealed(record: &[u8]) -> io::Result<OwnedFd> {
+/// A socket in which the record waits, and its other end.
+fn sealed(record: &[u8]) -> io::Result<(OwnedFd, OwnedFd)> {
+    if record.len() > MAX_RECORD {
+        return Err(too_long());
+    }
     let (reader, writer) = socketpair(
         AddressFamily::UNIX,
         SocketType::SEQPACKET,
@@ -101,7 +124,11 @@ fn sealed(record: &[u8]) -> io::Result<OwnedFd> {
         None,
     )?;
     send(&writer, record, SendFlags::NOSIGNAL)?;
-    Ok(reader)
+    Ok((reader, writer))
+}
+
+fn too_long() -> io::Error {
+    io::Error::new(ErrorKind::FileTooLarge, "it is longer than 64 KiB")
 }
 
 fn peek(fd: &OwnedFd) -> io::Result<Vec<u8>> {
@@ -112,11 +139,8 @@ fn peek(fd: &OwnedFd) -> io::Result<Vec<u8>> {
         RecvFlags::PEEK | RecvFlags::DONTWAIT,
     )?;
     match length {
-        0 => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it is empty")),
-        length if length > MAX_RECORD => Err(io::Error::new(
-            io::ErrorKind::FileTooLarge,
-            "it is longer than 64 KiB",
-        )),
+        0 => Err(io::Error::new(ErrorKind::UnexpectedEof, "it is empty")),
+        length if length > MAX_RECORD => Err(too_long()),
         length => {
             buffer.truncate(length);
             Ok(buffer)
@@ -124,36 +148,34 @@ fn peek(fd: &OwnedFd) -> io::Result<Vec<u8>> {
     }
 }
 
-/// The other end is closed, which systemd would take for a reason to drop the descriptor: FDPOLL=0 keeps it from looking.
-pub(super) fn store(name: &str) -> String {
-    format!("FDSTORE=1\nFDNAME={name}\nFDPOLL=0\n")
-}
-
-pub(super) fn remove(name: &str) -> String {
-    format!("FDSTOREREMOVE=1\nFDNAME={name}\n")
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{FdStore, MAX_RECORD, Notifier, peek, sealed};
+    use super::{
+        FdStore, MAX_RECORD, Notifier, Ordering, RecvFlags, SendFlags, peek, recv, sealed, send,
+    };
 
     #[test]
     fn a_record_can_be_looked_at_again_and_again() {
         let record = vec![7; MAX_RECORD];
-        let fd = sealed(&record).expect("a socket pair");
+        let (fd, _) = sealed(&record).expect("a socket pair");
         assert_eq!(peek(&fd).expect("a record"), record);
         assert_eq!(peek(&fd).expect("a record"), record);
     }
 
     #[test]
-    fn a_record_that_is_too_long_is_not_read() {
-        let fd = sealed(&vec![7; MAX_RECORD + 1]).expect("a socket pair");
+    fn a_record_that_is_too_long_is_neither_made_nor_read() {
+        let long = vec![7; MAX_RECORD + 1];
+        sealed(&long).expect_err("too long");
+        let (fd, writer) = sealed(&[7]).expect("a socket pair");
+        peek(&fd).expect("a record");
+        recv(&fd, &mut [0_u8], RecvFlags::DONTWAIT).expect("it is there");
+        send(&writer, &long, SendFlags::NOSIGNAL).expect("there is room");
         peek(&fd).expect_err("too long");
     }
 
     #[test]
     fn a_descriptor_that_holds_nothing_is_not_a_record() {
-        let fd = sealed(&[]).expect("a socket pair");
+        let (fd, _) = sealed(&[]).expect("a socket pair");
         peek(&fd).expect_err("empty");
         let file = std::fs::File::open("/dev/null").expect("a device").into();
         peek(&file).expect_err("no socket");
@@ -162,9 +184,10 @@ mod tests {
     #[test]
     fn the_latest_of_several_records_is_recovered() {
         let passed = [("state-9", b"old"), ("state-10", b"new")]
-            .map(|(name, record)| (name.to_owned(), sealed(record).expect("a socket pair")));
+            .map(|(name, record)| (name.to_owned(), sealed(record).expect("a socket pair").0));
         let (store, record) = FdStore::recover(passed.into(), Notifier::default());
-        assert_eq!(record.as_deref(), Some(&b"new"[..]));
-        assert_eq!(store.number, 10);
+        let record = record.expect("it is there").expect("it can be read");
+        assert_eq!(record, b"new");
+        assert_eq!(store.number.load(Ordering::Relaxed), 10);
     }
 }

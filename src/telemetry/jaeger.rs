@@ -9,6 +9,7 @@ use std::{
     fmt, io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs},
     sync::Arc,
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -25,18 +26,46 @@ use opentelemetry_sdk_0_23::{
     runtime::{Runtime, RuntimeChannel, TrySend, TrySendError},
     trace::Config,
 };
-use tokio::{net::UdpSocket, sync::Mutex};
+use tokio::{
+    net::UdpSocket,
+    sync::Mutex,
+    task::{JoinHandle, spawn_blocking},
+    time::{Instant, timeout},
+};
 
 mod convert;
 
-/// Sends finished traces to a Jaeger agent; connects when the first one is there, and again after a failure to.
+/// How long a looked up address is used without looking again. An agent that has moved is silent where its host does not say that
+/// nobody listens any more.
+const LOOKUP_VALIDITY: Duration = Duration::from_secs(60);
+
+/// How long a trace may wait for a lookup while an earlier address is known.
+const RENEWAL_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Sends finished traces to a Jaeger agent. Looks it up and connects for the first one, after a failure, and when that was a minute
+/// ago: nothing else says that an agent has moved.
 pub(super) struct JaegerExporter {
     host: String,
     port: u16,
     /// The socket to send by, where systemd passed one.
     passed: Option<std::net::UdpSocket>,
     resource: opentelemetry_sdk_0_23::Resource,
-    agent: Mutex<Option<Exporter>>,
+    agent: Mutex<Agent>,
+}
+
+/// What is known of the agent.
+#[derive(Default)]
+struct Agent {
+    known: Option<Connected>,
+    /// The lookup that runs. It cannot be interrupted, so that a trace that gives up leaves it to the next one.
+    lookup: Option<Lookup>,
+}
+
+type Lookup = JoinHandle<Result<Connected, TraceError>>;
+
+struct Connected {
+    exporter: Exporter,
+    looked_up: Instant,
 }
 
 impl JaegerExporter {
@@ -50,7 +79,22 @@ impl JaegerExporter {
         }
     }
 
-    async fn connect(&self) -> Result<Exporter, TraceError> {
+    /// Looks the agent up and connects. The caller sets the limit.
+    async fn connect(&self, lookup: &mut Option<Lookup>) -> Result<Connected, TraceError> {
+        let running = match lookup {
+            Some(running) => running,
+            None if is_address(&self.host) => return self.connector()?(),
+            // The pipeline looks names up, and blocks meanwhile.
+            None => lookup.insert(spawn_blocking(self.connector()?)),
+        };
+        let connected = running.await;
+        *lookup = None;
+        connected.unwrap_or_else(|error| Err(TraceError::Other(error.into())))
+    }
+
+    fn connector(
+        &self,
+    ) -> Result<impl FnOnce() -> Result<Connected, TraceError> + use<>, TraceError> {
         let pipeline = opentelemetry_jaeger::new_agent_pipeline()
             .with_endpoint(format!("{}:{}", self.host, self.port))
             .with_trace_config(Config::default().with_resource(self.resource.clone()))
@@ -62,26 +106,51 @@ impl JaegerExporter {
                 .map_err(|error| TraceError::Other(error.into()))?
                 .map(Arc::new),
         };
-        let build = move || pipeline.build_async_agent_exporter(runtime);
-        if is_address(&self.host) {
-            return build();
+        Ok(move || {
+            Ok(Connected {
+                exporter: pipeline.build_async_agent_exporter(runtime)?,
+                looked_up: Instant::now(),
+            })
+        })
+    }
+
+    /// The connection that is known, while it is young or no other is to be had in time.
+    async fn connected(&self, agent: &mut Agent) -> Result<Connected, TraceError> {
+        let Some(known) = agent.known.take() else {
+            return self.connect(&mut agent.lookup).await;
+        };
+        if known.looked_up.elapsed() < LOOKUP_VALIDITY {
+            return Ok(known);
         }
-        // The pipeline looks names up, and blocks meanwhile.
-        tokio::task::spawn_blocking(build)
-            .await
-            .unwrap_or_else(|error| Err(TraceError::Other(error.into())))
+        match timeout(RENEWAL_TIMEOUT, self.connect(&mut agent.lookup)).await {
+            Ok(Ok(renewed)) => Ok(renewed),
+            Ok(Err(error)) => {
+                tracing::debug!(error = %words(&error), "agent not looked up again");
+                Ok(known)
+            }
+            Err(_) => {
+                tracing::debug!(limit = ?RENEWAL_TIMEOUT, "agent not looked up again");
+                Ok(known)
+            }
+        }
     }
 
     async fn send(&self, trace: Vec<SpanData>) -> Result<(), TraceError> {
+        let spans = convert::spans(trace);
         let mut agent = self.agent.lock().await;
-        let mut exporter = match agent.take() {
-            Some(exporter) => exporter,
-            None => self.connect().await?,
-        };
-        let sent = exporter.export(convert::spans(trace)).await;
-        // One that was given up, or has panicked, may hold half a datagram and is not used again.
-        *agent = Some(exporter);
-        sent
+        let is_first = agent.known.is_none();
+        // One that was given up, has failed or has panicked is not used again: it may hold half a datagram.
+        let mut connected = self.connected(&mut agent).await?;
+        let sent = connected.exporter.export(spans.clone()).await;
+        if sent.is_err() && !is_first {
+            // A refusal may be the answer to an earlier datagram, and the agent may have moved.
+            connected = self.connect(&mut agent.lookup).await?;
+            connected.exporter.export(spans).await?;
+        } else {
+            sent?;
+        }
+        agent.known = Some(connected);
+        Ok(())
     }
 }
 
@@ -147,16 +216,10 @@ impl JaegerTraceRuntime for AgentSocket {
         Ok(Arc::new(UdpSocket::from_std(socket)?))
     }
 
-    /// A refusal (ICMP) is reported with the next call on the socket, and that call sends nothing. So one that comes from an
-    /// earlier datagram is answered by sending again, and one for this datagram is looked for: on the loopback interface it
-    /// is there at once.
+    /// A refusal (ICMP) is reported with the next call on the socket, and that call sends nothing. One for this datagram is looked
+    /// for: on the loopback interface it is there at once.
     async fn write_to_socket(&self, socket: &Self::Socket, payload: Vec<u8>) -> thrift::Result<()> {
-        if let Err(error) = socket.send(&payload).await {
-            if error.kind() != io::ErrorKind::ConnectionRefused {
-                return Err(error.into());
-            }
-            socket.send(&payload).await?;
-        }
+        socket.send(&payload).await?;
         match socket.take_error()? {
             Some(refused) => Err(refused.into()),
             None => Ok(()),
@@ -207,3 +270,6 @@ impl<T: fmt::Debug + Send> TrySend for NoBatches<T> {
         Err(TrySendError::ChannelClosed)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,7 +15,7 @@ use std::{
 };
 
 use opentelemetry::{
-    Context,
+    Context, KeyValue,
     trace::{Span as _, SpanId, TraceId},
 };
 use opentelemetry_sdk::{
@@ -41,8 +41,12 @@ mod escape;
 /// Traces that wait for the exporter.
 const QUEUE: usize = 64;
 
-/// Spans that are kept of one trace; what comes beyond is not recorded.
+/// Spans that are kept of one trace; those beyond are counted.
 const MAX_SPANS: usize = 512;
+
+/// The root's attribute that says how many spans are missing, named as OpenTelemetry names what a span has dropped where a protocol
+/// has no field for it.
+const DROPPED_SPANS: &str = "otel.dropped_spans_count";
 
 /// What became of a finished trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -256,9 +260,37 @@ impl Dropped {
 
 /// Collects spans until their root ends.
 struct Collector {
-    open: Mutex<HashMap<TraceId, Trace>>,
+    open: Mutex<HashMap<TraceId, Open>>,
     finished: Mutex<Option<Sender<Trace>>>,
     dropped: Arc<Dropped>,
+}
+
+/// A trace whose root has not ended.
+#[derive(Debug, Default)]
+struct Open {
+    spans: Trace,
+    /// How many have ended beyond the limit.
+    dropped: i64,
+}
+
+impl Open {
+    fn add(&mut self, span: SpanData) {
+        if self.spans.len() < MAX_SPANS {
+            self.spans.push(span);
+        } else {
+            self.dropped += 1;
+        }
+    }
+
+    /// The root is never the one left out.
+    fn finish(mut self, mut root: SpanData) -> Trace {
+        if self.dropped > 0 {
+            let dropped = KeyValue::new(DROPPED_SPANS, self.dropped);
+            root.attributes.push(dropped);
+        }
+        self.spans.push(root);
+        self.spans
+    }
 }
 
 impl Collector {
@@ -277,7 +309,7 @@ impl SpanProcessor for Collector {
     fn on_start(&self, span: &mut Span, context: &Context) {
         use opentelemetry::trace::TraceContextExt;
         if !context.has_active_span() {
-            lock(&self.open).insert(span.span_context().trace_id(), Trace::new());
+            lock(&self.open).insert(span.span_context().trace_id(), Open::default());
         }
     }
 
@@ -286,12 +318,10 @@ impl SpanProcessor for Collector {
         let is_root = span.parent_span_id == SpanId::INVALID;
         let mut open = lock(&self.open);
         let finished = match open.get_mut(&id) {
-            Some(spans) => {
-                // The root is never the one left out.
-                if is_root || spans.len() < MAX_SPANS {
-                    spans.push(span);
-                }
-                if is_root { open.remove(&id) } else { None }
+            Some(_) if is_root => open.remove(&id).map(|open| open.finish(span)),
+            Some(open) => {
+                open.add(span);
+                None
             }
             // Its root has ended before it, and is gone.
             None => Some(vec![span]),

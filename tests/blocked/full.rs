@@ -1,7 +1,10 @@
 //! What has no room left for another byte, because nobody reads it.
 
+use std::cell::RefCell;
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Write};
+use std::io::{IoSliceMut, Read, Write};
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
@@ -10,6 +13,7 @@ use lab::poll::eventually;
 use lab::service::PATIENCE;
 use lab::{TempDir, tempdir};
 use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat};
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 use rustix::pipe::fcntl_setpipe_size;
 
 /// A full named pipe.
@@ -23,6 +27,8 @@ pub(crate) struct FullPipe {
 pub(crate) struct FullSocket {
     path: PathBuf,
     socket: UnixDatagram,
+    /// What came with `FDSTORE=1`.
+    kept: RefCell<Vec<OwnedFd>>,
     _folder: TempDir,
 }
 
@@ -86,6 +92,7 @@ impl FullSocket {
         Self {
             path,
             socket,
+            kept: RefCell::default(),
             _folder: folder,
         }
     }
@@ -107,15 +114,34 @@ impl FullSocket {
         &self.path
     }
 
-    /// The next datagram that is not filling.
+    /// The next datagram that is neither filling nor a barrier. Of descriptors that come along, those of barriers are closed, as
+    /// systemd does, and the others are kept.
     pub(crate) fn read(&self) -> String {
         loop {
-            let mut buffer = [0; 64 * 1024];
-            let length = self.socket.recv(&mut buffer).expect("something comes");
-            if &buffer[..length] != FILLING {
-                return String::from_utf8_lossy(&buffer[..length]).into_owned();
+            let (text, fds) = self.receive();
+            if text.contains("FDSTORE=1") {
+                self.kept.borrow_mut().extend(fds);
+            }
+            if text.as_bytes() != FILLING && text != "BARRIER=1\n" {
+                return text;
             }
         }
+    }
+
+    fn receive(&self) -> (String, Vec<OwnedFd>) {
+        let mut buffer = [0; 64 * 1024];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = RecvAncillaryBuffer::new(&mut space);
+        let mut parts = [IoSliceMut::new(&mut buffer)];
+        let flags = RecvFlags::CMSG_CLOEXEC;
+        let received = recvmsg(&self.socket, &mut parts, &mut control, flags);
+        let length = received.expect("something comes").bytes;
+        let fds = control.drain().flat_map(|message| match message {
+            RecvAncillaryMessage::ScmRights(fds) => fds.collect(),
+            _ => Vec::new(),
+        });
+        let fds = fds.collect();
+        (String::from_utf8_lossy(&buffer[..length]).into_owned(), fds)
     }
 }
 

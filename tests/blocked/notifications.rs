@@ -31,7 +31,7 @@ fn a_service_starts_serves_and_stops_though_nobody_reads_its_notifications() {
 fn a_service_goes_on_and_stops_when_its_notifications_are_no_longer_read() {
     let (manager, store) = (FullSocket::with_room(), store());
     let service = program(&manager).store(store.url()).spawn();
-    assert_eq!(manager.read(), "READY=1\n");
+    while manager.read() != "READY=1\n" {}
     manager.fill();
     works(&service);
 }
@@ -49,23 +49,35 @@ fn a_service_that_cannot_listen_exits_with_1_though_nobody_reads_its_notificatio
 }
 
 #[test]
-fn once_notifications_are_read_again_readiness_comes_first_and_then_what_is_still_true() {
+fn once_notifications_are_read_again_the_start_comes_first_and_then_what_is_still_true() {
     let (manager, store) = (FullSocket::bind(), store());
     let service = program(&manager).store(store.url()).spawn();
     service.wait_for_stderr(|log| log.contains("serving metrics"), PATIENCE);
     for queries in 1..=3 {
         query(&service, queries);
     }
+    assert_eq!(manager.read(), stored(1));
     assert_eq!(manager.read(), "READY=1\n");
     let status = manager.read();
     assert!(status.starts_with("STATUS=rkt: 7 images"), "{status}");
-    // Of the three records only the latest one, in the place of none.
-    assert_eq!(manager.read(), "FDSTORE=1\nFDNAME=state-3\nFDPOLL=0\n");
+    // Of the three records since only the latest one, in the place of the one that is there.
+    assert_eq!(manager.read(), stored(4));
+    assert_eq!(manager.read(), removed(1));
     query(&service, 4);
     assert!(manager.read().starts_with("STATUS=rkt: 7 images"));
-    assert_eq!(manager.read(), "FDSTORE=1\nFDNAME=state-4\nFDPOLL=0\n");
-    assert_eq!(manager.read(), "FDSTOREREMOVE=1\nFDNAME=state-3\n");
+    assert_eq!(manager.read(), stored(5));
+    assert_eq!(manager.read(), removed(4));
     service.signal(lab::service::Signal::TERM);
     assert_eq!(manager.read(), "STOPPING=1\nSTATUS=stopping\n");
+    assert_eq!(manager.read(), stored(6));
+    assert_eq!(manager.read(), removed(5));
     assert_eq!(service.wait(PATIENCE).code(), Some(0));
+}
+
+fn stored(number: u32) -> String {
+    format!("FDSTORE=1\nFDNAME=state-{number}\nFDPOLL=0\n")
+}
+
+fn removed(number: u32) -> String {
+    format!("FDSTOREREMOVE=1\nFDNAME=state-{number}\n")
 }

@@ -8,11 +8,12 @@ use lab::service::PATIENCE;
 use crate::compiled::STORE_RECORD;
 use crate::host::{Host, SERVICE};
 
-/// All gauges of stores, with their labels.
+/// All gauges of stores that queries set, with their labels.
 fn gauges(scrape: &Scrape) -> Vec<String> {
     let families = scrape.families.iter();
     families
         .filter(|family| family.kind == Kind::Gauge && family.name.starts_with("imagestore_"))
+        .filter(|family| family.name != "imagestore_info")
         .flat_map(|family| &family.samples)
         .map(|sample| format!("{sample:?}"))
         .collect()
@@ -36,6 +37,13 @@ fn wait_for_another_process(host: &Host, process: &str) {
     });
 }
 
+/// The one before it is removed a moment later.
+fn wait_for_one_record(host: &Host) {
+    eventually("one record", || {
+        (host.property("NFileDescriptorStore") == "1").then_some(())
+    });
+}
+
 #[test]
 fn the_gauges_are_there_with_their_age_after_restarts_and_crashes_and_hangs() {
     let Some((host, before)) = counted("state") else {
@@ -53,7 +61,7 @@ fn the_gauges_are_there_with_their_age_after_restarts_and_crashes_and_hangs() {
         wait_for_another_process(&host, &process);
         assert_eq!(gauges(&host.scrape()), before, "{end}\n{}", host.log());
     }
-    assert_eq!(host.property("NFileDescriptorStore"), "1");
+    wait_for_one_record(&host);
 }
 
 #[test]
@@ -83,16 +91,16 @@ fn numbers_are_shown_for_the_address_that_they_are_of_and_no_other() {
         host.systemctl("restart exp-rkt-grpc");
         host.scrape()
     };
+    let renamed = restart_with(&format!("renamed={ADDRESS}"));
+    let images = |store| renamed.value("imagestore_images", &[("store", store)]);
+    assert_eq!((images("renamed"), images("rkt")), (Some(3.0), None));
+
     let elsewhere = restart_with("rkt+http://127.0.0.1:15442");
     assert_eq!(gauges(&elsewhere), Vec::<String>::new());
     let log = host.log();
     let dropped =
         format!("kept numbers dropped, their stores are no longer configured stores={ADDRESS}");
     assert_eq!(log.matches(&dropped).count(), 1, "{log}");
-
-    let renamed = restart_with(&format!("renamed={ADDRESS}"));
-    let images = |store| renamed.value("imagestore_images", &[("store", store)]);
-    assert_eq!((images("renamed"), images("rkt")), (Some(3.0), None));
 }
 
 #[test]
@@ -118,7 +126,7 @@ fn the_record_of_the_last_query_replaces_the_one_before() {
     assert_ne!(last, before);
     host.systemctl("restart exp-rkt-grpc");
     assert_eq!(gauges(&host.scrape()), last);
-    assert_eq!(host.property("NFileDescriptorStore"), "1");
+    wait_for_one_record(&host);
 }
 
 #[test]
@@ -147,15 +155,25 @@ fn numbers_of_too_many_stores_are_not_kept_which_is_said_once() {
     assert_eq!(gauges(&host.scrape()), Vec::<String>::new());
     let log = host.log();
     assert_eq!(log.matches("numbers not kept").count(), 1, "{log}");
+    // How the service has ended is kept without them.
+    assert!(!log.contains("ended without being asked to"), "{log}");
 }
 
 /// Starts the service with this record in its store, as an earlier process would have left it.
 fn start_with(host: &Host, record: &str) {
-    const STORE: &str = "[Service]\nNotifyAccess=all\nExecStartPre=+/bin/sh -c 'exec store-record state-7 </run/record'\n";
+    start_with_all(host, &[("state-7", record)]);
+}
+
+/// Starts it with these records by their names.
+fn start_with_all(host: &Host, records: &[(&str, &str)]) {
     host.machine
         .install(&STORE_RECORD, "/usr/local/bin/store-record");
-    host.machine.write("/run/record", record);
-    host.edit(SERVICE, STORE);
+    let mut settings = "[Service]\nNotifyAccess=all\n".to_owned();
+    for (name, record) in records {
+        host.machine.write(&format!("/run/{name}"), record);
+        settings += &format!("ExecStartPre=+/bin/sh -c 'exec store-record {name} </run/{name}'\n");
+    }
+    host.edit(SERVICE, &settings);
     host.systemctl("start exp-rkt-grpc");
     host.edit(SERVICE, "");
 }
@@ -209,7 +227,7 @@ fn a_record_that_is_of_no_use_is_dropped_with_one_warning_and_the_next_query_is_
         (&long, "it is longer than 64 KiB"),
     ] {
         start_with(&host, record);
-        assert_eq!(host.property("NFileDescriptorStore"), "0");
+        wait_for_one_record(&host);
         assert_eq!(gauges(&host.scrape()), [""; 0]);
         let warning = format!("kept numbers dropped error={why}");
         assert_eq!(warnings(&host), [warning]);
@@ -218,8 +236,127 @@ fn a_record_that_is_of_no_use_is_dropped_with_one_warning_and_the_next_query_is_
         assert_eq!(host.of_rkt("imagestore_images"), Some(3.0));
         host.systemctl("restart exp-rkt-grpc");
         assert_eq!(gauges(&host.scrape()), counted, "after {why}");
-        assert_eq!(host.property("NFileDescriptorStore"), "1");
+        wait_for_one_record(&host);
         assert_eq!(warnings(&host), [""; 0]);
         host.systemctl("stop exp-rkt-grpc");
     }
+}
+
+#[test]
+fn of_two_records_that_a_kill_has_left_the_newer_one_is_read_and_the_other_removed() {
+    let Some(host) = Host::boot("two") else {
+        return;
+    };
+    let newer = RECORD.replace("[], 9", "[], 11");
+    start_with_all(&host, &[("state-10", &newer), ("state-9", RECORD)]);
+    assert_eq!(host.of_rkt("imagestore_images"), Some(11.0));
+    wait_for_one_record(&host);
+    // There is room for the next ones.
+    let _store = host.store(Images::generated(3));
+    host.query();
+    host.systemctl("restart exp-rkt-grpc");
+    assert_eq!(host.of_rkt("imagestore_images"), Some(3.0));
+    wait_for_one_record(&host);
+}
+
+#[test]
+fn numbers_stay_where_systemd_has_no_room_for_those_that_follow() {
+    let Some((host, before)) = counted("no-room") else {
+        return;
+    };
+    wait_for_one_record(&host);
+    host.edit(SERVICE, "[Service]\nFileDescriptorStoreMax=1\n");
+    let _store = host.store(Images::generated(4));
+    assert_ne!(gauges(&host.query()), before);
+    eventually("the warning", || {
+        let warnings = warnings(&host);
+        let told = warnings
+            .iter()
+            .any(|line| line.contains("FileDescriptorStoreMax="));
+        told.then_some(())
+    });
+    host.systemctl("restart exp-rkt-grpc");
+    assert_eq!(gauges(&host.scrape()), before, "{}", host.log());
+}
+
+/// `systemctl status`' line of that name.
+fn wait_for_status(host: &Host, begin: &str, end: &str) {
+    let mut status = String::new();
+    let found = || {
+        status = host.property("StatusText");
+        (status.starts_with(begin) && status.ends_with(end)).then_some(())
+    };
+    eventually(&format!("the status {begin} … {end}"), found);
+}
+
+#[test]
+fn the_status_after_a_restart_says_what_is_known_and_how_old_it_is() {
+    let Some(host) = Host::boot("status") else {
+        return;
+    };
+    let store = host.store(Images::generated(3));
+    host.systemctl("start exp-rkt-grpc");
+    host.query();
+    host.systemctl("restart exp-rkt-grpc");
+    wait_for_status(&host, "rkt: 3 images, asked ", " s ago");
+
+    store.behave(Behaviour::Refuse);
+    host.query();
+    let process = host.property("MainPID");
+    host.systemctl("kill --signal=SIGKILL exp-rkt-grpc");
+    wait_for_another_process(&host, &process);
+    wait_for_status(&host, "rkt: query failed ", " s ago");
+    let status = host.property("StatusText");
+    assert!(status.contains(" ago; 3 images "), "{status}");
+}
+
+/// What the running process has said of the end of the one before it.
+fn told_of_ends(host: &Host) -> Vec<(String, String)> {
+    let invocation = format!("_SYSTEMD_INVOCATION_ID={}", host.property("InvocationID"));
+    warnings(host);
+    let id = "MESSAGE_ID=1f3754348cd641969b8bb011b51a82c1".to_owned();
+    let entries = host.machine.journal([invocation, id]);
+    let field =
+        |entry: &serde_json::Value, name: &str| entry[name].as_str().unwrap_or_default().to_owned();
+    let told = entries
+        .iter()
+        .map(|entry| (field(entry, "ENDS"), field(entry, "FIRST")));
+    told.collect()
+}
+
+#[test]
+fn ends_that_nobody_asked_for_are_counted_in_warnings_until_one_is_asked_for() {
+    let Some(host) = Host::boot("crashes") else {
+        return;
+    };
+    let total = || {
+        host.scrape()
+            .value("exp_rkt_grpc_unexpected_ends_total", &[])
+    };
+    let kill = || {
+        let process = host.property("MainPID");
+        host.systemctl("kill --signal=SIGKILL exp-rkt-grpc");
+        wait_for_another_process(&host, &process);
+    };
+    host.systemctl("start exp-rkt-grpc");
+    assert_eq!((told_of_ends(&host), total()), (vec![], Some(0.0)));
+    for ends in 1..=3 {
+        kill();
+        let told = told_of_ends(&host);
+        let [(told, first)] = &told[..] else {
+            panic!("{told:?}");
+        };
+        assert_eq!(*told, ends.to_string());
+        assert!(first.ends_with(" s ago"), "{first}");
+        assert_eq!(total(), Some(f64::from(ends)));
+    }
+    host.systemctl("restart exp-rkt-grpc");
+    assert_eq!((told_of_ends(&host), total()), (vec![], Some(3.0)));
+    kill();
+    let told = told_of_ends(&host);
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!((told[0].0.as_str(), total()), ("1", Some(4.0)));
+    host.systemctl("stop exp-rkt-grpc");
+    host.systemctl("start exp-rkt-grpc");
+    assert_eq!((told_of_ends(&host), total()), (vec![], Some(0.0)));
 }

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
 
 use super::Configured;
-use super::world::{List, NOBODY, Plan, RKT, Side};
+use super::world::{List, NOBODY, Plan, RKT, Side, World};
 
 /// A family and the values of its labels by name, the store's among them or not.
 type Series = (String, BTreeMap<String, String>);
@@ -46,6 +46,8 @@ struct Known {
 struct Store {
     name: &'static str,
     address: usize,
+    /// Kind and address, as the program says them.
+    url: String,
     known: Option<Known>,
     /// Of this process.
     queries: u64,
@@ -61,17 +63,17 @@ pub(super) struct Model {
 
 impl Model {
     /// The first process.
-    pub(super) fn begin(configured: &[Configured]) -> Self {
+    pub(super) fn begin(configured: &[Configured], world: &World) -> Self {
         Self {
-            stores: configured.iter().map(Store::unknown).collect(),
+            stores: Store::all(configured, world),
             kept: Vec::new(),
             dropped: Vec::new(),
         }
     }
 
     /// Another process with these settings.
-    pub(super) fn restart(&mut self, configured: &[Configured]) {
-        self.stores = configured.iter().map(Store::unknown).collect();
+    pub(super) fn restart(&mut self, configured: &[Configured], world: &World) {
+        self.stores = Store::all(configured, world);
         let mut left = self.kept.clone();
         for namesakes_only in [true, false] {
             for store in &mut self.stores {
@@ -139,10 +141,16 @@ impl Model {
 }
 
 impl Store {
-    fn unknown(configured: &Configured) -> Self {
+    fn all(configured: &[Configured], world: &World) -> Vec<Self> {
+        let unknown = |store| Self::unknown(store, world);
+        configured.iter().map(unknown).collect()
+    }
+
+    fn unknown(configured: &Configured, world: &World) -> Self {
         Self {
             name: configured.name,
             address: configured.address,
+            url: world.url(configured.address),
             known: None,
             queries: 0,
             failures: BTreeMap::new(),
@@ -175,7 +183,10 @@ impl Store {
 
     /// All but the times.
     fn shown(&self) -> Vec<(Series, f64)> {
-        let mut shown = vec![(series("imagestore_queries_total", &[]), self.queries as f64)];
+        let (kind, address) = self.url.split_once('+').expect("a kind and a URL");
+        let info = series("imagestore_info", &[("kind", kind), ("address", address)]);
+        let queries = series("imagestore_queries_total", &[]);
+        let mut shown = vec![(info, 1.0), (queries, self.queries as f64)];
         for (code, &count) in &self.failures {
             let failures = series("imagestore_query_failures_total", &[("code", code)]);
             shown.push((failures, count as f64));

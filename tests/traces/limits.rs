@@ -1,10 +1,11 @@
 //! A trace is never lost because it is too large for a datagram.
 
 use lab::jaeger_agent::Value;
+use lab::otlp_collector::{FlatSpan, OtlpCollector};
 use lab::rkt_api_service::Behaviour;
-use lab::service::PATIENCE;
+use lab::service::{Builder, PATIENCE};
 
-use super::{LIST_IMAGES, ROOT, Scene, tag};
+use super::{LIST_IMAGES, ROOT, Scene, program, store, tag};
 
 /// Ends a text that was cut, as the README says.
 const MARK: &str = "[cut]";
@@ -87,4 +88,53 @@ fn the_texts_of_40_failing_stores_do_not_cost_the_trace() {
     let trace = scene.agent.next_trace_of(1 + 3 + 40 * 2, PATIENCE);
     assert!(trace.root().is_error());
     assert_eq!(trace.spans_named(LIST_IMAGES).len(), 41);
+}
+
+/// Each of these 260 stores costs two spans.
+fn failing_stores(service: Builder) -> Builder {
+    let stores = 0..260;
+    stores.fold(service, |service, store| {
+        service.store(format!("s{store}=rkt+unix:///nowhere"))
+    })
+}
+
+const ALL_SPANS: usize = 1 + 3 + 260 * 2;
+const SENT_SPANS: usize = 1 + 512;
+const DROPPED_SPANS: &str = "otel.dropped_spans_count";
+
+#[test]
+fn the_root_says_how_many_spans_are_missing_of_a_trace_that_is_too_large() {
+    let scene = Scene::with(failing_stores);
+    scene.service.query();
+    let trace = scene.agent.next_trace_of(SENT_SPANS, PATIENCE);
+    assert_eq!(trace.spans.len(), SENT_SPANS);
+    let dropped = (ALL_SPANS - SENT_SPANS).to_string();
+    assert_eq!(tag(trace.span(ROOT), DROPPED_SPANS), dropped);
+    let marked = trace
+        .spans
+        .iter()
+        .filter(|span| span.text(DROPPED_SPANS).is_some());
+    assert_eq!(marked.count(), 1);
+}
+
+#[test]
+fn a_collector_is_told_how_many_spans_are_missing_too() {
+    let (store, collector) = (store(), OtlpCollector::bind());
+    let service = program()
+        .env("OTEL_TRACES_EXPORTER", "otlp")
+        .env("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint())
+        .store(store.url());
+    let service = failing_stores(service).start();
+    service.query();
+    let request = collector.next_request(PATIENCE).expect("the trace arrives");
+    let spans = FlatSpan::all(&request);
+    assert_eq!(spans.len(), SENT_SPANS);
+    let root = spans.iter().find(|span| span.span.name == ROOT);
+    let dropped = root.and_then(|root| root.text(DROPPED_SPANS));
+    assert_eq!(dropped, Some((ALL_SPANS - SENT_SPANS).to_string()));
+}
+
+#[test]
+fn a_trace_that_is_whole_has_no_such_mark() {
+    assert_eq!(Scene::set().trace().root().text(DROPPED_SPANS), None);
 }

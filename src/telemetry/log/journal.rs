@@ -103,6 +103,7 @@ fn message_id(event: &str) -> Option<&'static str> {
         "query answered" => Some("639706cf8d6a4a389604c9f92f4f82c9"),
         "query failed" => Some("109c67144b5d46eb94c996a437699435"),
         "configuration refused" => Some("e5a1c3f7294b4d1c9b6e8f0a2d4c6b05"),
+        "service ended unexpectedly" => Some("1f3754348cd641969b8bb011b51a82c1"),
         "service stopping" => Some("89ce63bd0d9c4efabd28bf4139b46cbb"),
         _ => None,
     }
