@@ -4,37 +4,19 @@
 //! environment variables that announced them.
 
 use std::{
-    env, fmt, io,
+    fmt, io,
     net::{SocketAddr, TcpListener, UdpSocket},
-    os::{
-        fd::{AsFd, OwnedFd},
-        linux::net::SocketAddrExt,
-        unix::net::UnixListener,
-    },
+    os::{fd::OwnedFd, linux::net::SocketAddrExt, unix::net::UnixListener},
 };
 
-use listenfd::ListenFd;
-use rustix::net::{AddressFamily, SocketType};
-use socket2::SockRef;
 use thiserror::Error;
 
 use crate::words;
 
-mod bind;
+mod listening;
+mod passed;
 
-use bind::bind;
-
-/// `FileDescriptorName=` of the metrics sockets where systemd passes several sockets.
-const METRICS: &str = "metrics";
-
-/// `FileDescriptorName=` of the datagram socket that traces leave by, for a service without a network of its own.
-const TRACE: &str = "trace";
-
-/// Descriptors that we have put into systemd's store ourselves have names that begin so.
-const STATE: &str = "state-";
-
-/// Set by systemd for a service that is to notify it, see sd_notify(3).
-const NOTIFY_SOCKET: &str = "NOTIFY_SOCKET";
+pub use passed::Passed;
 
 /// How to change the address of the metrics socket. Restarting the socket unit restarts the service, too; until then systemd has
 /// no socket for the changed address, and passes none.
@@ -124,7 +106,7 @@ pub enum ActivationError {
     )]
     NothingPassed,
     /// The address of `--listen` cannot be bound.
-    #[error("cannot listen on {address}: {}", bind::cure(*address, source))]
+    #[error("cannot listen on {address}: {}", listening::cure(*address, source))]
     Bind {
         /// What `--listen` said.
         address: SocketAddr,
@@ -141,131 +123,18 @@ impl ActivationError {
     }
 }
 
-/// Takes what systemd passed. When there is no listening socket among it, binds the `given` address, or without one, and
-/// outside systemd only, the `default`.
-///
-/// Of several sockets those named `metrics` are taken; a single one is taken whatever its name. Besides, a datagram socket may
-/// be named `trace`.
-///
-/// # Errors
-///
-/// When systemd passed something unusable, or nothing where it should have; or when the address cannot be bound.
-pub fn take(given: Option<SocketAddr>, default: SocketAddr) -> Result<Sockets, ActivationError> {
-    let names: Vec<String> = sd_notify::listen_fds_with_names()
-        .map_err(ActivationError::Announcement)?
-        .map(|(_, name)| name)
-        .collect();
-    let mut passed = ListenFd::from_env();
-    let mut listeners = Vec::new();
-    let mut trace = None;
-    let mut stored = Vec::new();
-    let mut ignored = Vec::new();
-    for (index, name) in names.into_iter().enumerate() {
-        match name.as_str() {
-            TRACE => trace = Some(outgoing(&mut passed, index)?),
-            _ if name.starts_with(STATE) => match kept(&mut passed, index) {
-                Ok(fd) => stored.extend(fd.map(|fd| (name, fd))),
-                Err(error) => ignored.push((name, error)),
-            },
-            _ => listeners.push((index, name)),
+impl From<Socket> for OwnedFd {
+    fn from(socket: Socket) -> Self {
+        match socket {
+            Socket::Tcp(tcp) => tcp.into(),
+            Socket::Unix(unix) => unix.into(),
         }
     }
-    let inherited = listeners_for_metrics(&listeners)?
-        .into_iter()
-        .map(|index| inherit(&mut passed, index))
-        .collect::<Result<Vec<_>, _>>()?;
-    let (listeners, origin) = match inherited {
-        none if none.is_empty() => {
-            let address = match given {
-                Some(given) => given,
-                // Nobody would look for the metrics at the default address.
-                None if is_run_by_systemd() => return Err(ActivationError::NothingPassed),
-                None => default,
-            };
-            (vec![bind(address)?], Origin::Bound)
-        }
-        inherited => (inherited, Origin::Systemd),
-    };
-    Ok(Sockets {
-        listeners,
-        origin,
-        trace,
-        stored,
-        ignored,
-    })
-}
-
-fn is_run_by_systemd() -> bool {
-    env::var_os(NOTIFY_SOCKET).is_some_and(|path| !path.is_empty())
 }
 
 /// What is too long is cut and marked.
 fn shown(names: &[String]) -> String {
     words::cut(&format!("{names:?}"), MAX_NAMES)
-}
-
-fn listeners_for_metrics(passed: &[(usize, String)]) -> Result<Vec<usize>, ActivationError> {
-    if let [(only, _)] = passed {
-        return Ok(vec![*only]);
-    }
-    let named: Vec<usize> = passed
-        .iter()
-        .filter_map(|(index, name)| (name == METRICS).then_some(*index))
-        .collect();
-    if named.is_empty() && !passed.is_empty() {
-        let names = passed.iter().map(|(_, name)| name.clone()).collect();
-        return Err(ActivationError::NoMetricsSocket(names));
-    }
-    Ok(named)
-}
-
-fn inherit(passed: &mut ListenFd, index: usize) -> Result<Socket, ActivationError> {
-    let socket = match passed.take_tcp_listener(index) {
-        Ok(Some(tcp)) => Socket::Tcp(tcp),
-        // listenfd leaves a socket of another family in its place.
-        _ => match passed.take_unix_listener(index) {
-            Ok(Some(unix)) => Socket::Unix(unix),
-            Ok(None) => return Err(ActivationError::NotListening(None)),
-            Err(error) => return Err(ActivationError::NotListening(Some(error))),
-        },
-    };
-    prepare(&socket).map_err(|error| ActivationError::NotListening(Some(error)))?;
-    Ok(socket)
-}
-
-fn outgoing(passed: &mut ListenFd, index: usize) -> Result<UdpSocket, ActivationError> {
-    match passed.take_udp_socket(index) {
-        Ok(Some(socket)) => Ok(socket),
-        Ok(None) => Err(ActivationError::NotDatagram(None)),
-        Err(error) => Err(ActivationError::NotDatagram(Some(error))),
-    }
-}
-
-/// A descriptor that is no packet socket was not stored by us; it stays where it is.
-fn kept(passed: &mut ListenFd, index: usize) -> io::Result<Option<OwnedFd>> {
-    let (family, kind) = (AddressFamily::UNIX, SocketType::SEQPACKET);
-    passed.take_custom(
-        index,
-        i32::from(family.as_raw()),
-        kind.as_raw().cast_signed(),
-        "unix packet socket",
-    )
-}
-
-/// listenfd checks the family and sets close-on-exec; listening (SO_ACCEPTCONN) and non-blocking are left to us.
-fn prepare(socket: &Socket) -> io::Result<()> {
-    let fd = match socket {
-        Socket::Tcp(tcp) => tcp.as_fd(),
-        Socket::Unix(unix) => unix.as_fd(),
-    };
-    let socket = SockRef::from(&fd);
-    if !socket.is_listener()? {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "listen(2) was never called on it",
-        ));
-    }
-    socket.set_nonblocking(true)
 }
 
 #[cfg(test)]

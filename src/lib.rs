@@ -10,6 +10,7 @@
 //! | --- | --- | --- | --- |
 //! | `main` | 5 | order of acts and exit codes | all |
 //! | [`daemon`] | 4 | the loop: triggers, stop, watchdog, drain | observe, signals, notify |
+//! | [`refusal`] | 4 | why there is no service, and the pause after it | activation, config, notify, signals, stdout, telemetry |
 //! | [`query`] | 4 | one query from the command line: table or JSON | observe, images, telemetry, words |
 //! | [`observe`] | 3 | one event: spans, stores asked concurrently, facts reported | images, metrics, words |
 //! | [`images`] | 2 | an image store: what is asked, what it answers, how it fails | config, words, work |
@@ -38,6 +39,7 @@ pub mod notify;
 pub mod observe;
 pub mod process;
 pub mod query;
+pub mod refusal;
 pub mod signals;
 pub mod stdout;
 pub mod telemetry;

@@ -13,10 +13,8 @@ use std::{
 };
 
 use exp_rkt_grpc::{
-    activation::{self, ActivationError, Origin, Sockets},
-    config::{
-        Command, Config, ConfigError, Environment, Output, REVISION, SERVICE_FILE, StoresFrom,
-    },
+    activation::{self, Origin, Passed, Sockets},
+    config::{Command, Config, Environment, Output, REVISION, SERVICE_FILE, StoresFrom},
     daemon::{Daemon, End, TaskEnded},
     exposition::Server,
     images::ImageStore,
@@ -24,7 +22,7 @@ use exp_rkt_grpc::{
     notify::{self, FdStore, Notifier},
     observe::{self, Event, Observer, Trigger},
     process::{self, ProcessCollector},
-    query,
+    query, refusal,
     signals::{self, Signals},
     stdout,
     telemetry::{self, Outcome, Telemetry, Undelivered},
@@ -40,15 +38,22 @@ use tokio_util::sync::CancellationToken;
 #[global_allocator]
 static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 
-/// EX_CONFIG of sysexits.h: starting again with the same settings is of no use, and the unit does not.
-const EX_CONFIG: u8 = 78;
+/// How many names of stores and collectors are looked up at a time, each in a thread of its own; `TasksMax=` of the unit has room
+/// for them.
+const LOOKUPS: usize = 16;
+
+/// What the command line and the configuration ask for.
+enum Act {
+    Serve(Config, Sockets),
+    Query(Config, Output),
+}
 
 fn main() -> ExitCode {
     // SIGQUIT's default action is a core dump: one that comes from here on is the first trigger.
     signals::block();
     match start() {
         Ok(code) => code,
-        Err(error) => refuse(error.as_ref()),
+        Err(error) => refusal::fail(error.as_ref()),
     }
 }
 
@@ -57,23 +62,33 @@ fn start() -> Result<ExitCode, Box<dyn Error>> {
     process::require_descriptors()?;
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
+        .max_blocking_threads(LOOKUPS)
         .build()?;
     let signals = {
         let _within = runtime.enter();
         Signals::register()?
     };
-    let environment: Environment = env::vars_os().collect();
-    let config = Config::read(env::args_os(), &environment, Path::new(SERVICE_FILE))?;
-    let done = match config.options.command {
-        Some(Command::Query { output }) => runtime.block_on(query_once(config, output, signals)),
-        None => {
-            let sockets = activation::take(config.listen, config.options.listen)?;
-            runtime.block_on(serve(config, sockets, signals))
-        }
+    let mut passed = Passed::from_env()?;
+    let done = match configure(&mut passed) {
+        Ok(Act::Serve(config, sockets)) => runtime.block_on(serve(config, sockets, signals)),
+        Ok(Act::Query(config, output)) => runtime.block_on(query_once(config, output, signals)),
+        Err(error) => Ok(runtime.block_on(refusal::refuse(error.as_ref(), passed, signals.stops))),
     };
     // A name that is still being looked up cannot be interrupted, and nobody waits for it any more.
     runtime.shutdown_background();
     done
+}
+
+fn configure(passed: &mut Passed) -> Result<Act, Box<dyn Error>> {
+    let environment: Environment = env::vars_os().collect();
+    let config = Config::read(env::args_os(), &environment, Path::new(SERVICE_FILE))?;
+    Ok(match config.options.command {
+        Some(Command::Query { output }) => Act::Query(config, output),
+        None => {
+            let sockets = passed.take(config.listen, config.options.listen)?;
+            Act::Serve(config, sockets)
+        }
+    })
 }
 
 async fn serve(
@@ -318,45 +333,5 @@ fn announce(config: &Config, addresses: &str, origin: Origin) {
 fn warn(warnings: &[String]) {
     for warning in warnings {
         tracing::warn!(warning, "setting not applied as given");
-    }
-}
-
-/// Says once why there is no service, one cause a line.
-fn refuse(error: &(dyn Error + 'static)) -> ExitCode {
-    if let Some(ConfigError::Asked(text)) = error.downcast_ref() {
-        return match stdout::print("the text that was asked for", text) {
-            // A reader that has gone, as in `--help | head`, has seen enough.
-            Err(unprinted) if !unprinted.is_unread() => refuse(&unprinted),
-            _ => ExitCode::SUCCESS,
-        };
-    }
-    let mut causes = Vec::new();
-    let mut cause = error.source();
-    while let Some(source) = cause {
-        causes.push(format!("\n  because: {source}"));
-        cause = source.source();
-    }
-    let text = format!("{error}{}", causes.concat());
-    notify::last_status(&error.to_string());
-    let of_configuration = error.is::<ConfigError>()
-        || error
-            .downcast_ref()
-            .is_some_and(ActivationError::is_configuration);
-    say(&text, of_configuration);
-    ExitCode::from(if of_configuration { EX_CONFIG } else { 1 })
-}
-
-/// To the journal as an entry with an id, or to standard error.
-fn say(text: &str, of_configuration: bool) {
-    let said = telemetry::last_words(|| {
-        if of_configuration {
-            tracing::error!(name: "configuration refused", { error = text }, "configuration refused");
-        } else {
-            tracing::error!(error = text, "service failed");
-        }
-    });
-    if said.is_err() {
-        // Without a thread that waits for a reader, this one does; without standard error there is nobody left to tell.
-        let _ = writeln!(io::stderr(), "exp-rkt-grpc: {text}");
     }
 }

@@ -201,12 +201,23 @@ fn sent(result: io::Result<()>) {
 
 /// What `systemctl status` shows of a program that ends; waits for at most two seconds.
 pub fn last_status(text: &str) {
-    if let Some(manager) = manager() {
-        let sent = datagram::send_within(FLUSH_TIMEOUT, &manager, &status_line(text));
-        if let Err(error) = sent {
-            tracing::debug!(%error, "systemd not notified");
-        }
-    }
+    send_now(&status_line(text));
+}
+
+/// Asks systemd for so much more time to start; waits for at most two seconds. `false`: no systemd has been told.
+#[must_use]
+pub fn extend_start(by: Duration) -> bool {
+    send_now(&format!("EXTEND_TIMEOUT_USEC={}\n", by.as_micros()))
+}
+
+fn send_now(text: &str) -> bool {
+    let Some(manager) = manager() else {
+        return false;
+    };
+    let result = datagram::send_within(FLUSH_TIMEOUT, &manager, text);
+    let is_sent = result.is_ok();
+    sent(result);
+    is_sent
 }
 
 /// How often [`Notifier::watchdog`] is to be called: half of `$WATCHDOG_USEC`, as sd_watchdog_enabled(3) advises.

@@ -13,6 +13,9 @@ use lab::service::{
 use lab::{skip, tempdir};
 use socket2::{Domain, SockAddr, Socket, Type};
 
+#[path = "activation/refused.rs"]
+mod refused;
+
 const PROGRAM: &str = env!("CARGO_BIN_EXE_exp-rkt-grpc");
 
 /// EX_CONFIG of sysexits.h.
@@ -170,6 +173,7 @@ fn a_stored_descriptor_that_is_none_of_ours_is_left_out_and_the_log_says_so() {
 fn several_sockets_none_of_them_named_metrics_are_refused_by_name() {
     let service = service()
         .activation(Activation::tcp().named("admin").preceded_by("debug"))
+        .unsupervised()
         .spawn();
     let _first = http::Connection::open(service.endpoint()).expect("the socket listens");
     assert_eq!(service.wait(PATIENCE).code(), Some(EX_CONFIG));

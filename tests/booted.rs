@@ -4,8 +4,10 @@
 //! | --- | --- |
 //! | `containerd` | a real containerd is counted, with the drop-ins for it |
 //! | `installation` | the package is installed, upgraded, removed, purged |
+//! | `limits` | what the service may take of the machine, and takes |
 //! | `occasions` | queries on request, periodically, and when the store changes |
 //! | `operator` | what an operator does to the service, and what they see then |
+//! | `refused` | a configuration that is refused, until it is mended |
 //! | `sandbox` | what the service cannot do, and that it can do its work all the same |
 //! | `scrapes` | no scrape is lost, whatever happens to the service meanwhile |
 //! | `state` | which numbers outlive the process |
@@ -23,12 +25,16 @@ mod containerd;
 mod host;
 #[path = "booted/installation.rs"]
 mod installation;
+#[path = "booted/limits.rs"]
+mod limits;
 #[path = "booted/occasions.rs"]
 mod occasions;
 #[path = "booted/operator.rs"]
 mod operator;
 #[path = "booted/package.rs"]
 mod package;
+#[path = "booted/refused.rs"]
+mod refused;
 #[path = "booted/sandbox.rs"]
 mod sandbox;
 #[path = "booted/scrapes.rs"]

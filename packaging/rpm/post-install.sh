@@ -4,6 +4,10 @@ journalctl --update-catalog || :
 if [ "$1" -eq 1 ]; then
     systemctl --no-reload preset exp-rkt-grpc.socket exp-rkt-grpc.service exp-rkt-grpc-query.timer || :
 fi
+# Version 0.1.0 had timers.target start the timer, which then outlives the socket.
+if [ -L /etc/systemd/system/timers.target.wants/exp-rkt-grpc-query.timer ]; then
+    systemctl --no-reload --quiet reenable exp-rkt-grpc-query.timer || :
+fi
 if [ -d /run/systemd/system ]; then
     systemctl daemon-reload || :
     # The socket stays open, so that an upgrade loses no scrape.

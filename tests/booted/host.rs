@@ -70,9 +70,19 @@ impl Host {
         Some((host, seen))
     }
 
-    /// One that was booted after the service had been installed and enabled.
+    /// One that was booted after the service had been installed and these units enabled. `None` where no machine can be booted.
     #[track_caller]
-    pub(crate) fn boot_enabled(name: &str) -> Option<Self> {
+    pub(crate) fn boot_enabled(name: &str, units: &[&str]) -> Option<Self> {
+        Self::boot_enabled_with(name, units, &[])
+    }
+
+    /// As [`Host::boot_enabled`], with settings of units changed as [`Host::edit`] does.
+    #[track_caller]
+    pub(crate) fn boot_enabled_with(
+        name: &str,
+        units: &[&str],
+        edited: &[(&str, &str)],
+    ) -> Option<Self> {
         if !Machine::possible() {
             return None;
         }
@@ -88,13 +98,26 @@ impl Host {
                 .arg(&PACKAGES.this)
                 .arg(folder),
         );
-        succeed(Command::new("systemctl").args(["--root", folder, "enable", SERVICE]));
-        let enabled = ["sockets", "multi-user"].map(|target| {
-            let wants = format!("/etc/systemd/system/{target}.target.wants");
-            format!("--bind-ro={folder}{wants}:{wants}")
+        succeed(
+            Command::new("systemctl")
+                .args(["--root", folder, "enable"])
+                .args(units),
+        );
+        let etc = installed.path().join("etc/systemd/system");
+        for (unit, settings) in edited {
+            let folder = etc.join(format!("{unit}.d"));
+            let written = fs::create_dir_all(&folder)
+                .and_then(|()| fs::write(folder.join("override.conf"), settings));
+            written.expect("it is a folder of ours");
+        }
+        let made = fs::read_dir(&etc).expect("units are enabled");
+        let binds = made.map(|made| {
+            let name = made.expect("the folder can be read").file_name();
+            let path = format!("/etc/systemd/system/{}", name.display());
+            format!("--bind-ro={folder}{path}:{path}")
         });
         let usr = format!("--overlay-ro=+/usr:{folder}/usr:/usr");
-        let machine = Machine::boot_with(name, enabled.iter().chain([&usr]))?;
+        let machine = Machine::boot_with(name, binds.chain([usr]))?;
         Some(Self { machine })
     }
 

@@ -75,11 +75,31 @@ fn an_upgrade_restarts_a_running_service_which_keeps_its_numbers() {
     );
 }
 
+/// Version 0.1.0 enabled it for another unit.
+#[test]
+fn an_upgrade_moves_a_timer_that_was_enabled_for_all_timers_to_the_socket() {
+    const TIMER: &str = "exp-rkt-grpc-query.timer";
+    let Some(host) = Host::boot("moved") else {
+        return;
+    };
+    let before = format!("/etc/systemd/system/timers.target.wants/{TIMER}");
+    host.machine
+        .succeed("mkdir /etc/systemd/system/timers.target.wants");
+    host.machine
+        .succeed(&format!("ln -s /lib/systemd/system/{TIMER} {before}"));
+    host.install(&PACKAGES.next);
+    host.machine.succeed(&format!("test ! -L {before}"));
+    assert_eq!(host.systemctl(&format!("is-enabled {TIMER}")), "enabled");
+    host.systemctl("restart exp-rkt-grpc.socket");
+    assert_eq!(host.machine.property(TIMER, "ActiveState"), "active");
+}
+
 #[test]
 fn a_removal_stops_everything_and_leaves_the_settings() {
     let Some(host) = Host::boot("removed") else {
         return;
     };
+    host.systemctl("enable --now exp-rkt-grpc-query.timer");
     host.scrape();
     host.remove_package("--remove");
     host.machine
@@ -95,6 +115,7 @@ fn a_purge_leaves_nothing() {
     let Some((host, before)) = Host::boot_and("purged", files) else {
         return;
     };
+    host.systemctl("enable --now exp-rkt-grpc-query.timer");
     host.scrape();
     let installed = files(&host.machine);
     assert!(installed.difference(&before).count() > 20);

@@ -5,9 +5,10 @@ use std::fs;
 use lab::poll::eventually;
 use lab::rkt_api_service::Images;
 
-use crate::host::Host;
+use crate::host::{Host, SERVICE, SOCKET};
 
 const TIMER: &str = "exp-rkt-grpc-query.timer";
+const PATH: &str = "exp-rkt-grpc-query.path";
 const QUERY: &str = "exp-rkt-grpc-query.service";
 
 #[test]
@@ -81,4 +82,81 @@ fn a_change_of_the_store_causes_a_query_and_a_burst_of_them_fails_no_unit() {
     });
     let failed = host.systemctl("list-units --failed --no-legend");
     assert_eq!(failed, "");
+
+    host.systemctl(STOP);
+    assert_stopped(&host, PATH);
+    host.systemctl("enable --now exp-rkt-grpc.socket");
+    assert_eq!(host.machine.property(PATH, "ActiveState"), "active");
+}
+
+/// What README and manual page say for it.
+const STOP: &str = "disable --now exp-rkt-grpc.socket exp-rkt-grpc.service";
+
+/// Neither the socket nor the service runs, nor this one.
+#[track_caller]
+fn assert_stopped(host: &Host, unit: &str) {
+    for unit in [SOCKET, SERVICE, unit] {
+        let state = host.machine.property(unit, "ActiveState");
+        assert_eq!(state, "inactive", "{unit}\n{}", host.log());
+    }
+}
+
+#[test]
+fn one_command_stops_it_all_and_no_timer_or_query_revives_it() {
+    let Some(host) = Host::boot("stopped-all") else {
+        return;
+    };
+    host.systemctl("enable --now exp-rkt-grpc-query.timer");
+    host.systemctl("start exp-rkt-grpc");
+    host.systemctl(STOP);
+    assert_stopped(&host, TIMER);
+    for start in [
+        "start exp-rkt-grpc-query.service",
+        "start exp-rkt-grpc-query.timer",
+        "enable --now exp-rkt-grpc-query.timer",
+    ] {
+        let started = host.machine.run(format!("systemctl {start}").split(' '));
+        let said = String::from_utf8_lossy(&started.stderr).into_owned();
+        assert!(!started.status.success(), "{start}");
+        assert!(said.contains("A dependency job for "), "{start}: {said}");
+        assert_stopped(&host, TIMER);
+    }
+    host.systemctl("enable --now exp-rkt-grpc.socket");
+    assert_eq!(host.machine.property(TIMER, "ActiveState"), "active");
+    host.systemctl("start exp-rkt-grpc-query.service");
+}
+
+#[test]
+fn an_enabled_timer_asks_soon_after_a_boot_and_is_stopped_with_the_socket() {
+    // A second instead of one to two minutes.
+    let soon = "[Timer]\nOnCalendar=\nOnBootSec=1s\nRandomizedDelaySec=0\n";
+    let edited = [(TIMER, soon)];
+    let Some(host) = Host::boot_enabled_with("soon", &[SOCKET, TIMER], &edited) else {
+        return;
+    };
+    eventually("the query", || {
+        (host.property("ActiveState") == "active").then_some(())
+    });
+    host.systemctl("stop exp-rkt-grpc.socket exp-rkt-grpc.service");
+    assert_stopped(&host, TIMER);
+}
+
+#[test]
+fn at_a_boot_an_enabled_timer_starts_nothing_while_the_socket_is_disabled() {
+    let Some(host) = Host::boot_enabled("timer-alone", &[TIMER]) else {
+        return;
+    };
+    assert_stopped(&host, TIMER);
+}
+
+#[test]
+fn a_query_of_a_service_that_is_refused_fails() {
+    let Some(host) = Host::boot("query-refused") else {
+        return;
+    };
+    host.machine
+        .write("/etc/default/exp-rkt-grpc", "EXP_RKT_GRPC_DEADLINE=never\n");
+    let started = host.machine.run(["systemctl", "start", QUERY]);
+    assert!(!started.status.success(), "{started:?}");
+    assert_eq!(host.machine.property(QUERY, "Result"), "exit-code");
 }

@@ -67,7 +67,7 @@ fn a_socket_at_another_address_is_scraped_from_outside_of_localhost() {
 
 #[test]
 fn the_enabled_service_comes_up_by_itself_when_the_machine_boots() {
-    let Some(host) = Host::boot_enabled("enabled") else {
+    let Some(host) = Host::boot_enabled("enabled", &[SERVICE]) else {
         return;
     };
     assert_eq!(host.property("ActiveState"), "active");
@@ -193,23 +193,6 @@ fn a_changed_address_takes_effect_by_a_restart_of_the_socket_and_not_of_the_serv
     host.machine.succeed("ip address add 10.77.0.2/32 dev lo");
     let response = host.machine.network(|| http::get(later, "/metrics"));
     assert_eq!(response.expect("it is served there").status, 200);
-}
-
-#[test]
-fn a_refused_setting_is_told_with_what_would_be_right() {
-    let Some(host) = Host::boot("refused") else {
-        return;
-    };
-    host.machine.write(
-        "/etc/default/exp-rkt-grpc",
-        "EXP_RKT_GRPC_DEADLINE=tomorrow\n",
-    );
-    let started = host.machine.run(["systemctl", "start", "exp-rkt-grpc"]);
-    assert!(!started.status.success());
-    assert_eq!(host.property("ExecMainStatus"), "78");
-    let log = host.log();
-    assert!(log.contains("EXP_RKT_GRPC_DEADLINE"), "{log}");
-    assert!(log.contains("tomorrow"), "{log}");
 }
 
 #[test]

@@ -40,7 +40,7 @@ pub(super) fn add(action: &str, load: Load, report: &Report) {
 /// Writes the table with what something else cost.
 pub(super) fn note(action: &str, cost: &Cost) {
     let note = format!(
-        "{action}: in {:.1} s {} attempts to start, {} lines in the journal, {:.2} s of processor time on the whole machine.",
+        "{action}: attempts to start in {:.1} s: {}, lines in the journal: {}, processor time of the whole machine: {:.2} s.",
         cost.time.as_secs_f64(),
         cost.attempts,
         cost.lines,

@@ -1,0 +1,197 @@
+//! What systemd passes.
+
+use std::{
+    env, io, mem,
+    net::{SocketAddr, UdpSocket},
+    os::fd::OwnedFd,
+};
+
+use listenfd::ListenFd;
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    net::{AddressFamily, SocketType},
+};
+
+use super::{
+    ActivationError, Origin, Socket, Sockets,
+    listening::{bind, prepare},
+};
+
+/// `FileDescriptorName=` of the metrics sockets where systemd passes several sockets.
+const METRICS: &str = "metrics";
+
+/// `FileDescriptorName=` of the datagram socket that traces leave by, for a service without a network of its own.
+const TRACE: &str = "trace";
+
+/// Descriptors that we have put into systemd's store ourselves have names that begin so.
+const STATE: &str = "state-";
+
+/// Set by systemd for a service that is to notify it, see sd_notify(3).
+const NOTIFY_SOCKET: &str = "NOTIFY_SOCKET";
+
+/// What systemd has passed, until it is taken.
+pub struct Passed {
+    fds: ListenFd,
+    /// Of each descriptor, also of those that have been taken.
+    names: Vec<String>,
+    /// Metrics sockets that can be used, while others are still looked at.
+    listeners: Vec<Socket>,
+}
+
+impl Passed {
+    /// Reads the environment variables that announce the sockets, and clears them.
+    ///
+    /// # Errors
+    ///
+    /// When they contradict sd_listen_fds(3).
+    pub fn from_env() -> Result<Self, ActivationError> {
+        let names = sd_notify::listen_fds_with_names()
+            .map_err(ActivationError::Announcement)?
+            .map(|(_, name)| name)
+            .collect();
+        Ok(Self {
+            fds: ListenFd::from_env(),
+            names,
+            listeners: Vec::new(),
+        })
+    }
+
+    /// Takes the sockets. When there is no listening socket among them, binds the `given` address, or without one, and outside
+    /// systemd only, the `default`.
+    ///
+    /// Of several sockets those named `metrics` are taken; a single one is taken whatever its name. Besides, a datagram socket
+    /// may be named `trace`.
+    ///
+    /// # Errors
+    ///
+    /// When systemd passed something unusable, or nothing where it should have; or when the address cannot be bound.
+    pub fn take(
+        &mut self,
+        given: Option<SocketAddr>,
+        default: SocketAddr,
+    ) -> Result<Sockets, ActivationError> {
+        let mut trace = None;
+        let mut stored = Vec::new();
+        let mut ignored = Vec::new();
+        for (index, name) in self.names.iter().enumerate() {
+            if name == TRACE {
+                trace = Some(outgoing(&mut self.fds, index)?);
+            } else if name.starts_with(STATE) {
+                match kept(&mut self.fds, index) {
+                    Ok(fd) => stored.extend(fd.map(|fd| (name.clone(), fd))),
+                    Err(error) => ignored.push((name.clone(), error)),
+                }
+            }
+        }
+        for index in listeners_for_metrics(&self.awaited())? {
+            let socket = inherit(&mut self.fds, index)?;
+            self.listeners.push(socket);
+        }
+        let (listeners, origin) = match mem::take(&mut self.listeners) {
+            none if none.is_empty() => {
+                let address = match given {
+                    Some(given) => given,
+                    // Nobody would look for the metrics at the default address.
+                    None if is_run_by_systemd() => return Err(ActivationError::NothingPassed),
+                    None => default,
+                };
+                (vec![bind(address)?], Origin::Bound)
+            }
+            inherited => (inherited, Origin::Systemd),
+        };
+        Ok(Sockets {
+            listeners,
+            origin,
+            trace,
+            stored,
+            ignored,
+        })
+    }
+
+    /// Whether a connection waits, also where the sockets cannot be used: systemd starts the service for it again as soon as it has
+    /// ended.
+    #[must_use]
+    pub fn is_connection_waiting(mut self) -> bool {
+        let mut sockets: Vec<OwnedFd> = self.listeners.drain(..).map(OwnedFd::from).collect();
+        for (index, _) in self.awaited() {
+            sockets.extend(any_socket(&mut self.fds, index));
+        }
+        let readable = |socket| PollFd::new(socket, PollFlags::IN);
+        let mut sockets: Vec<PollFd<'_>> = sockets.iter().map(readable).collect();
+        poll(&mut sockets, Some(&Timespec::default())).is_ok_and(|waiting| waiting > 0)
+    }
+
+    /// Those that systemd waits for, as index and name.
+    fn awaited(&self) -> Vec<(usize, String)> {
+        let named = self.names.iter().cloned().enumerate();
+        named
+            .filter(|(_, name)| name != TRACE && !name.starts_with(STATE))
+            .collect()
+    }
+}
+
+/// listenfd leaves a socket of another kind in its place.
+fn any_socket(fds: &mut ListenFd, index: usize) -> Option<OwnedFd> {
+    if let Ok(Some(tcp)) = fds.take_tcp_listener(index) {
+        Some(tcp.into())
+    } else if let Ok(Some(unix)) = fds.take_unix_listener(index) {
+        Some(unix.into())
+    } else if let Ok(Some(udp)) = fds.take_udp_socket(index) {
+        Some(udp.into())
+    } else {
+        let unix = fds.take_unix_datagram(index).ok().flatten();
+        unix.map(OwnedFd::from)
+    }
+}
+
+fn is_run_by_systemd() -> bool {
+    env::var_os(NOTIFY_SOCKET).is_some_and(|path| !path.is_empty())
+}
+
+fn listeners_for_metrics(passed: &[(usize, String)]) -> Result<Vec<usize>, ActivationError> {
+    if let [(only, _)] = passed {
+        return Ok(vec![*only]);
+    }
+    let named: Vec<usize> = passed
+        .iter()
+        .filter_map(|(index, name)| (name == METRICS).then_some(*index))
+        .collect();
+    if named.is_empty() && !passed.is_empty() {
+        let names = passed.iter().map(|(_, name)| name.clone()).collect();
+        return Err(ActivationError::NoMetricsSocket(names));
+    }
+    Ok(named)
+}
+
+fn inherit(passed: &mut ListenFd, index: usize) -> Result<Socket, ActivationError> {
+    let socket = match passed.take_tcp_listener(index) {
+        Ok(Some(tcp)) => Socket::Tcp(tcp),
+        // listenfd leaves a socket of another family in its place.
+        _ => match passed.take_unix_listener(index) {
+            Ok(Some(unix)) => Socket::Unix(unix),
+            Ok(None) => return Err(ActivationError::NotListening(None)),
+            Err(error) => return Err(ActivationError::NotListening(Some(error))),
+        },
+    };
+    prepare(&socket).map_err(|error| ActivationError::NotListening(Some(error)))?;
+    Ok(socket)
+}
+
+fn outgoing(passed: &mut ListenFd, index: usize) -> Result<UdpSocket, ActivationError> {
+    match passed.take_udp_socket(index) {
+        Ok(Some(socket)) => Ok(socket),
+        Ok(None) => Err(ActivationError::NotDatagram(None)),
+        Err(error) => Err(ActivationError::NotDatagram(Some(error))),
+    }
+}
+
+/// A descriptor that is no packet socket was not stored by us; it stays where it is.
+fn kept(passed: &mut ListenFd, index: usize) -> io::Result<Option<OwnedFd>> {
+    let (family, kind) = (AddressFamily::UNIX, SocketType::SEQPACKET);
+    passed.take_custom(
+        index,
+        i32::from(family.as_raw()),
+        kind.as_raw().cast_signed(),
+        "unix packet socket",
+    )
+}

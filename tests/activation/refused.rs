@@ -1,0 +1,87 @@
+//! A refused configuration while systemd holds the socket: see `src/refusal.rs`.
+
+use std::net::TcpListener;
+use std::time::Duration;
+
+use lab::service::{NotifySocket, Signal};
+
+use super::*;
+
+/// As long as the refusal lasts, and what it may take to end.
+const MORE_TIME: Duration = Duration::from_secs(50);
+
+/// A service that is refused, a connection that waits for it, and a status that says so.
+#[track_caller]
+fn refused(builder: Builder) -> (Service, http::Connection, String) {
+    let service = builder.spawn();
+    let waiting = http::Connection::open(service.endpoint()).expect("the socket listens");
+    let status = service.wait_for_status(PATIENCE);
+    (service, waiting, status)
+}
+
+/// The service has not ended, and asks systemd for more time.
+#[track_caller]
+fn assert_stays(service: &Service) {
+    let more = MORE_TIME.as_micros().to_string();
+    service.wait_for_notification(|told| told.says("EXTEND_TIMEOUT_USEC", &more), PATIENCE);
+}
+
+fn never(builder: Builder) -> Builder {
+    builder.arg("--deadline").arg("never")
+}
+
+#[test]
+fn while_a_connection_waits_a_refused_setting_stays_until_it_is_stopped() {
+    let (service, _waiting, status) = refused(never(service().activation(Activation::tcp())));
+    assert!(
+        status.starts_with("configuration refused: invalid value \"never\" for --deadline"),
+        "{status}"
+    );
+    assert_stays(&service);
+    assert_says(&service.stderr(), &["EXP_RKT_GRPC_DEADLINE"]);
+    // Only the second one ends it.
+    service.signal(Signal::QUIT);
+    service.signal(Signal::TERM);
+    assert_eq!(service.wait(PATIENCE).code(), Some(EX_CONFIG));
+    let refusals = service.stderr().matches("invalid value").count();
+    assert_eq!(refusals, 1, "{}", service.stderr());
+}
+
+#[test]
+fn sockets_that_cannot_be_used_are_looked_at_too() {
+    let several = Activation::tcp().named("admin").preceded_by("debug");
+    let (service, _waiting, status) = refused(service().activation(several));
+    assert!(status.contains("FileDescriptorName=metrics"), "{status}");
+    assert_stays(&service);
+    service.signal(Signal::INT);
+    assert_eq!(service.wait(PATIENCE).code(), Some(EX_CONFIG));
+}
+
+#[test]
+fn without_systemd_a_refused_setting_ends_the_program_at_once() {
+    let service = never(service().activation(Activation::tcp()))
+        .unsupervised()
+        .spawn();
+    let _waiting = http::Connection::open(service.endpoint()).expect("the socket listens");
+    assert_eq!(service.wait(PATIENCE).code(), Some(EX_CONFIG));
+}
+
+#[test]
+fn without_a_connection_a_refused_setting_ends_the_program_at_once() {
+    let (manager, socket) = (NotifySocket::bind(), TcpListener::bind("127.0.0.1:0"));
+    let script = "exec 3<&0 </dev/null; LISTEN_FDS=1 LISTEN_PID=$$ exec \"$0\"";
+    let refused = Command::new("/bin/sh")
+        .args(["-c", script, PROGRAM])
+        .env("NOTIFY_SOCKET", manager.path())
+        .env("EXP_RKT_GRPC_DEADLINE", "never")
+        .stdin(OwnedFd::from(socket.expect("a loopback port is free")))
+        .output()
+        .expect("sh is there");
+    assert_refused(&refused, &["EXP_RKT_GRPC_DEADLINE"]);
+    let told = manager.seen();
+    assert!(told.iter().any(|told| told.status().is_some()), "{told:?}");
+    let stayed = told
+        .iter()
+        .any(|told| told.value("EXTEND_TIMEOUT_USEC").is_some());
+    assert!(!stayed, "{told:?}");
+}

@@ -1,0 +1,108 @@
+//! What the unit allows the service to take, and the most that it does take.
+//!
+//! The machines here have no controllers for memory and tasks (see `tests/lab/sdbox`), so what is allowed is read from systemd, and
+//! what is taken is measured.
+
+use lab::exposition::Scrape;
+use lab::poll::eventually;
+use lab::service::http;
+
+use crate::host::{Host, METRICS, SERVICE};
+
+/// See README, "Limits".
+const CONNECTIONS: usize = 640;
+
+/// What the kernel holds of answers for each of them: see `SEND_BUFFER` in `src/activation.rs`.
+const UNREAD: f64 = 64.0 * 1024.0;
+
+/// More than there can be lookups at a time.
+const STORES: usize = 40;
+
+/// Longer heads are refused.
+const HEAD: usize = 8 * 1024;
+
+fn allowed(host: &Host, property: &str) -> f64 {
+    let allowed = host.property(property);
+    allowed
+        .parse()
+        .unwrap_or_else(|_| panic!("{property}={allowed}"))
+}
+
+fn value(scrape: &Scrape, name: &str) -> f64 {
+    scrape.value(name, &[]).expect("it is always there")
+}
+
+/// The most memory that the process has had.
+fn peak(host: &Host) -> f64 {
+    let status = host
+        .machine
+        .succeed(&format!("cat /proc/{}/status", host.property("MainPID")));
+    let peak = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:")?.strip_suffix("kB"));
+    let kilobytes: f64 = peak
+        .and_then(|peak| peak.trim().parse().ok())
+        .expect("the kernel says so");
+    kilobytes * 1024.0
+}
+
+/// Connections that ask without ever reading an answer, and have sent most of a further request.
+fn hold(host: &Host) -> Vec<http::Connection> {
+    let request = "GET /metrics HTTP/1.1\r\nHost: localhost\r\n";
+    let unfinished = format!("{request}X: {}", "x".repeat(HEAD - request.len() - 8));
+    host.machine.network(|| {
+        let held = (0..CONNECTIONS).map(|_| {
+            let mut connection = http::Connection::open(METRICS).expect("the socket listens");
+            let sent = connection
+                .send(format!("{request}\r\n").repeat(20).as_bytes())
+                .and_then(|()| connection.send(unfinished.as_bytes()));
+            sent.expect("the kernel takes it");
+            connection
+        });
+        held.collect()
+    })
+}
+
+#[test]
+fn the_service_lives_within_what_its_unit_allows() {
+    let Some(host) = Host::boot("limits") else {
+        return;
+    };
+    // Each lookup waits for a name server that says nothing.
+    let silent = host
+        .machine
+        .network(|| std::net::UdpSocket::bind("127.0.0.1:53"));
+    let _silent = silent.expect("the port is free");
+    host.machine
+        .write("/etc/resolv.conf", "nameserver 127.0.0.1\n");
+    let stores: Vec<String> = (0..STORES)
+        .map(|store| format!("s{store}=rkt+http://store{store}.example:15441"))
+        .collect();
+    host.machine.write(
+        "/etc/default/exp-rkt-grpc",
+        format!("EXP_RKT_GRPC_STORE={}\n", stores.join(",")),
+    );
+    host.systemctl("start exp-rkt-grpc");
+    host.systemctl("kill --signal=SIGQUIT exp-rkt-grpc");
+    let tasks = allowed(&host, "TasksMax");
+    // The program and its log have one each.
+    let threads = eventually("lookups", || {
+        let threads = value(&host.scrape(), "process_threads");
+        (threads > 10.0).then_some(threads)
+    });
+    assert!(threads <= tasks, "{threads} of {tasks}");
+
+    let held = hold(&host);
+    let scrape = eventually("all the connections", || {
+        let scrape = host.scrape();
+        let asked = [("path", "/metrics"), ("code", "200")];
+        let asked = scrape.value("exp_rkt_grpc_http_requests_total", &asked);
+        (asked >= Some(CONNECTIONS as f64)).then_some(scrape)
+    });
+    assert!(value(&scrape, "process_threads") <= tasks);
+    let memory = allowed(&host, "MemoryMax");
+    let taken = peak(&host) + UNREAD * CONNECTIONS as f64;
+    assert!(taken < memory, "{taken} of {memory}");
+    assert_eq!(host.machine.property(SERVICE, "LimitNOFILE"), "1024");
+    drop(held);
+}
