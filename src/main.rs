@@ -48,9 +48,23 @@ enum Act {
     Query(Config, Output),
 }
 
-fn main() -> ExitCode {
-    // SIGQUIT's default action is a core dump: one that comes from here on is the first trigger.
+/// What the linker places here runs before `main` and before Rust's own start, which takes most of the time until `main` and opens
+/// /dev/null in place of a closed standard output. See the System V ABI, "Initialization and Termination Functions".
+#[expect(
+    unsafe_code,
+    reason = "the name of the section is a promise to the linker"
+)]
+#[used]
+#[unsafe(link_section = ".init_array")]
+static BEFORE_MAIN: extern "C" fn() = before_main;
+
+/// Only the C library can be used here. SIGQUIT's default action is a core dump: one that comes from here on is the first trigger.
+extern "C" fn before_main() {
     signals::block();
+    stdout::note_whether_closed();
+}
+
+fn main() -> ExitCode {
     match start() {
         Ok(code) => code,
         Err(error) => refusal::fail(error.as_ref()),

@@ -37,7 +37,8 @@ const DELIVERED: [Name; 19] = [
 /// Blocks SIGQUIT until [`Signals::register`], and for good all others that would end the process and mean nothing to it, such as
 /// SIGUSR1, SIGALRM and the real-time signals. Whatever mask the process was started with is replaced.
 ///
-/// To be called before anything else: a SIGQUIT that comes earlier ends the process. Threads inherit the mask.
+/// To be called before anything else, for which nothing is allocated: a SIGQUIT that comes earlier ends the process. Threads
+/// inherit the mask.
 pub fn block() {
     let mut blocked = SigSet::all();
     for signal in DELIVERED {

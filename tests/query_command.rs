@@ -433,6 +433,25 @@ fn help_and_version_that_cannot_be_printed_fail_with_a_sentence() {
     }
 }
 
+#[test]
+fn a_standard_output_that_is_closed_is_an_error_and_dev_null_is_not() {
+    let scene = Scene::set();
+    let query = format!("query --store {}", scene.cri.url());
+    for arguments in ["--help", "--version", query.as_str()] {
+        for (redirection, code) in [(">&-", 1), (">/dev/null", 0), ("1<>/dev/null", 0)] {
+            let command = format!("{PROGRAM} {arguments} {redirection}");
+            let output = run(
+                "sh",
+                ["-c", command.as_str()],
+                &[("OTEL_TRACES_EXPORTER", "none")],
+            );
+            let told = text(&output.stderr);
+            assert_eq!(output.status.code(), Some(code), "{command}: {told}");
+            assert_eq!(told.contains("could not be printed"), code == 1, "{told}");
+        }
+    }
+}
+
 /// Standard output is a pipe that nobody reads any more.
 fn run_unread(arguments: &[&str]) -> Output {
     let (reader, writer) = std::io::pipe().expect("a pipe");
