@@ -163,6 +163,7 @@ units: setup
 	$(call exposure,5,$(CHECKED)-root/exp-rkt-grpc.service)
 	$(call exposure,9,$(CHECKED)-both/exp-rkt-grpc.service)
 	$(call exposure,5,$(CHECKED)/exp-rkt-grpc-query.service)
+	$(call exposure,2,$(CHECKED)/exp-rkt-grpc-names.service)
 
 CHECKED = $(TARGET)/units
 

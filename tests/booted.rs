@@ -5,6 +5,8 @@
 //! | `containerd` | a real containerd is counted, with the drop-ins for it |
 //! | `installation` | the package is installed, upgraded, removed, purged |
 //! | `limits` | what the service may take of the machine, and takes |
+//! | `log` | log lines arrive, whatever becomes of journald |
+//! | `names` | names are looked up in what is there, not what was |
 //! | `occasions` | queries on request, periodically, and when the store changes |
 //! | `operator` | what an operator does to the service, and what they see then |
 //! | `refused` | a configuration that is refused, until it is mended |
@@ -27,6 +29,10 @@ mod host;
 mod installation;
 #[path = "booted/limits.rs"]
 mod limits;
+#[path = "booted/log.rs"]
+mod log;
+#[path = "booted/names.rs"]
+mod names;
 #[path = "booted/occasions.rs"]
 mod occasions;
 #[path = "booted/operator.rs"]

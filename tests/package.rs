@@ -17,10 +17,12 @@ use std::{
 };
 
 /// What the Debian package puts on a machine.
-const FILES: [&str; 22] = [
+const FILES: [&str; 24] = [
     "/etc/default/exp-rkt-grpc",
     "/usr/bin/exp-rkt-grpc",
     "/usr/lib/systemd/catalog/exp-rkt-grpc.catalog",
+    "/usr/lib/systemd/system/exp-rkt-grpc-names.service",
+    "/usr/lib/systemd/system/exp-rkt-grpc-names@.path",
     "/usr/lib/systemd/system/exp-rkt-grpc-query.service",
     "/usr/lib/systemd/system/exp-rkt-grpc-query.timer",
     "/usr/lib/systemd/system/exp-rkt-grpc-trace.socket",
@@ -74,6 +76,34 @@ fn the_settings_are_the_only_file_that_an_upgrade_leaves_alone() {
     assert_eq!(of_deb, "/etc/default/exp-rkt-grpc\n");
     let of_rpm = text(&run(&mut rpm("--configfiles")));
     assert_eq!(of_rpm, of_deb);
+}
+
+/// `systemctl kill --kill-whom=` is of systemd 252, and so is the oldest one that the units are tested with.
+#[test]
+fn both_packages_need_the_systemd_that_the_units_need() {
+    let of_deb = text(&run(dpkg_deb("--field").arg("Depends")));
+    assert_eq!(of_deb, "systemd (>= 252)\n");
+    let of_rpm = text(&run(&mut rpm("--requires")));
+    assert!(of_rpm.contains("systemd >= 252\n"), "{of_rpm}");
+}
+
+#[test]
+fn the_debian_package_names_whoever_built_it_or_nobody() {
+    let of_deb = text(&run(dpkg_deb("--field").arg("Maintainer")));
+    assert_eq!(
+        of_deb,
+        "Nobody (built from source) <nobody@exp-rkt-grpc.invalid>\n"
+    );
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("maintained");
+    let tree = packages().deb.with_file_name("tree");
+    let built = run(Command::new("packaging/build-deb")
+        .args([&tree, &folder])
+        .args([env!("CARGO_PKG_VERSION"), "1"])
+        .env("DEBFULLNAME", "Jo Doe")
+        .env("DEBEMAIL", "jo@doe.example"));
+    let field =
+        run(Command::new("dpkg-deb").args(["--field", text(&built).trim_end(), "Maintainer"]));
+    assert_eq!(text(&field), "Jo Doe <jo@doe.example>\n");
 }
 
 #[test]
@@ -351,6 +381,7 @@ fn make(target: &str) -> Command {
     let mut command = Command::new("make");
     command
         .env_remove("MAKEFLAGS")
+        .env_remove("DEBEMAIL")
         .args(["--silent", "--no-print-directory", target])
         .current_dir(env!("CARGO_MANIFEST_DIR"));
     command

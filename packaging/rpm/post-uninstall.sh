@@ -1,7 +1,7 @@
 # $1: how many of this package there are left.
 if [ "$1" -eq 0 ]; then
-    # What tmpfiles.d and systemd made: an empty directory, and mount points in it.
-    rm -rf /run/exp-rkt-grpc
+    # What tmpfiles.d and systemd made, and copies of /etc/hosts and /etc/resolv.conf.
+    rm -rf /run/exp-rkt-grpc /run/exp-rkt-grpc-names /run/private/exp-rkt-grpc-names
     journalctl --update-catalog || :
     if [ -d /run/systemd/system ]; then
         systemctl daemon-reload || :

@@ -11,7 +11,7 @@ use lab::poll::eventually;
 use lab::rkt_api_service::Images;
 use lab::service::PATIENCE;
 
-use crate::host::{Host, JAEGER, SERVICE, localhost};
+use crate::host::{Host, JAEGER, PROGRAM, SERVICE, localhost};
 
 const RUNTIME_SOCKET: &str = "/run/containerd/containerd.sock";
 const LIST_IMAGES: &str = "runtime.v1.ImageService/ListImages";
@@ -30,20 +30,20 @@ impl Scene {
         let scene = Self {
             host: Host::boot(name)?,
         };
-        scene.host.systemctl("start containerd");
-        scene.wait_until_ready();
+        scene.start_containerd();
         Some(scene)
     }
 
-    /// Copies these examples beside the unit, as their first lines say.
+    #[track_caller]
+    fn start_containerd(&self) {
+        self.host.systemctl("start containerd");
+        self.wait_until_ready();
+    }
+
+    /// Copies these examples beside the unit, and restarts it.
     #[track_caller]
     fn drop_in(&self, examples: &[&str]) {
-        for example in examples {
-            self.host.machine.succeed(&format!(
-                "install -D -m 644 -t /etc/systemd/system/{SERVICE}.d /usr/share/doc/exp-rkt-grpc/examples/{example}"
-            ));
-        }
-        self.host.systemctl("daemon-reload");
+        self.host.drop_in(examples);
         self.host.systemctl("restart exp-rkt-grpc");
     }
 
@@ -172,11 +172,53 @@ fn a_containerd_that_was_away_is_asked_through_its_new_socket() {
     scene.assert_counts(2);
     scene.host.systemctl("stop containerd");
     assert_eq!(scene.query(), (Some(0.0), Some(2.0)));
-    scene.host.systemctl("start containerd");
-    scene.wait_until_ready();
+    scene.start_containerd();
     scene.import(&["example.org/c:1"], 3);
     scene.assert_counts(3);
     assert_eq!(scene.host.property("MainPID"), process);
+}
+
+#[test]
+fn a_containerd_that_comes_after_the_service_or_makes_its_directory_anew_is_asked() {
+    let scene = Scene {
+        host: match Host::boot("later") {
+            Some(host) => host,
+            None => return,
+        },
+    };
+    let directory = "/run/containerd";
+    scene
+        .host
+        .machine
+        .succeed(&format!("test ! -e {directory}"));
+    scene.drop_in(&["cri.conf"]);
+    assert_eq!(scene.query(), (Some(0.0), None));
+    let process = scene.host.property("MainPID");
+
+    scene.start_containerd();
+    scene.assert_counts(0);
+    scene.host.systemctl("stop containerd");
+    scene.host.machine.succeed(&format!("rm -r {directory}"));
+    scene.start_containerd();
+    scene.import(&["example.org/a:1"], 1);
+    scene.assert_counts(1);
+    assert_eq!(scene.host.property("MainPID"), process);
+}
+
+#[test]
+fn the_old_path_of_the_socket_is_the_same_as_for_query() {
+    let Some(scene) = Scene::boot("old-path") else {
+        return;
+    };
+    let store = format!("cri+unix:///var{RUNTIME_SOCKET}");
+    let query = format!("{PROGRAM} query --store {store}");
+    scene.host.machine.succeed(&query);
+    scene.host.machine.write(
+        "/etc/default/exp-rkt-grpc",
+        format!("EXP_RKT_GRPC_STORE={store}\n"),
+    );
+    scene.drop_in(&["cri.conf"]);
+    scene.assert_counts(0);
 }
 
 #[test]

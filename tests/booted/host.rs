@@ -2,16 +2,18 @@
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
+use lab::cri_runtime;
 use lab::exposition::Scrape;
 use lab::jaeger_agent::JaegerAgent;
 use lab::machine::Machine;
 use lab::poll::eventually;
 use lab::rkt_api_service::{Images, StandIn};
 use lab::service::http;
-use lab::tempdir;
+use lab::{TempDir, tempdir};
 
 use crate::package::PACKAGES;
 
@@ -47,6 +49,8 @@ pub(crate) fn is_complete(scrape: &Scrape) -> bool {
 /// A machine on which the service is installed: its socket listens, and nobody has connected to it yet.
 pub(crate) struct Host {
     pub(crate) machine: Machine,
+    /// What its /usr is made of, if not of the package that is installed there; dropped after the machine.
+    _installed: Option<TempDir>,
 }
 
 impl Host {
@@ -62,6 +66,7 @@ impl Host {
         let package = Machine::possible().then(|| &PACKAGES.this)?;
         let host = Self {
             machine: Machine::boot(name)?,
+            _installed: None,
         };
         // At each installation man-db would read all manual pages, for as long as all the rest takes.
         host.machine.succeed(&format!("rm -f {MANUAL_INDEX}"));
@@ -118,7 +123,10 @@ impl Host {
         });
         let usr = format!("--overlay-ro=+/usr:{folder}/usr:/usr");
         let machine = Machine::boot_with(name, binds.chain([usr]))?;
-        Some(Self { machine })
+        Some(Self {
+            machine,
+            _installed: Some(installed),
+        })
     }
 
     /// Installs a package, or upgrades to it, as an administrator does.
@@ -157,6 +165,27 @@ impl Host {
         let path = format!("/etc/systemd/system/{unit}.d/override.conf");
         self.machine.write(&path, settings);
         self.systemctl("daemon-reload");
+    }
+
+    /// Copies these examples beside the service's unit, as their first lines say.
+    #[track_caller]
+    pub(crate) fn drop_in(&self, examples: &[&str]) {
+        for example in examples {
+            self.machine.succeed(&format!(
+                "install -D -m 644 -t /etc/systemd/system/{SERVICE}.d /usr/share/doc/exp-rkt-grpc/examples/{example}"
+            ));
+        }
+        self.systemctl("daemon-reload");
+    }
+
+    /// A runtime that speaks CRI at this path, and whose socket is of root's as those of real ones are.
+    pub(crate) fn runtime(&self, path: &str, images: usize) -> cri_runtime::StandIn {
+        let socket = self.machine.path(path);
+        fs::create_dir_all(socket.parent().expect("it is in a folder")).expect("root may");
+        let images = cri_runtime::Images::generated(images);
+        let runtime = cri_runtime::StandIn::unix(&socket, images).expect("the path is free");
+        fs::set_permissions(&socket, fs::Permissions::from_mode(0o660)).expect("root may");
+        runtime
     }
 
     /// rkt's api-service, where the service expects it.

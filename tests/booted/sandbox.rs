@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
 use std::time::SystemTime;
 use std::{fs, io};
 
-use lab::cri_runtime;
 use lab::name_server::NameServer;
 use lab::poll::eventually;
 use lab::rkt_api_service::Images;
@@ -31,14 +30,19 @@ fn outcomes(text: &str) -> Outcomes {
         .collect()
 }
 
-/// The machine's network with an address besides localhost, and somebody who listens at both.
+/// The machine's network with an address besides localhost, and somebody who listens at both and in Docker's place.
 struct Surroundings {
     _listening: Vec<TcpListener>,
+    _docker: UnixListener,
     datagrams: UdpSocket,
 }
 
 fn surround(host: &Host) -> Surroundings {
     host.machine.succeed("ip address add 10.77.0.1/32 dev lo");
+    let docker = host.machine.path("/run/docker.sock");
+    let docker = UnixListener::bind(docker).expect("the path is free");
+    host.machine
+        .succeed("mkdir --parents /run/log/journal /run/user/0");
     host.machine.network(|| {
         let outside = TcpListener::bind(OUTSIDE).expect("a fresh address is free");
         let local = TcpListener::bind(localhost(OUTSIDE.port())).expect("the port is free");
@@ -48,6 +52,7 @@ fn surround(host: &Host) -> Surroundings {
             .expect("it takes the option");
         Surroundings {
             _listening: vec![outside, local],
+            _docker: docker,
             datagrams,
         }
     })
@@ -110,20 +115,8 @@ fn without_a_network_of_its_own_the_service_asks_a_unix_socket_and_its_traces_ar
         return;
     };
     let agent = host.jaeger_agent();
-    let socket = host.machine.path("/run/containerd/containerd.sock");
-    fs::create_dir_all(socket.parent().expect("it is in a folder")).expect("root may");
-    let images = cri_runtime::Images::generated(6);
-    let _store = cri_runtime::StandIn::unix(&socket, images).expect("the path is free");
-    fs::set_permissions(&socket, fs::Permissions::from_mode(0o660)).expect("root may");
-    let example = host
-        .machine
-        .path("/usr/share/doc/exp-rkt-grpc/examples/cri.conf");
-    let example = fs::read(example).expect("the package has it");
-    host.machine.write(
-        "/etc/systemd/system/exp-rkt-grpc.service.d/cri.conf",
-        example,
-    );
-    host.systemctl("daemon-reload");
+    let _store = host.runtime("/run/containerd/containerd.sock", 6);
+    host.drop_in(&["cri.conf"]);
     host.systemctl("start exp-rkt-grpc");
     let scrape = host.query();
     assert_eq!(
@@ -143,6 +136,52 @@ fn without_a_network_of_its_own_the_service_asks_a_unix_socket_and_its_traces_ar
     ] {
         assert_eq!(inside[act], "EAFNOSUPPORT", "{inside:#?}");
     }
+}
+
+/// All of `/run` is, since no narrower mount shows a runtime that comes later.
+#[test]
+fn what_the_drop_ins_show_of_run_commands_nothing_but_the_runtime() {
+    let Some(host) = Host::boot("shown") else {
+        return;
+    };
+    let _surroundings = surround(&host);
+    let profiles: [(&[&str], &[&str]); 3] = [
+        (&["both.conf"], &PERMITTED),
+        (&["cri.conf"], &[]),
+        // Its user is root, whom journald lets rotate and write out journals.
+        (&["cri.conf", "root.conf"], &["command the journal"]),
+    ];
+    for (drop_ins, permitted) in profiles {
+        host.machine.succeed(&format!(
+            "rm --recursive --force /etc/systemd/system/{SERVICE}.d"
+        ));
+        host.drop_in(drop_ins);
+        let inside = outcomes_inside(&host);
+        let done = inside.iter().filter(|(_, outcome)| *outcome == "done");
+        let done: Vec<&str> = done.map(|(act, _)| act.as_str()).collect();
+        assert_eq!(done, permitted, "{drop_ins:?}: {inside:#?}");
+    }
+}
+
+#[test]
+fn one_drop_in_shows_the_sockets_of_every_runtime() {
+    let Some(host) = Host::boot("runtimes") else {
+        return;
+    };
+    host.machine.write(
+        "/etc/default/exp-rkt-grpc",
+        "EXP_RKT_GRPC_STORE=crio=cri+unix:///run/crio/crio.sock,k3s=cri+unix:///run/k3s/containerd/containerd.sock\n",
+    );
+    host.drop_in(&["cri.conf"]);
+    host.systemctl("start exp-rkt-grpc");
+    let _crio = host.runtime("/run/crio/crio.sock", 2);
+    let _k3s = host.runtime("/run/k3s/containerd/containerd.sock", 3);
+    host.systemctl("kill --signal=SIGQUIT exp-rkt-grpc");
+    eventually("the numbers of both", || {
+        let scrape = host.scrape();
+        let images = |store| scrape.value("imagestore_images", &[("store", store)]);
+        (images("crio") == Some(2.0) && images("k3s") == Some(3.0)).then_some(())
+    });
 }
 
 #[test]

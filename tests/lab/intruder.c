@@ -146,7 +146,13 @@ int main(int count, char **arguments) {
     TRY("connect outside localhost", connects(OUTSIDE));
     TRY("send a datagram outside localhost", sends(OUTSIDE));
     TRY("talk to D-Bus", connects_unix("/run/dbus/system_bus_socket"));
+    TRY("talk to D-Bus by its old path", connects_unix("/var/run/dbus/system_bus_socket"));
     TRY("talk to systemd", connects_unix("/run/systemd/private"));
+    TRY("ask systemd for users", connects_unix("/run/systemd/userdb/io.systemd.DynamicUser"));
+    TRY("command the journal", connects_unix("/run/systemd/journal/io.systemd.journal"));
+    TRY("talk to Docker", connects_unix("/run/docker.sock"));
+    TRY("list journals", reads("/run/log/journal"));
+    TRY("list users' sockets", reads("/run/user/0"));
     TRY("open a raw socket", socket(AF_INET, SOCK_RAW, IPPROTO_ICMP));
     TRY("open a packet socket", socket(AF_PACKET, SOCK_RAW, 0));
     TRY("open a netlink socket", socket(AF_NETLINK, SOCK_RAW, 0));

@@ -24,7 +24,7 @@ fn assert_counted(scene: &Scene, stored: &Images) {
 }
 
 #[test]
-fn before_the_first_query_nothing_is_known_and_nothing_is_0() {
+fn before_the_first_query_nothing_is_known_but_what_is_configured_and_nothing_is_0() {
     let scene = Scene::set();
     let scrape = scene.service.scrape();
     let known: Vec<&str> = scrape
@@ -32,11 +32,12 @@ fn before_the_first_query_nothing_is_known_and_nothing_is_0() {
         .into_iter()
         .filter(|name| name.starts_with("imagestore_"))
         .collect();
-    let counters = [
+    let from_the_start = [
+        "imagestore_info",
         "imagestore_queries_total",
         "imagestore_query_failures_total",
     ];
-    assert_eq!(known, counters);
+    assert_eq!(known, from_the_start);
     assert_eq!(scrape.sum("imagestore_queries_total"), Some(0.0));
     assert_eq!(scrape.sum("imagestore_query_failures_total"), Some(0.0));
 }

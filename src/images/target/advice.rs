@@ -16,7 +16,7 @@ const ROOT: u32 = 0;
 /// What every user and group is in the sandbox (`PrivateUsers=`) but root and the service's own.
 const UNMAPPED: u32 = 65_534;
 
-/// What would ask another runtime, and of which runtime the drop-in is as it stands.
+/// What would ask another runtime.
 const CONTAINERD: &str = "/run/containerd/containerd.sock";
 
 /// About a Unix socket.
@@ -50,16 +50,17 @@ fn runtime(path: &str) -> String {
     }
 }
 
-/// The unit's root directory is empty but for what drop-ins add.
+/// The unit's root directory is empty but for what drop-ins add, which is `/run` as they stand.
 fn not_shown(path: &str) -> String {
-    let directory = Path::new(path).parent().unwrap_or(Path::new("/"));
-    let directory = directory.display();
-    let lines = match path {
-        CONTAINERD => String::new(),
-        _ => format!(" with {directory} in its BindReadOnlyPaths="),
+    let path = Path::new(path);
+    let directory = path.parent().unwrap_or(Path::new("/")).display();
+    let also = if path.starts_with("/run") || path.starts_with("/var/run") {
+        String::new()
+    } else {
+        format!(" with {directory} in its BindReadOnlyPaths=")
     };
     format!(
-        "the service's sandbox does not show {directory}: copy {CRI} (or both.conf, for stores over TCP too){lines} to {DROP_INS}, then {RESTART}. If it is there, start the runtime and then restart exp-rkt-grpc"
+        "the service's sandbox does not show {directory}: copy {CRI} (or both.conf, for stores over TCP too){also} to {DROP_INS}, then {RESTART}"
     )
 }
 

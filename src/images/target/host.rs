@@ -43,15 +43,17 @@ impl Host {
         !self.inside("/bin/sh").exists() && self.inside("/run/systemd/journal").is_dir()
     }
 
-    /// Whether a socket would be seen if its runtime had made it: its directory is there, or all of the host's `/run`, of
-    /// which sd_booted(3) knows a sign.
+    /// Whether a socket would be seen if its runtime had made it: its directory is there, or all of the host's `/run`, in which
+    /// the unit's own root directory is.
     pub(super) fn would_show(&self, socket: &str) -> bool {
-        let run = ["/run", "/var/run"];
-        let mut above = run.iter().filter(|run| Path::new(socket).starts_with(run));
-        let is_there = Path::new(socket)
+        let socket = Path::new(socket);
+        let mut run = ["/run", "/var/run"].iter();
+        let is_there = socket
             .parent()
             .is_some_and(|directory| self.inside(directory).is_dir());
-        is_there || above.any(|run| self.inside(run).join("systemd/system").is_dir())
+        is_there
+            || run.any(|run| socket.starts_with(run))
+                && self.inside("/run/exp-rkt-grpc/root").is_dir()
     }
 
     /// Who may use a file; `None` when not even that can be seen.

@@ -125,12 +125,13 @@ fn a_socket_that_the_sandbox_does_not_show_needs_the_drop_in() {
     ];
     let text = assert_told(Errno::NOENT, unix(SOCKET), &sandbox(&[]), &drop_in);
     assert!(!text.contains("BindReadOnlyPaths="), "{text}");
-    let other = unix("/run/k3s/containerd/containerd.sock");
-    let text = assert_told(Errno::NOENT, other, &sandbox(&["run/containerd"]), &drop_in);
-    assert!(
-        text.contains("/run/k3s/containerd in its BindReadOnlyPaths="),
-        "{text}"
-    );
+    let elsewhere = unix("/opt/own/own.sock");
+    let all_of_run = sandbox(&["run/exp-rkt-grpc/root"]);
+    let cure = [
+        "sandbox does not show /opt/own",
+        "with /opt/own in its BindReadOnlyPaths=",
+    ];
+    assert_told(Errno::NOENT, elsewhere, &all_of_run, &cure);
 }
 
 #[test]
@@ -139,13 +140,13 @@ fn a_socket_that_would_be_seen_needs_its_runtime() {
         host(&[]),
         host(&["run/containerd"]),
         sandbox(&["run/containerd"]),
-        sandbox(&["run/systemd/system"]),
+        sandbox(&["run/exp-rkt-grpc/root"]),
     ] {
         let cure = ["systemctl start containerd", "--store (EXP_RKT_GRPC_STORE)"];
         let text = assert_told(Errno::NOENT, unix(SOCKET), &root, &cure);
         assert!(!text.contains("cri.conf"), "{text}");
     }
-    let shown = sandbox(&["var/run/systemd/system"]);
+    let shown = sandbox(&["run/exp-rkt-grpc/root"]);
     let elsewhere = unix("/var/run/own.sock");
     let text = assert_told(Errno::NOENT, elsewhere, &shown, &["start the runtime"]);
     assert!(!text.contains("systemctl start"), "{text}");
