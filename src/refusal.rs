@@ -29,8 +29,8 @@ const PAUSE: Duration = Duration::from_secs(40);
 /// By how much longer systemd may wait for its end.
 const PAUSE_MARGIN: Duration = Duration::from_secs(10);
 
-/// Says why nothing was started. If systemd would start the same again at once, for a connection that waits, this waits for
-/// [`PAUSE`]; a stop ends that.
+/// Says why nothing was started. If systemd would start the same again at once, for a connection that waits, this waits for 40 s;
+/// a signal to stop ends that.
 pub async fn refuse(error: &(dyn Error + 'static), passed: Passed, mut stops: Stops) -> ExitCode {
     let code = fail(error);
     let again_at_once = is_of_configuration(error) && passed.is_connection_waiting();
