@@ -5,10 +5,13 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use rustix::io::{Errno, fcntl_getfd};
+use rustix::{
+    fs::{OFlags, fcntl_getfl},
+    io::Errno,
+};
 use thiserror::Error;
 
-/// Whether the program was started without it.
+/// Whether the program was started without it, or with one that cannot be written to.
 static IS_CLOSED: AtomicBool = AtomicBool::new(false);
 
 /// Standard output did not take a text.
@@ -27,10 +30,14 @@ impl Unprinted {
     }
 }
 
-/// Notes whether there is a standard output. To be called before Rust's own start, which opens /dev/null in its place: later, it
-/// cannot be told from one that leads to /dev/null on purpose.
+/// Notes whether there is a standard output that can be written to. To be called before Rust's own start, which opens /dev/null in
+/// place of a closed one: later, it cannot be told from one that leads to /dev/null on purpose. And Rust takes what cannot be written
+/// for written.
 pub fn note_whether_closed() {
-    let is_closed = fcntl_getfd(rustix::stdio::stdout()) == Err(Errno::BADF);
+    let is_closed = match fcntl_getfl(rustix::stdio::stdout()) {
+        Ok(flags) => flags & OFlags::ACCMODE == OFlags::RDONLY,
+        Err(error) => error == Errno::BADF,
+    };
     IS_CLOSED.store(is_closed, Ordering::Relaxed);
 }
 

@@ -438,7 +438,12 @@ fn a_standard_output_that_is_closed_is_an_error_and_dev_null_is_not() {
     let scene = Scene::set();
     let query = format!("query --store {}", scene.cri.url());
     for arguments in ["--help", "--version", query.as_str()] {
-        for (redirection, code) in [(">&-", 1), (">/dev/null", 0), ("1<>/dev/null", 0)] {
+        for (redirection, code) in [
+            (">&-", 1),
+            ("1</dev/null", 1),
+            (">/dev/null", 0),
+            ("1<>/dev/null", 0),
+        ] {
             let command = format!("{PROGRAM} {arguments} {redirection}");
             let output = run(
                 "sh",

@@ -1,11 +1,19 @@
 //! The file of the service's settings, for a query that asks what the service asks.
 
-use std::{ffi::OsString, fs, io, path::Path};
+use std::{
+    ffi::OsString,
+    fs,
+    io::{self, ErrorKind, Read},
+    path::Path,
+};
 
 use super::{Environment, environment::OURS, environment_file};
 
 /// `EnvironmentFile=` of the unit.
 pub const SERVICE_FILE: &str = "/etc/default/exp-rkt-grpc";
+
+/// Longest file that is read, in bytes.
+const MAX_LENGTH: u64 = 1024 * 1024;
 
 /// What all variables of OpenTelemetry begin with.
 const TRACES: &str = "OTEL_";
@@ -22,7 +30,7 @@ const NOT_OF_A_QUERY: [&str; 3] = [
 ///
 /// # Errors
 ///
-/// When it cannot be read, or is not UTF-8.
+/// When it cannot be read, is not a regular file, longer than 1 MiB or not UTF-8.
 pub(super) fn read(path: &Path, environment: &Environment) -> io::Result<Environment> {
     let takes_traces = !environment.sets_any(TRACES);
     let is_taken = |name: &str| {
@@ -30,9 +38,30 @@ pub(super) fn read(path: &Path, environment: &Environment) -> io::Result<Environ
             name.to_ascii_uppercase().starts_with(OURS) && !NOT_OF_A_QUERY.contains(&name);
         of_ours || takes_traces && name.starts_with(TRACES)
     };
-    let variables = environment_file::parse(&fs::read_to_string(path)?);
+    let variables = environment_file::parse(&text(path)?);
     let taken = variables.into_iter().filter(|(name, _)| is_taken(name));
     Ok(taken
         .map(|(name, value)| (OsString::from(name), OsString::from(value)))
         .collect())
+}
+
+/// A FIFO would be waited for, and a device has no end.
+fn text(path: &Path) -> io::Result<String> {
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::new(
+            ErrorKind::InvalidInput,
+            "it is not a regular file",
+        ));
+    }
+    let mut text = String::new();
+    let read = fs::File::open(path)?
+        .take(MAX_LENGTH + 1)
+        .read_to_string(&mut text)?;
+    if read as u64 > MAX_LENGTH {
+        return Err(io::Error::new(
+            ErrorKind::FileTooLarge,
+            "it is longer than 1 MiB",
+        ));
+    }
+    Ok(text)
 }

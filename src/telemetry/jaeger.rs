@@ -81,6 +81,10 @@ impl JaegerExporter {
 
     /// Looks the agent up and connects. The caller sets the limit.
     async fn connect(&self, lookup: &mut Option<Lookup>) -> Result<Connected, TraceError> {
+        // Nobody waited for its end, so it may say what was true long ago.
+        if lookup.as_ref().is_some_and(JoinHandle::is_finished) {
+            *lookup = None;
+        }
         let running = match lookup {
             Some(running) => running,
             None if is_address(&self.host) => return self.connector()?(),

@@ -83,13 +83,13 @@ fn a_store_is_found_by_a_name_that_etc_hosts_has_since_it_was_replaced() {
     scene.assert_found(false);
 }
 
-/// As systemd-resolved makes it.
+/// As systemd-resolved makes it, by the old name of /run.
 #[test]
 fn a_name_server_is_asked_that_is_behind_a_link_and_was_replaced() {
     const STUB: &str = "/run/systemd/resolve/stub-resolv.conf";
     let Some(scene) = Scene::boot("resolv-conf", |host| {
         host.machine
-            .succeed("ln --symbolic ../run/systemd/resolve/stub-resolv.conf /etc/resolv.conf");
+            .succeed("ln --symbolic ../var/run/systemd/resolve/stub-resolv.conf /etc/resolv.conf");
     }) else {
         return;
     };

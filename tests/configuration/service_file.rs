@@ -109,6 +109,31 @@ fn the_default_is_asked_with_the_reason_where_it_cannot_be_read() {
 }
 
 #[test]
+fn what_never_ends_is_not_read() {
+    let scene = Scene::with("");
+    fs::remove_file(scene.path()).expect("it is ours");
+    let made = std::process::Command::new("mkfifo")
+        .arg(scene.path())
+        .status();
+    assert!(made.expect("it is a part of Debian").success());
+    let fifo = asks(&scene.query());
+    fs::remove_file(scene.path()).expect("it is ours");
+    std::os::unix::fs::symlink("/dev/zero", scene.path()).expect("it is ours");
+    for asked in [fifo, asks(&scene.query())] {
+        assert!(
+            asked.contains("cannot be read: it is not a regular file"),
+            "{asked}"
+        );
+    }
+    let long = Scene::with(&"#".repeat(1024 * 1024 + 1));
+    let asked = asks(&long.query());
+    assert!(
+        asked.contains("cannot be read: it is longer than 1 MiB"),
+        "{asked}"
+    );
+}
+
+#[test]
 fn flags_win_over_its_other_settings() {
     let scene = Scene::with("EXP_RKT_GRPC_DEADLINE=3s\nEXP_RKT_GRPC_MAX_RESPONSE=1MiB\n");
     let config = scene
