@@ -58,7 +58,8 @@ enum Act {
 #[unsafe(link_section = ".init_array")]
 static BEFORE_MAIN: extern "C" fn() = before_main;
 
-/// Only the C library can be used here. SIGQUIT's default action is a core dump: one that comes from here on is the first trigger.
+/// Rust's runtime has not started yet: nothing here may allocate, print or panic. SIGQUIT's default action is a core dump: one that
+/// comes from here on is the first trigger.
 extern "C" fn before_main() {
     signals::block();
     stdout::note_whether_closed();
