@@ -35,7 +35,8 @@ const DELIVERED: [Name; 19] = [
 ];
 
 /// Blocks SIGQUIT until [`Signals::register`], and for good all others that would end the process and mean nothing to it, such as
-/// SIGUSR1, SIGALRM and the real-time signals but for those that the C library keeps to itself (signal(7)). Whatever mask the process was started with is replaced.
+/// SIGUSR1, SIGALRM and the real-time signals but for those that the C library keeps to itself (signal(7)). Whatever mask the
+/// process was started with is replaced.
 ///
 /// To be called before anything else, for which nothing is allocated: a SIGQUIT that comes earlier ends the process. Threads
 /// inherit the mask.

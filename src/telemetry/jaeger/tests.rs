@@ -119,6 +119,20 @@ async fn a_lookup_that_hangs_keeps_no_trace_from_a_known_address() {
 }
 
 #[tokio::test]
+async fn a_lookup_that_ended_while_no_trace_waited_is_not_used() {
+    let (old, new) = (agent(), agent());
+    let mut exporter = exporter_to(&new);
+    let ended_long_ago = exporter_to(&old).connect(&mut None).await;
+    let lookup = tokio::spawn(async { ended_long_ago });
+    while !lookup.is_finished() {
+        tokio::task::yield_now().await;
+    }
+    exporter.agent.get_mut().lookup = Some(lookup);
+    export(&exporter).await.expect("the agent listens");
+    assert!(has_received(&new) && !has_received(&old));
+}
+
+#[tokio::test]
 async fn a_trace_that_is_refused_by_a_fresh_address_has_failed() {
     let gone = agent();
     let exporter = exporter_to(&gone);
