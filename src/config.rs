@@ -14,7 +14,6 @@ use clap::{CommandFactory, FromArgMatches, parser::ValueSource};
 use thiserror::Error;
 use tracing_subscriber::filter::Targets;
 
-mod byte_size;
 mod environment;
 mod environment_file;
 mod log_filter;
@@ -57,6 +56,12 @@ pub struct Config {
     /// Warnings about settings that may be meant differently from how they are applied.
     pub warnings: Vec<String>,
 }
+
+/// Variables of earlier versions, and why they are gone.
+const REMOVED: [(&str, &str); 1] = [(
+    "EXP_RKT_GRPC_MAX_RESPONSE",
+    "a list of any length is read in the same memory",
+)];
 
 /// Longest value that is shown whole, in bytes.
 const MAX_SHOWN: usize = 256;
@@ -189,6 +194,7 @@ impl Config {
         )
         .try_get_matches_from(arguments)
         .map_err(|error| refusal(&command, &error))?;
+        let mut warnings = removed(&both);
         both.require_known_flags(&variables(&command))?;
         let given = |name: &str| matches.value_source(name).is_some_and(given);
         let (quiet, listens) = (!given("log"), given("listen"));
@@ -203,7 +209,6 @@ impl Config {
         if quiet && options.command.is_some() {
             options.log = Targets::new();
         }
-        let mut warnings = Vec::new();
         let traces = TracesConfig::read(&both, &mut warnings)?;
         Ok(Self {
             listen: listens.then_some(options.listen),
@@ -246,10 +251,18 @@ fn given(source: ValueSource) -> bool {
     source != ValueSource::DefaultValue
 }
 
-/// The variables of all flags.
+/// The variables of all flags, present and removed.
 fn variables(command: &clap::Command) -> Vec<&str> {
     let flags = command.get_arguments();
-    flags.filter_map(|flag| flag.get_env()?.to_str()).collect()
+    let present = flags.filter_map(|flag| flag.get_env()?.to_str());
+    present.chain(REMOVED.map(|(name, _)| name)).collect()
+}
+
+/// An upgrade must not stop a service whose settings still have one of these.
+fn removed(environment: &Environment) -> Vec<String> {
+    let set = REMOVED.iter().filter(|(name, _)| environment.is_set(name));
+    set.map(|(name, why)| format!("{name} was removed and has no effect: {why}"))
+        .collect()
 }
 
 /// clap would not say which variable it cannot read.

@@ -50,7 +50,6 @@ pub struct ImageStore {
     kind: StoreKind,
     target: Target,
     endpoint: Endpoint,
-    max_response: Option<u64>,
     /// Who answered last.
     runtime: Option<Runtime>,
     /// Whether that runtime streams its list; to be found out anew when it is not the same any more, or its list fails.
@@ -98,7 +97,6 @@ impl ImageStore {
                 .initial_connection_window_size(peer::WINDOW)
                 .http2_max_header_list_size(peer::MAX_HEADERS)
                 .user_agent(concat!("exp-rkt-grpc/", env!("CARGO_PKG_VERSION")))?,
-            max_response: None,
             runtime: None,
             streams: true,
             identity: SideCall::of(match config.kind {
@@ -107,15 +105,6 @@ impl ImageStore {
             }),
             filesystems: SideCall::of(cri::IMAGE_FS_INFO),
         })
-    }
-
-    /// The same store, whose list of images may have so many bytes at most.
-    #[must_use]
-    pub fn with_max_response(self, max_response: Option<u64>) -> Self {
-        Self {
-            max_response,
-            ..self
-        }
     }
 
     /// The same store, which is asked because no other one is configured: errors say how one would be.
@@ -274,7 +263,6 @@ impl ImageStore {
             let context = Context {
                 metadata: spans::propagated(&span),
                 timeout: limit.remaining(),
-                max_response: self.max_response,
             };
             limit
                 .hold(async { Ok(ask(&mut channel, context).await?) })

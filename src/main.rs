@@ -245,11 +245,10 @@ fn observer(config: &Config, metrics: Metrics) -> Result<Observer, tonic::transp
         .iter()
         .map(|store| {
             let store = ImageStore::new(store)?;
-            let store = match config.stores_from {
+            Ok(match config.stores_from {
                 StoresFrom::Default(_) => store.named_by_nobody(),
                 _ => store,
-            };
-            Ok(store.with_max_response(config.options.max_response))
+            })
         })
         .collect::<Result<_, _>>()?;
     Ok(Observer::new(stores, metrics, config.options.deadline))

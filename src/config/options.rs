@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use tracing_subscriber::filter::Targets;
 
 use super::{
-    byte_size, log_filter,
+    log_filter,
     store::{self, StoreConfig},
     traces::VARIABLES,
 };
@@ -87,19 +87,6 @@ pub struct Options {
         global = true
     )]
     pub deadline: Duration,
-
-    /// Longest list of images that is read, in bytes or with a unit, such as 64MiB [default: no limit]
-    ///
-    /// A longer one is a failed query, RESOURCE_EXHAUSTED. The service needs no limit for its own sake: it reads a list of any
-    /// length in the same memory.
-    #[arg(
-        long,
-        env = "EXP_RKT_GRPC_MAX_RESPONSE",
-        value_name = "BYTES",
-        value_parser = byte_size::parse,
-        global = true
-    )]
-    pub max_response: Option<u64>,
 
     /// Where to serve metrics when systemd passes no socket: IP:PORT
     ///

@@ -34,8 +34,6 @@ pub(super) struct Context {
     pub(super) metadata: HeaderMap,
     /// Sent as `grpc-timeout`; keeping to it is the caller's affair, servers may ignore it.
     pub(super) timeout: Duration,
-    /// Bytes that the answer to [`call`] may have at most; `None` is no limit.
-    pub(super) max_response: Option<u64>,
 }
 
 /// Most bytes of an answer that is decoded whole, as those to side calls are: decoded, they can be forty times as long.
@@ -74,7 +72,7 @@ impl Received {
 /// # Errors
 ///
 /// The status that the server sent; UNAVAILABLE when the connection is lost, and the codes that gRPC assigns to HTTP/2 resets
-/// and HTTP errors; RESOURCE_EXHAUSTED for an answer that is longer than the context permits; INTERNAL for an answer that breaks
+/// and HTTP errors; INTERNAL for an answer that breaks
 /// the protocol (compressed, malformed, cut short), saying where.
 pub(super) async fn call<V: Visitor>(
     channel: &mut Channel,
@@ -83,13 +81,9 @@ pub(super) async fn call<V: Visitor>(
     context: Context,
     visitor: &mut V,
 ) -> Result<Received, Status> {
-    let max_response = context.max_response.unwrap_or(u64::MAX);
     let mut answer = Answer::to(channel, method, message, context).await?;
     let mut scanner = Scanner::new(visitor);
     while let Some(data) = answer.next().await? {
-        if scanner.read() + data.len() as u64 > max_response {
-            return Err(too_long(max_response, "--max-response permits"));
-        }
         scanner.feed(&data).map_err(malformed)?;
     }
     scanner.finish().map_err(malformed)
@@ -110,7 +104,9 @@ pub(super) async fn ask<M: Message + Default>(
     let mut body = BytesMut::new();
     while let Some(data) = answer.next().await? {
         if (body.len() + data.len()) as u64 > MAX_MESSAGE {
-            return Err(too_long(MAX_MESSAGE, "are read of it"));
+            return Err(Status::resource_exhausted(format!(
+                "the answer is longer than the {MAX_MESSAGE} bytes that are read of it"
+            )));
         }
         body.extend_from_slice(&data);
     }
@@ -191,12 +187,6 @@ fn timeout_value(timeout: Duration) -> HeaderValue {
     };
     // Digits and a letter are always a valid header value.
     HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("99999999S"))
-}
-
-fn too_long(most: u64, why: &str) -> Status {
-    Status::resource_exhausted(format!(
-        "the answer is longer than the {most} bytes that {why}"
-    ))
 }
 
 fn malformed(error: Malformed) -> Status {

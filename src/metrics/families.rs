@@ -123,7 +123,7 @@ impl StoreFamilies {
             failures: counter(
                 registry,
                 "imagestore_query_failures_total",
-                "Queries of the store that failed, by gRPC status code: the store's own, or the one that describes what the client met (UNAVAILABLE: no connection or a lost one; DEADLINE_EXCEEDED: no complete answer in time; INTERNAL: an answer that breaks the protocol; RESOURCE_EXHAUSTED: an answer longer than --max-response or an error text longer than 1 MiB, or no descriptor, memory or port left on this side; PERMISSION_DENIED: the socket's owner, the sandbox or a firewall forbids to connect). A query abandoned because the service stops is not a failure of the store.",
+                "Queries of the store that failed, by gRPC status code: the store's own, or the one that describes what the client met (UNAVAILABLE: no connection or a lost one; DEADLINE_EXCEEDED: no complete answer in time; INTERNAL: an answer that breaks the protocol; RESOURCE_EXHAUSTED: an error text longer than 1 MiB, or no descriptor, memory or port left on this side; PERMISSION_DENIED: the socket's owner, the sandbox or a firewall forbids to connect). A query abandoned because the service stops is not a failure of the store.",
                 &["store", "code"],
             )?,
             duration: histogram(

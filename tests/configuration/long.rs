@@ -35,7 +35,7 @@ fn an_endless_value_of_a_flag_is_cut() {
         assert_refused_in_short(&["--store", &value], &[], "expected");
         assert_refused_in_short(&[], &[("EXP_RKT_GRPC_STORE", &value)], "expected");
     }
-    for flag in ["--deadline", "--listen", "--log-level", "--max-response"] {
+    for flag in ["--deadline", "--listen", "--log-level"] {
         assert_refused_in_short(&[flag, &endless("")], &[], "expected");
     }
     assert_refused_in_short(&["query", "--output", &endless("")], &[], "table");

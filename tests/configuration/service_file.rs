@@ -135,12 +135,11 @@ fn what_never_ends_is_not_read() {
 
 #[test]
 fn flags_win_over_its_other_settings() {
-    let scene = Scene::with("EXP_RKT_GRPC_DEADLINE=3s\nEXP_RKT_GRPC_MAX_RESPONSE=1MiB\n");
+    let scene = Scene::with("EXP_RKT_GRPC_DEADLINE=3s\n");
     let config = scene
         .read(&["query", "--deadline=4s"])
         .expect("nothing is wrong");
     assert_eq!(config.options.deadline, Duration::from_secs(4));
-    assert_eq!(config.options.max_response, Some(1024 * 1024));
 }
 
 #[test]
@@ -175,4 +174,15 @@ fn what_the_service_would_refuse_is_refused_with_the_name_of_the_file() {
     Scene::with("EXP_RKT_GRPC_DEADLINE=soon\n")
         .assert_refused("--deadline (EXP_RKT_GRPC_DEADLINE)");
     Scene::with("OTEL_TRACES_EXPORTER=zipkin\n").assert_refused("OTEL_TRACES_EXPORTER");
+}
+
+#[test]
+fn a_setting_that_was_removed_is_ignored_with_a_warning() {
+    let scene = Scene::with("EXP_RKT_GRPC_MAX_RESPONSE=1MiB\n");
+    let config = scene.read(&["query"]).expect("it stops no upgrade");
+    let [warning] = &config.warnings[..] else {
+        panic!("{:?}", config.warnings);
+    };
+    let right = "EXP_RKT_GRPC_MAX_RESPONSE was removed and has no effect: ";
+    assert!(warning.starts_with(right), "{warning}");
 }

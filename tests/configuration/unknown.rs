@@ -18,7 +18,6 @@ fn a_misspelt_variable_is_refused_with_the_nearest_name() {
         ("EXP_RKT_GRPC_STORES", "EXP_RKT_GRPC_STORE"),
         ("EXP_RKT_GRPC_LISTEN_ADDRESS", "EXP_RKT_GRPC_LISTEN"),
         ("EXP_RKT_GRPC_LOG_LEVEL", "EXP_RKT_GRPC_LOG"),
-        ("EXP_RKT_GRPC_MAX_RESPONCE", "EXP_RKT_GRPC_MAX_RESPONSE"),
         ("EXP_RTK_GRPC_DEADLINE", "EXP_RKT_GRPC_DEADLINE"),
         ("exp_rkt_grpc_query_at_start", "EXP_RKT_GRPC_QUERY_AT_START"),
     ] {

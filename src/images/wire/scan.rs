@@ -129,11 +129,6 @@ impl<'v, V: Visitor> Scanner<'v, V> {
         Ok(())
     }
 
-    /// Bytes read so far.
-    pub(super) fn read(&self) -> u64 {
-        self.offset
-    }
-
     /// The body is at its end.
     ///
     /// # Errors
