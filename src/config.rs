@@ -28,11 +28,11 @@ mod url;
 pub use environment::Environment;
 pub use options::{Command, Options, Output};
 pub use service_file::SERVICE_FILE;
-pub use store::{StoreAddress, StoreConfig, StoreKind};
+pub use store::parse as store;
 pub use stores::StoresFrom;
 pub use traces::{OtlpConfig, TraceExport, TracesConfig, VARIABLES, Variable};
 
-use crate::words;
+use crate::{images::StoreConfig, words};
 
 use refusal::refusal;
 use stores::{STORE, STORES, renamed};

@@ -30,6 +30,7 @@
 //! own affair and import nothing above themselves. `tests/rooms.rs` holds the sources to this table.
 
 pub mod activation;
+pub mod answer;
 pub mod config;
 pub mod daemon;
 pub mod exposition;

@@ -246,7 +246,7 @@ fn observer(config: &Config, metrics: Metrics) -> Result<Observer, tonic::transp
         .map(|store| {
             let store = ImageStore::new(store)?;
             Ok(match config.stores_from {
-                StoresFrom::Default(_) => store.named_by_nobody(),
+                StoresFrom::Default(_) => store.by_default(),
                 _ => store,
             })
         })

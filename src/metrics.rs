@@ -3,39 +3,34 @@
 //! Knows no gRPC and no HTTP: codes and paths come as words. Names, units and labels follow
 //! <https://prometheus.io/docs/practices/naming/>; the text is format 0.0.4.
 
-use std::sync::Arc;
-
 use prometheus::{
     Encoder, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry, Result, TextEncoder,
     core::Collector,
 };
 
-mod cached;
 mod families;
 mod gauges;
 mod record;
 mod run;
 mod store;
+mod stores;
 
 pub use record::{Kept, RecordError};
 pub use run::{Row, Run};
-pub use store::{Contents, Filesystem, Known, Runtime, StoreMetrics};
+pub use store::{LastQueries, StoreMetrics};
 
-use cached::CachedText;
-use families::StoreFamilies;
+use stores::Stores;
 
 /// `Content-Type` of [`Metrics::encode`].
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// The registries and the handles that move what is in them.
+/// All families, and the handles that move them. Copies share them.
 #[derive(Clone, Debug)]
 pub struct Metrics {
-    /// What changes with queries only, and so seldom that its text is kept between scrapes.
-    known: Registry,
-    text: Arc<CachedText>,
-    /// What is different at each scrape.
+    /// What changes with queries only.
+    stores: Stores,
+    /// What may be different at each scrape.
     live: Registry,
-    stores: StoreFamilies,
     triggers: IntCounterVec,
     traces: IntCounterVec,
     http_requests: IntCounterVec,
@@ -96,38 +91,35 @@ impl Metrics {
     ///
     /// Never in practice: all names are constants, and different.
     pub fn new(version: &str, revision: &str) -> Result<Self> {
-        let known = Registry::new();
         let live = Registry::new();
         let metrics = Self {
-            stores: StoreFamilies::register(&known)?,
-            text: Arc::default(),
+            stores: Stores::new()?,
             triggers: counter(
-                &known,
+                &live,
                 "exp_rkt_grpc_triggers_total",
-                "Occasions to query that were seen, by what caused them. The kernel coalesces pending signals, so this can be less than the signals sent.",
+                "Triggers of queries, by cause; the kernel coalesces pending signals, so there can be fewer than signals sent.",
                 &["trigger"],
             )?,
             traces: counter(
                 &live,
                 "exp_rkt_grpc_traces_total",
-                "Finished traces by what became of them: exported (handed over; over UDP nobody confirms), failed (refused or undeliverable), dropped (too many were waiting).",
+                "Finished traces by outcome: exported (sent, which over UDP nobody confirms), failed, or dropped (too many were waiting).",
                 &["outcome"],
             )?,
             http_requests: counter(
                 &live,
                 "exp_rkt_grpc_http_requests_total",
-                "HTTP requests answered, by path and status code; unknown paths are counted as \"other\".",
+                "HTTP requests answered, by path (other for unknown ones) and status code.",
                 &["path", "code"],
             )?,
             log_lines_dropped: IntCounter::new(
                 "exp_rkt_grpc_log_lines_dropped_total",
-                "Log lines that were lost because the journal or standard error did not take them. Lines that the log level leaves out, and those that journald discards, are not counted.",
+                "Log lines lost because the journal or standard error did not take them.",
             )?,
             run: Run::begin(IntCounter::new(
                 "exp_rkt_grpc_unexpected_ends_total",
-                "Times that the service has ended without being asked to, as after a crash, a kill -9 or a watchdog timeout, and was started again. Kept over restarts, and 0 again after systemctl stop. A refused configuration is not counted.",
+                "Times the service ended without being asked to (crash, kill -9, watchdog) and was started again; kept over restarts, 0 after systemctl stop.",
             )?),
-            known,
             live,
         };
         for trigger in [Trigger::Signal, Trigger::Startup] {
@@ -141,12 +133,12 @@ impl Metrics {
         let build_info = IntGaugeVec::new(
             Opts::new(
                 "exp_rkt_grpc_build_info",
-                "Always 1; the labels are the program's version and the git revision it was built from, empty where there was none.",
+                "Always 1: version of the program, and git revision that it was built from.",
             ),
             &["version", "revision"],
         )?;
         build_info.with_label_values(&[version, revision]).set(1);
-        metrics.known.register(Box::new(build_info))?;
+        metrics.stores.register(build_info)?;
         Ok(metrics)
     }
 
@@ -162,7 +154,7 @@ impl Metrics {
     /// The handle of one store: its configured name, and kind and address in words that are the same for the same store.
     #[must_use]
     pub fn store(&self, name: &str, url: &str) -> StoreMetrics {
-        StoreMetrics::new(name, url, &self.stores, &self.text)
+        StoreMetrics::new(name, url, self.stores.clone())
     }
 
     /// The run of the service that this process is.
@@ -174,7 +166,6 @@ impl Metrics {
     /// There was an occasion to query.
     pub fn triggered(&self, trigger: Trigger) {
         self.triggers.with_label_values(&[trigger.as_str()]).inc();
-        self.text.outdate();
     }
 
     /// A finished trace came to its end.
@@ -198,7 +189,7 @@ impl Metrics {
     ///
     /// When a collector hands out a family without a sample.
     pub fn encode(&self) -> Result<Vec<u8>> {
-        let mut text = self.text.get_or(|| encode(&self.known))?;
+        let mut text = self.stores.text()?;
         TextEncoder::new().encode(&self.live.gather(), &mut text)?;
         Ok(text)
     }

@@ -10,8 +10,9 @@ use tracing::{Instrument, Span, field::Empty};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use crate::{
-    images::{self, Answer, Connection, ImageStore, Limit, QueryError},
-    metrics::{Contents, Filesystem, Kept, Metrics, Runtime, StoreMetrics},
+    answer::{Answer, QueryError},
+    images::{Connection, ImageStore, Limit},
+    metrics::{Kept, Metrics, StoreMetrics},
     words::counted,
 };
 
@@ -60,9 +61,7 @@ impl Observer {
         let stores = stores
             .into_iter()
             .map(|store| Observed {
-                metrics: metrics
-                    .store(store.name(), &store.url())
-                    .expect_codes(images::error_codes()),
+                metrics: metrics.store(store.name(), store.url()),
                 store,
             })
             .collect();
@@ -86,7 +85,7 @@ impl Observer {
         let known: Vec<_> = self
             .stores
             .iter()
-            .map(|store| (store.store.name(), store.metrics.known()))
+            .map(|store| (store.store.name(), store.metrics.last_queries()))
             .collect();
         known.iter().find_map(|(_, known)| *known)?;
         let lines = known
@@ -205,7 +204,7 @@ impl Outcome {
                 name: "query failed",
                 {
                     imagestore.store = store,
-                    code = error.code(),
+                    code = error.code().name(),
                     %error,
                     ?duration,
                 },
@@ -233,7 +232,7 @@ impl Observed {
         self.measure(&outcome);
         if let Ok(answer) = outcome.answer {
             let answer = self.store.describe(limit, &connection, answer).await;
-            self.measure_description(&answer);
+            self.metrics.described(&answer);
             outcome.answer = Ok(answer);
         }
         connection.close().await;
@@ -242,47 +241,11 @@ impl Observed {
 
     fn measure(&self, outcome: &Outcome) {
         match &outcome.answer {
-            Ok(answer) => self.metrics.answered(&contents(answer), outcome.duration),
+            Ok(answer) => self.metrics.answered(answer, outcome.duration),
             // It was we who ended it: the store has neither answered nor failed.
             Err(QueryError::Abandoned) => {}
             Err(error) => self.metrics.failed(error.code(), outcome.duration),
         }
-    }
-
-    fn measure_description(&self, answer: &Answer) {
-        if let Some(runtime) = &answer.runtime {
-            self.metrics.identified(Runtime {
-                name: &runtime.name,
-                version: &runtime.version,
-                api_version: &runtime.api_version,
-            });
-        }
-        if let Some(filesystems) = &answer.filesystems {
-            let filesystems: Vec<Filesystem<'_>> = filesystems.iter().map(filesystem).collect();
-            self.metrics.filesystems(&filesystems);
-        }
-    }
-}
-
-fn contents(answer: &Answer) -> Contents<'_> {
-    let contents = &answer.contents;
-    Contents {
-        images: contents.images,
-        size_bytes: contents.size_bytes,
-        oldest_seconds: contents.oldest_seconds,
-        newest_seconds: contents.newest_seconds,
-        untagged: contents.untagged,
-        pinned: contents.pinned,
-        registries: contents.registries.counts().collect(),
-        response_bytes: answer.response_bytes,
-    }
-}
-
-fn filesystem(filesystem: &images::Filesystem) -> Filesystem<'_> {
-    Filesystem {
-        mountpoint: &filesystem.mountpoint,
-        used_bytes: filesystem.used_bytes,
-        inodes_used: filesystem.inodes_used,
     }
 }
 

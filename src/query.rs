@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use crate::{
-    images::{Answer, Filesystem, QueryError, Runtime},
+    answer::{Answer, Filesystem, QueryError, Runtime},
     observe::{Event, Outcome},
     telemetry::Undelivered,
     words::{escaped, is_command},
@@ -222,7 +222,7 @@ fn answered(answer: &Answer) -> Map<String, Value> {
 }
 
 fn failed(error: &QueryError) -> Map<String, Value> {
-    let error = json!({ "code": error.code(), "message": error.to_string() });
+    let error = json!({ "code": error.code().name(), "message": error.to_string() });
     Map::from_iter([("error".to_owned(), error)])
 }
 

@@ -42,6 +42,22 @@ fn escaped_if(text: &str, is_command: impl Fn(char) -> bool) -> String {
     shown
 }
 
+/// A text that becomes the value of a label: as [`escaped`], and at most 256 bytes.
+#[must_use]
+pub(crate) fn label(text: &str) -> String {
+    const LONGEST: usize = 256;
+    let mut label = escaped(text);
+    label.truncate(boundary(&label, LONGEST));
+    label
+}
+
+/// The end of the last character that ends within `limit` bytes.
+fn boundary(text: &str, limit: usize) -> usize {
+    let limit = limit.min(text.len());
+    let mut ends = (0..=limit).rev();
+    ends.find(|&end| text.is_char_boundary(end)).unwrap_or(0)
+}
+
 /// At most `limit` bytes of `text`, marked where it was cut.
 #[must_use]
 pub fn cut(text: &str, limit: usize) -> String {
@@ -49,8 +65,8 @@ pub fn cut(text: &str, limit: usize) -> String {
         return text.to_owned();
     }
     match limit.checked_sub(CUT.len()) {
-        Some(kept) => format!("{}{CUT}", &text[..text.floor_char_boundary(kept)]),
-        None => text[..text.floor_char_boundary(limit)].to_owned(),
+        Some(kept) => format!("{}{CUT}", &text[..boundary(text, kept)]),
+        None => text[..boundary(text, limit)].to_owned(),
     }
 }
 

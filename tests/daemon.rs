@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::error::Error;
 use std::time::Duration;
 
-use exp_rkt_grpc::config::{StoreAddress, StoreConfig, StoreKind};
+use exp_rkt_grpc::config;
 use exp_rkt_grpc::daemon::{Daemon, End, TaskEnded};
 use exp_rkt_grpc::images::ImageStore;
 use exp_rkt_grpc::metrics::Metrics;
@@ -23,14 +23,7 @@ const WATCHDOG: Duration = Duration::from_millis(1);
 /// A loop that asks this store at once, and what it shows.
 fn daemon(store: &StandIn) -> (Daemon, Metrics) {
     let metrics = Metrics::new("0", "").expect("constant names");
-    let config = StoreConfig {
-        name: "rkt".to_owned(),
-        kind: StoreKind::Rkt,
-        address: StoreAddress::Tcp {
-            host: store.address().ip().to_string(),
-            port: store.address().port(),
-        },
-    };
+    let config = config::store(&store.url()).expect("the URL is one");
     let store = ImageStore::new(&config).expect("the address is right");
     let daemon = Daemon {
         observer: Observer::new(vec![store], metrics.clone(), Duration::from_secs(3600)),

@@ -12,6 +12,7 @@ const SECTIONS: &str = include_str!("../packaging/manual/sections.roff");
 const FAMILIES: &str = concat!(
     include_str!("../src/metrics.rs"),
     include_str!("../src/metrics/families.rs"),
+    include_str!("../src/metrics/stores.rs"),
 );
 
 #[test]

@@ -5,11 +5,8 @@ use std::{net::SocketAddr, ops::RangeInclusive, time::Duration};
 use clap::{Parser, Subcommand, ValueEnum};
 use tracing_subscriber::filter::Targets;
 
-use super::{
-    log_filter,
-    store::{self, StoreConfig},
-    traces::VARIABLES,
-};
+use super::{log_filter, store, traces::VARIABLES};
+use crate::images::StoreConfig;
 
 /// Shortest and longest `--deadline`.
 const DEADLINE_RANGE: RangeInclusive<Duration> =

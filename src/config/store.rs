@@ -1,103 +1,14 @@
 //! `--store [NAME=]KIND+URL`.
 
-use std::fmt;
-
 use super::{cut, shown, url::without_credentials};
+use crate::images::{
+    StoreConfig, StoreKind,
+    kinds::{self, KINDS},
+};
 
 mod url;
 
 pub(super) const EXPECTED: &str = "expected [NAME=]KIND+URL such as rkt+http://127.0.0.1:15441 or containerd=cri+unix:///run/containerd/containerd.sock";
-
-/// rkt's default port, see `rkt api-service --help`.
-const RKT_PORT: u16 = 15441;
-
-/// One store to ask.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StoreConfig {
-    /// Value of the label `store`; unique.
-    pub name: String,
-    /// Which protocol it speaks.
-    pub kind: StoreKind,
-    /// Where it listens.
-    pub address: StoreAddress,
-}
-
-/// The protocols of image stores.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StoreKind {
-    /// rkt's api-service, `v1alpha.PublicAPI`.
-    Rkt,
-    /// The Kubernetes Container Runtime Interface, `runtime.v1`: containerd, CRI-O.
-    Cri,
-}
-
-impl StoreKind {
-    /// The TCP port where none is given; CRI has none, runtimes serve it on Unix sockets.
-    fn default_port(self) -> Option<u16> {
-        match self {
-            Self::Rkt => Some(RKT_PORT),
-            Self::Cri => None,
-        }
-    }
-}
-
-/// Where a store listens.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StoreAddress {
-    /// gRPC without TLS over TCP.
-    Tcp {
-        /// Name or IP address; IPv6 in brackets.
-        host: String,
-        /// TCP port.
-        port: u16,
-    },
-    /// Absolute path of a Unix stream socket.
-    Unix(String),
-}
-
-impl StoreAddress {
-    /// Host name, IP address or socket path: the attribute `server.address`.
-    #[must_use]
-    pub fn host(&self) -> &str {
-        match self {
-            Self::Tcp { host, .. } => host,
-            Self::Unix(path) => path,
-        }
-    }
-
-    /// The attribute `server.port`; a Unix socket has none.
-    #[must_use]
-    pub fn port(&self) -> Option<i64> {
-        match self {
-            Self::Tcp { port, .. } => Some(i64::from(*port)),
-            Self::Unix(_) => None,
-        }
-    }
-}
-
-impl fmt::Display for StoreConfig {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}={}+{}", self.name, self.kind, self.address)
-    }
-}
-
-impl fmt::Display for StoreKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Rkt => f.write_str("rkt"),
-            Self::Cri => f.write_str("cri"),
-        }
-    }
-}
-
-impl fmt::Display for StoreAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp { host, port } => write!(f, "http://{host}:{port}"),
-            Self::Unix(path) => write!(f, "unix://{path}"),
-        }
-    }
-}
 
 /// One entry of a list; `None` for what stands between two commas, or behind the last one, and is nothing.
 pub(super) fn parse_entry(text: &str) -> Result<Option<StoreConfig>, String> {
@@ -105,7 +16,12 @@ pub(super) fn parse_entry(text: &str) -> Result<Option<StoreConfig>, String> {
     (!text.is_empty()).then(|| parse(text)).transpose()
 }
 
-fn parse(text: &str) -> Result<StoreConfig, String> {
+/// One store, as an entry of `--store` names it.
+///
+/// # Errors
+///
+/// When it is not right; says what would be.
+pub fn parse(text: &str) -> Result<StoreConfig, String> {
     let (name, address) = match text.split_once('=') {
         // An equals sign behind the scheme belongs to the URL.
         Some((name, address)) if !name.contains(['+', ':', '/']) => (Some(name), address),
@@ -119,10 +35,9 @@ fn parse(text: &str) -> Result<StoreConfig, String> {
     })
 }
 
-fn kind_and_url(address: &str) -> Result<(StoreKind, &str), String> {
+fn kind_and_url(address: &str) -> Result<(&'static StoreKind, &str), String> {
     match address.split_once('+') {
-        // What crictl and kubelet call an endpoint: no store but a container runtime listens on a Unix socket.
-        _ if address.starts_with("unix:") => Ok((StoreKind::Cri, address)),
+        _ if address.starts_with("unix:") => Ok((kinds::ENDPOINT, address)),
         _ if address.starts_with('/') => Err(format!(
             "the kind of store is missing: expected cri+unix://{}",
             cut(address)
@@ -132,13 +47,21 @@ fn kind_and_url(address: &str) -> Result<(StoreKind, &str), String> {
             cut(&without_credentials(address))
         )),
         None => Err(format!("the kind of store is missing; {EXPECTED}")),
-        Some(("rkt", url)) => Ok((StoreKind::Rkt, url)),
-        Some(("cri", url)) => Ok((StoreKind::Cri, url)),
-        Some((other, _)) => Err(format!(
-            "{} is not a kind of store, which are rkt and cri: expected rkt for rkt's api-service, or cri for containerd, CRI-O and k3s",
-            shown(other)
-        )),
+        Some((name, url)) => match kinds::named(name) {
+            Some(kind) => Ok((kind, url)),
+            None => Err(format!(
+                "{} is not a kind of store: expected {}",
+                shown(name),
+                list_of_kinds()
+            )),
+        },
     }
+}
+
+/// As in `rkt for rkt's api-service, or cri for containerd`.
+pub(super) fn list_of_kinds() -> String {
+    let kinds = KINDS.map(|kind| format!("{} for {}", kind.name, kind.runtimes));
+    kinds.join(", or ")
 }
 
 fn checked_name(name: &str) -> Result<String, String> {
@@ -155,12 +78,13 @@ fn checked_name(name: &str) -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{StoreAddress, StoreConfig, StoreKind, parse};
+    use super::{StoreConfig, kinds, parse};
+    use crate::images::StoreAddress;
 
     fn tcp(name: &str, host: &str, port: u16) -> StoreConfig {
         StoreConfig {
             name: name.to_owned(),
-            kind: StoreKind::Rkt,
+            kind: kinds::named("rkt").expect("a kind"),
             address: StoreAddress::Tcp {
                 host: host.to_owned(),
                 port,

@@ -4,7 +4,8 @@ use std::{fmt, path::PathBuf};
 
 use clap::ArgMatches;
 
-use super::{ConfigError, StoreConfig, invalid};
+use super::{ConfigError, invalid};
+use crate::images::StoreConfig;
 
 /// The name of the flag among clap's arguments.
 pub(super) const ARGUMENT: &str = "entries";
@@ -64,5 +65,5 @@ pub(super) fn of(matches: &ArgMatches) -> Result<Vec<StoreConfig>, ConfigError> 
 
 /// The same store under another name.
 pub(super) fn renamed(store: &StoreConfig) -> String {
-    format!("{}-2={}+{}", store.name, store.kind, store.address)
+    format!("{}-2={}", store.name, store.url())
 }

@@ -1,14 +1,18 @@
 //! Kubernetes runtimes (containerd, CRI-O): `runtime.v1`, see proto/cri.proto. The only file that sees its generated types.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, mem};
 
+use async_trait::async_trait;
 use tonic::{Code, Status};
 
 use super::{
-    contents::{Contents, Image},
-    peer::Channel,
-    runtime::label,
-    wire::{self, Context, Received, Visitor},
+    grpc::{self, Calls, Channel, Context},
+    kind::{Listed, Store, StoreKind},
+    wire::Visitor,
+};
+use crate::{
+    answer::{self, Contents, Filesystem, Image, QueryError, Runtime},
+    words::label,
 };
 
 #[allow(
@@ -26,145 +30,153 @@ mod name;
 
 use name::Name;
 
+/// The kind `cri`.
+pub(super) static KIND: StoreKind = StoreKind {
+    name: "cri",
+    runtimes: "containerd, CRI-O, k3s and other Kubernetes runtimes",
+    default_port: None,
+    side_calls: [VERSION, IMAGE_FS_INFO],
+    store: || Box::<Cri>::default(),
+};
+
 /// Lists the images in one message.
-pub(super) const LIST_IMAGES: &str = "runtime.v1.ImageService/ListImages";
+const LIST_IMAGES: &str = "runtime.v1.ImageService/ListImages";
 
 /// Lists the images in many messages; newer runtimes have it.
-pub(super) const STREAM_IMAGES: &str = "runtime.v1.ImageService/StreamImages";
+const STREAM_IMAGES: &str = "runtime.v1.ImageService/StreamImages";
 
 /// Name and version of the runtime.
-pub(super) const VERSION: &str = "runtime.v1.RuntimeService/Version";
+const VERSION: &str = "runtime.v1.RuntimeService/Version";
 
 /// Usage of the file systems that hold images.
-pub(super) const IMAGE_FS_INFO: &str = "runtime.v1.ImageService/ImageFsInfo";
+const IMAGE_FS_INFO: &str = "runtime.v1.ImageService/ImageFsInfo";
 
-/// File systems that are told of at most; real hosts have one or two.
+/// Most file systems that are reported; real hosts have one or two.
 const MAX_FILESYSTEMS: usize = 16;
 
-/// What the runtime says of itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Version {
-    pub(super) name: String,
-    pub(super) version: String,
-    pub(super) api_version: String,
+/// A runtime.
+#[derive(Debug, Default)]
+struct Cri {
+    /// Whether it is known not to stream its list.
+    lists_whole: bool,
+    /// Who answered last.
+    runtime: Option<Runtime>,
 }
 
-/// A file system that holds images.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Filesystem {
-    /// Where it is mounted.
-    pub mountpoint: String,
-    /// Bytes that images use on it, where the runtime tells.
-    pub used_bytes: Option<u64>,
-    /// Inodes that images use on it, where the runtime tells.
-    pub inodes_used: Option<u64>,
+#[async_trait(?Send)]
+impl Store for Cri {
+    /// Streamed where the runtime can do so. Whether it can is found out again after every failure: the list may have been too
+    /// long for one message, or the runtime is being replaced.
+    async fn list(&mut self, calls: &Calls<'_>) -> Result<Listed, QueryError> {
+        if !mem::take(&mut self.lists_whole) {
+            let mut begun = false;
+            let stream = async |channel: &mut Channel, context| {
+                stream_images(channel, context, &mut begun).await
+            };
+            match calls.call(STREAM_IMAGES, stream).await {
+                Err(error) if error.code() == answer::Code::UNIMPLEMENTED && !begun => {}
+                outcome => return outcome,
+            }
+        }
+        let listed = calls.call(LIST_IMAGES, list_images).await;
+        self.lists_whole = listed.is_ok();
+        listed
+    }
+
+    async fn identify(&self, calls: &Calls<'_>) -> Result<Runtime, QueryError> {
+        calls.call(VERSION, version).await
+    }
+
+    async fn filesystems(&self, calls: &Calls<'_>) -> Result<Option<Vec<Filesystem>>, QueryError> {
+        calls.call(IMAGE_FS_INFO, image_fs_info).await.map(Some)
+    }
+
+    /// A runtime that has been replaced may stream what its predecessor could not.
+    fn identified(&mut self, runtime: &Runtime) {
+        if self.runtime.as_ref().is_some_and(|known| known != runtime) {
+            self.lists_whole = false;
+        }
+        self.runtime = Some(runtime.clone());
+    }
 }
 
-/// Calls ListImages without a filter. Also says how long the answer was, in bytes.
-///
-/// # Errors
-///
-/// The runtime's status, in clearer words for a runtime that is starting or has CRI disabled; or one that says how the answer
-/// broke the protocol or the connection was lost.
-pub(super) async fn list_images(
-    channel: &mut Channel,
-    context: Context,
-) -> Result<(Contents, u64), Status> {
+/// Calls ListImages without a filter.
+async fn list_images(channel: &mut Channel, context: Context) -> Result<Listed, Status> {
     let request = v1::ListImagesRequest { filter: None };
     let mut count = Count::new();
-    let received = wire::call(channel, LIST_IMAGES, &request, context, &mut count)
+    let received = grpc::list(channel, LIST_IMAGES, &request, context, &mut count)
         .await
         .map_err(explained)?;
-    received.require_one_message()?;
-    count.contents.record();
-    Ok((count.contents, received.bytes))
+    grpc::require_one_message(received.messages)?;
+    Ok(count.listed(received.bytes))
 }
 
-/// Calls StreamImages without a filter. Also says how long the answer was, in bytes.
-///
-/// # Errors
-///
-/// As [`list_images`]; UNIMPLEMENTED when the runtime does not have the method, if the stream has not `begun`. What came before
-/// an error is not counted.
-pub(super) async fn stream_images(
+/// Calls StreamImages without a filter, and says whether the stream has `begun`. What came before an error is not counted.
+async fn stream_images(
     channel: &mut Channel,
     context: Context,
     begun: &mut bool,
-) -> Result<(Contents, u64), Status> {
+) -> Result<Listed, Status> {
     let request = v1::StreamImagesRequest { filter: None };
     let mut count = Count::new();
-    let streamed = wire::call(channel, STREAM_IMAGES, &request, context, &mut count).await;
+    let streamed = grpc::list(channel, STREAM_IMAGES, &request, context, &mut count).await;
     *begun = count.begun;
-    let Received { bytes, .. } = streamed.map_err(explained)?;
-    count.contents.record();
-    Ok((count.contents, bytes))
+    let received = streamed.map_err(explained)?;
+    Ok(count.listed(received.bytes))
 }
 
 /// Calls Version.
-///
-/// # Errors
-///
-/// The runtime's status.
-pub(super) async fn version(channel: &mut Channel, context: Context) -> Result<Version, Status> {
+async fn version(channel: &mut Channel, context: Context) -> Result<Runtime, Status> {
     let request = v1::VersionRequest {
         version: String::new(),
     };
-    let answer: v1::VersionResponse = wire::ask(channel, VERSION, &request, context).await?;
-    Ok(Version {
-        name: answer.runtime_name,
-        version: answer.runtime_version,
-        api_version: answer.runtime_api_version,
+    let answer: v1::VersionResponse = grpc::ask(channel, VERSION, &request, context).await?;
+    Ok(Runtime {
+        name: label(&answer.runtime_name),
+        version: label(&answer.runtime_version),
+        api_version: label(&answer.runtime_api_version),
     })
 }
 
-/// Calls ImageFsInfo; of the mountpoints with file systems for images the first 16 by name.
-///
-/// # Errors
-///
-/// The runtime's status.
-pub(super) async fn image_fs_info(
-    channel: &mut Channel,
-    context: Context,
-) -> Result<Vec<Filesystem>, Status> {
+/// Calls ImageFsInfo: of the mountpoints with file systems for images, the first 16 by name. File systems with one mountpoint are
+/// added up.
+async fn image_fs_info(channel: &mut Channel, context: Context) -> Result<Vec<Filesystem>, Status> {
     let request = v1::ImageFsInfoRequest {};
     let answer: v1::ImageFsInfoResponse =
-        wire::ask(channel, IMAGE_FS_INFO, &request, context).await?;
+        grpc::ask(channel, IMAGE_FS_INFO, &request, context).await?;
     let mut by_mountpoint: BTreeMap<String, Filesystem> = BTreeMap::new();
-    for filesystem in answer.image_filesystems.into_iter().map(Filesystem::from) {
+    for usage in answer.image_filesystems {
+        let filesystem = filesystem(usage);
         match by_mountpoint.get_mut(&filesystem.mountpoint) {
-            Some(known) => known.add(&filesystem),
+            Some(known) => add(known, &filesystem),
             None => drop(by_mountpoint.insert(filesystem.mountpoint.clone(), filesystem)),
         }
     }
     Ok(by_mountpoint.into_values().take(MAX_FILESYSTEMS).collect())
 }
 
-impl From<v1::FilesystemUsage> for Filesystem {
-    fn from(usage: v1::FilesystemUsage) -> Self {
-        /// Of a file system of which the runtime does not say where it is mounted. A mountpoint begins with a slash.
-        const NOWHERE: &str = "(none)";
-        let mountpoint = label(&usage.fs_id.unwrap_or_default().mountpoint);
-        Self {
-            mountpoint: if mountpoint.is_empty() {
-                NOWHERE.to_owned()
-            } else {
-                mountpoint
-            },
-            used_bytes: usage.used_bytes.map(|used| used.value),
-            inodes_used: usage.inodes_used.map(|used| used.value),
-        }
+fn filesystem(usage: v1::FilesystemUsage) -> Filesystem {
+    /// Of a file system whose mountpoint the runtime does not report. A mountpoint begins with a slash.
+    const NOWHERE: &str = "(none)";
+    let mountpoint = label(&usage.fs_id.unwrap_or_default().mountpoint);
+    Filesystem {
+        mountpoint: if mountpoint.is_empty() {
+            NOWHERE.to_owned()
+        } else {
+            mountpoint
+        },
+        used_bytes: usage.used_bytes.map(|used| used.value),
+        inodes_used: usage.inodes_used.map(|used| used.value),
     }
 }
 
-impl Filesystem {
-    fn add(&mut self, other: &Self) {
-        let sum = |a: Option<u64>, b: Option<u64>| match (a, b) {
-            (Some(a), Some(b)) => Some(a.saturating_add(b)),
-            _ => a.or(b),
-        };
-        self.used_bytes = sum(self.used_bytes, other.used_bytes);
-        self.inodes_used = sum(self.inodes_used, other.inodes_used);
-    }
+fn add(known: &mut Filesystem, other: &Filesystem) {
+    let sum = |a: Option<u64>, b: Option<u64>| match (a, b) {
+        (Some(a), Some(b)) => Some(a.saturating_add(b)),
+        _ => a.or(b),
+    };
+    known.used_bytes = sum(known.used_bytes, other.used_bytes);
+    known.inodes_used = sum(known.inodes_used, other.inodes_used);
 }
 
 /// What containerd says while it reads its store after a start: 1.x with code UNKNOWN, 2.x with UNAVAILABLE.
@@ -213,6 +225,14 @@ impl Count {
             pinned: false,
             tag: Name::default(),
             digest: Name::default(),
+        }
+    }
+
+    fn listed(self, bytes: u64) -> Listed {
+        grpc::record(&self.contents);
+        Listed {
+            contents: self.contents,
+            bytes,
         }
     }
 }

@@ -1,11 +1,16 @@
 //! rkt's api-service: `v1alpha.PublicAPI`, see proto/rkt.proto. The only file that sees its generated types.
 
+use async_trait::async_trait;
 use tonic::Status;
 
 use super::{
-    contents::{Contents, Image},
-    peer::Channel,
-    wire::{self, Context, Visitor},
+    grpc::{self, Calls, Channel, Context},
+    kind::{Listed, Store, StoreKind},
+    wire::Visitor,
+};
+use crate::{
+    answer::{Contents, Image, QueryError, Runtime},
+    words::label,
 };
 
 #[allow(
@@ -19,55 +24,63 @@ mod v1alpha {
     tonic::include_proto!("v1alpha");
 }
 
+/// The kind `rkt`.
+pub(super) static KIND: StoreKind = StoreKind {
+    name: "rkt",
+    runtimes: "rkt's api-service",
+    // See `rkt api-service --help`.
+    default_port: Some(15441),
+    side_calls: [GET_INFO, ""],
+    store: || Box::new(Rkt),
+};
+
 /// Lists the images; the answer grows with the store.
 pub(super) const LIST_IMAGES: &str = "v1alpha.PublicAPI/ListImages";
 
 /// Versions of rkt and of its API.
-pub(super) const GET_INFO: &str = "v1alpha.PublicAPI/GetInfo";
+const GET_INFO: &str = "v1alpha.PublicAPI/GetInfo";
 
-/// What rkt says of itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Info {
-    /// Empty in rkt's own builds.
-    pub(super) version: String,
-    /// For example `1.0.0-alpha`.
-    pub(super) api_version: String,
+#[derive(Debug)]
+struct Rkt;
+
+#[async_trait(?Send)]
+impl Store for Rkt {
+    async fn list(&mut self, calls: &Calls<'_>) -> Result<Listed, QueryError> {
+        calls.call(LIST_IMAGES, list_images).await
+    }
+
+    async fn identify(&self, calls: &Calls<'_>) -> Result<Runtime, QueryError> {
+        calls.call(GET_INFO, info).await
+    }
 }
 
-/// Calls ListImages with `detail=false`: everything but the manifests. Also says how long the answer was, in bytes.
-///
-/// # Errors
-///
-/// The store's status, or one that says how the answer broke the protocol or the connection was lost.
-pub(super) async fn list_images(
-    channel: &mut Channel,
-    context: Context,
-) -> Result<(Contents, u64), Status> {
+/// Calls ListImages with `detail=false`: everything but the manifests.
+async fn list_images(channel: &mut Channel, context: Context) -> Result<Listed, Status> {
     let request = v1alpha::ListImagesRequest {
         filters: Vec::new(),
         detail: false,
     };
     let mut count = Count::default();
-    let received = wire::call(channel, LIST_IMAGES, &request, context, &mut count).await?;
-    received.require_one_message()?;
-    count.contents.record();
-    Ok((count.contents, received.bytes))
+    let received = grpc::list(channel, LIST_IMAGES, &request, context, &mut count).await?;
+    grpc::require_one_message(received.messages)?;
+    grpc::record(&count.contents);
+    Ok(Listed {
+        contents: count.contents,
+        bytes: received.bytes,
+    })
 }
 
-/// Calls GetInfo.
-///
-/// # Errors
-///
-/// The store's status, or INTERNAL for an answer without its only field.
-pub(super) async fn info(channel: &mut Channel, context: Context) -> Result<Info, Status> {
+/// Calls GetInfo. rkt's own builds leave their version empty.
+async fn info(channel: &mut Channel, context: Context) -> Result<Runtime, Status> {
     let request = v1alpha::GetInfoRequest {};
-    let answer: v1alpha::GetInfoResponse = wire::ask(channel, GET_INFO, &request, context).await?;
+    let answer: v1alpha::GetInfoResponse = grpc::ask(channel, GET_INFO, &request, context).await?;
     let info = answer
         .info
         .ok_or_else(|| Status::internal("the answer holds no info"))?;
-    Ok(Info {
-        version: info.rkt_version,
-        api_version: info.api_version,
+    Ok(Runtime {
+        name: "rkt".to_owned(),
+        version: label(&info.rkt_version),
+        api_version: label(&info.api_version),
     })
 }
 

@@ -2,7 +2,7 @@
 
 use std::mem;
 
-use super::error::QueryError;
+use crate::answer::QueryError;
 
 /// One of a store's side calls, and whether it fails at present.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ impl SideCall {
     ///
     /// The first failure of a row is a warning and the end of the row an info line; a row can be as long as the service lives,
     /// so what lies between is for debugging. A call that we have abandoned is neither.
-    pub(super) fn said<T>(&mut self, store: &str, outcome: Result<T, QueryError>) -> Option<T> {
+    pub(super) fn outcome<T>(&mut self, store: &str, outcome: Result<T, QueryError>) -> Option<T> {
         let call = self.method;
         let error = match outcome {
             Ok(said) => {
@@ -36,9 +36,9 @@ impl SideCall {
             Err(error) => error,
         };
         if mem::replace(&mut self.failing, true) {
-            tracing::debug!({ imagestore.store = store, call, code = error.code(), %error }, "side call failed again");
+            tracing::debug!({ imagestore.store = store, call, code = error.code().name(), %error }, "side call failed again");
         } else {
-            tracing::warn!({ imagestore.store = store, call, code = error.code(), %error }, "side call failed");
+            tracing::warn!({ imagestore.store = store, call, code = error.code().name(), %error }, "side call failed");
         }
         None
     }

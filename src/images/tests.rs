@@ -9,15 +9,18 @@ use lab::service::PATIENCE;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::sync::CancellationToken;
 
-use super::{Connection, ImageStore, Limit, QueryError, peer, rkt};
-use crate::config::{StoreAddress, StoreConfig, StoreKind};
+use super::{
+    Connection, ImageStore, Limit, QueryError, StoreAddress, StoreConfig,
+    grpc::{Calls, Channel},
+    rkt,
+};
 
 /// A store, and who asks it.
 fn scene() -> (StandIn, ImageStore) {
     let store = StandIn::tcp(Images::generated(7));
     let config = StoreConfig {
         name: "rkt".to_owned(),
-        kind: StoreKind::Rkt,
+        kind: &rkt::KIND,
         address: StoreAddress::Tcp {
             host: store.address().ip().to_string(),
             port: store.address().port(),
@@ -33,7 +36,7 @@ fn limit() -> Limit {
 
 #[track_caller]
 fn assert_is_our_fault(error: &QueryError) {
-    assert_eq!(error.code(), "INTERNAL");
+    assert_eq!(error.code().name(), "INTERNAL");
     let right =
         "exp-rkt-grpc panicked: out of cheese; this is a bug in exp-rkt-grpc, please report it";
     assert_eq!(error.to_string(), right);
@@ -89,13 +92,7 @@ async fn panicking(asking: &ImageStore) -> Connection {
     let stream = Panics {
         greeting: b"\0\0\0\x04\0\0\0\0\0",
     };
-    let endpoint = asking
-        .endpoint
-        .clone()
-        .executor(connection.tasks.executor());
-    let channel = peer::greeted(&endpoint, &asking.target.address, Box::new(stream)).await;
-    let channel = channel.expect("it has begun to speak HTTP/2");
-    connection.channel.set(channel).expect("it is the first");
+    connection.over(&asking.target, Box::new(stream)).await;
     connection
 }
 
@@ -103,9 +100,10 @@ async fn panicking(asking: &ImageStore) -> Connection {
 async fn a_panic_while_an_answer_is_read_fails_its_query_and_the_next_one_works() {
     let (store, mut asking) = scene();
     let connection = Connection::default();
-    let panicking = async |_: &mut peer::Channel, _| panic!("out of cheese");
-    let (method, limit) = (rkt::LIST_IMAGES, limit());
-    let panicked: Result<(), _> = asking.call(method, &limit, &connection, panicking).await;
+    let panicking = async |_: &mut Channel, _| panic!("out of cheese");
+    let limit = limit();
+    let calls = Calls::new(&asking.name, &asking.target, &limit, &connection);
+    let panicked: Result<(), _> = calls.call(rkt::LIST_IMAGES, panicking).await;
     assert_is_our_fault(&panicked.expect_err("it panics"));
     connection.close().await;
     store.wait_for_open_connections(0, PATIENCE);

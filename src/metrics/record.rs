@@ -8,7 +8,12 @@
 use serde_json::{Value, json};
 use thiserror::Error;
 
-use super::{run::Run, store::StoreMetrics};
+use super::{
+    families::Family,
+    gauges::{Known, Series},
+    run::Run,
+    store::StoreMetrics,
+};
 
 /// Written by this version of the program; higher ones are not read.
 const VERSION: u64 = 2;
@@ -37,7 +42,7 @@ pub enum RecordError {
 struct KeptStore<'a> {
     name: &'a str,
     url: &'a str,
-    gauges: Vec<(&'a str, Vec<&'a str>, f64)>,
+    series: Vec<Series>,
 }
 
 /// What outlives the process. Copies are of the same stores and run.
@@ -86,7 +91,10 @@ impl Kept {
 fn record<'a>(stores: impl IntoIterator<Item = &'a StoreMetrics>, run: &Run) -> Vec<u8> {
     let stores: Vec<Value> = stores
         .into_iter()
-        .map(|store| json!({ "name": store.name, "url": store.url, "gauges": store.gauges() }))
+        .map(|store| {
+            let gauges = store.read(gauges);
+            json!({ "name": store.name, "url": store.url, "gauges": gauges })
+        })
         .collect();
     json!({ "version": VERSION, "stores": stores, "run": run.kept() })
         .to_string()
@@ -114,7 +122,7 @@ fn restore<'a>(
         .and_then(|stores| stores.iter().map(KeptStore::read).collect())
         .ok_or(RecordError::Form)?;
     // Of a store that was never asked there is nothing to take, and nothing to drop.
-    kept.retain(|kept| !kept.gauges.is_empty());
+    kept.retain(|kept| !kept.series.is_empty());
     let mut waiting: Vec<&StoreMetrics> = stores.into_iter().collect();
     kept.retain(|kept| !kept.is_taken(&mut waiting, |store| store.name == kept.name));
     kept.retain(|kept| !kept.is_taken(&mut waiting, |_| true));
@@ -124,14 +132,12 @@ fn restore<'a>(
 
 impl<'a> KeptStore<'a> {
     fn read(store: &'a Value) -> Option<Self> {
+        let gauges = store["gauges"].as_array()?;
+        let series = gauges.iter().map(series).collect::<Option<Vec<_>>>()?;
         Some(Self {
             name: store["name"].as_str()?,
             url: store["url"].as_str()?,
-            gauges: store["gauges"]
-                .as_array()?
-                .iter()
-                .map(gauge)
-                .collect::<Option<_>>()?,
+            series: series.into_iter().flatten().collect(),
         })
     }
 
@@ -147,20 +153,34 @@ impl<'a> KeptStore<'a> {
         let Some(taker) = taker.map(|place| waiting.remove(place)) else {
             return false;
         };
-        for (family, labels, value) in &self.gauges {
-            taker.set_gauge(family, labels, *value);
-        }
+        taker.change(|known| {
+            for series in &self.series {
+                known.restore(series.clone());
+            }
+        });
         true
     }
 }
 
-fn gauge(gauge: &Value) -> Option<(&str, Vec<&str>, f64)> {
-    let labels = gauge[1].as_array()?.iter().map(Value::as_str);
-    Some((
-        gauge[0].as_str()?,
-        labels.collect::<Option<_>>()?,
-        gauge[2].as_f64()?,
-    ))
+fn gauges(known: &Known) -> Vec<Value> {
+    let series = known.series().iter();
+    series
+        .map(|series| json!([series.family.name, series.labels, series.value]))
+        .collect()
+}
+
+/// `None` if it has another form; nothing in it if its family is not known.
+fn series(gauge: &Value) -> Option<Option<Series>> {
+    let name = gauge[0].as_str()?;
+    let labels = gauge[1].as_array()?.iter();
+    let labels = labels.map(|label| Some(label.as_str()?.to_owned()));
+    let labels = labels.collect::<Option<_>>()?;
+    let value = gauge[2].as_f64()?;
+    Some(Family::named(name).map(|family| Series {
+        family,
+        labels,
+        value,
+    }))
 }
 
 #[cfg(test)]
@@ -168,7 +188,10 @@ mod tests {
     use std::time::Duration;
 
     use super::{Kept, RecordError};
-    use crate::metrics::{Contents, Metrics, StoreMetrics};
+    use crate::{
+        answer::{Answer, Contents, Registries, Registry},
+        metrics::{Metrics, StoreMetrics},
+    };
 
     const HERE: &str = "cri+unix:///run/here.sock";
     const THERE: &str = "cri+unix:///run/there.sock";
@@ -200,13 +223,20 @@ mod tests {
     }
 
     fn answers(store: &StoreMetrics, images: u64) {
+        let mut registries = Registries::default();
+        registries.add(Registry::Host("a.example"));
+        registries.add(Registry::None);
         let contents = Contents {
             images,
             size_bytes: 1 << 52,
-            registries: vec![("a.example", 2), ("(other)", 1)],
+            registries,
             ..Contents::default()
         };
-        store.answered(&contents, Duration::ZERO);
+        let answer = Answer {
+            contents,
+            ..Answer::default()
+        };
+        store.answered(&answer, Duration::ZERO);
     }
 
     #[test]
@@ -329,7 +359,7 @@ mod tests {
         let after = metrics();
         let restored = after.store("cri", HERE);
         restore(&record([&store]), [&restored]).expect("a good record");
-        restored.answered(&Contents::default(), Duration::ZERO);
+        restored.answered(&Answer::default(), Duration::ZERO);
         let gauges = gauges(&after, "cri");
         assert!(!gauges.iter().any(|line| line.contains("a.example")));
     }

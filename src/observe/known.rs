@@ -2,10 +2,10 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::metrics::Known;
+use crate::metrics::LastQueries;
 
 /// The numbers of an earlier process and their age, as in `rkt: 5 images, asked 3 min ago`.
-pub(super) fn summary(store: &str, known: Option<Known>, now: SystemTime) -> String {
+pub(super) fn summary(store: &str, known: Option<LastQueries>, now: SystemTime) -> String {
     let Some(known) = known else {
         return format!("{store}: not asked yet");
     };
@@ -55,16 +55,16 @@ pub fn ago(age: Duration) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Duration, Known, UNIX_EPOCH, ago, summary};
+    use super::{Duration, LastQueries, UNIX_EPOCH, ago, summary};
 
     const NOW: u64 = 1_000_000;
 
-    fn told(known: Option<Known>) -> String {
+    fn told(known: Option<LastQueries>) -> String {
         summary("rkt", known, UNIX_EPOCH + Duration::from_secs(NOW))
     }
 
-    fn known(up: bool, images: Option<f64>) -> Option<Known> {
-        Some(Known {
+    fn known(up: bool, images: Option<f64>) -> Option<LastQueries> {
+        Some(LastQueries {
             up,
             asked: NOW as f64 - 200.0,
             images,
@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn what_is_of_the_future_was_now() {
-        let known = Known {
+        let known = LastQueries {
             asked: 2.0 * NOW as f64,
             ..known(true, Some(2.0)).expect("it is known")
         };

@@ -44,7 +44,7 @@ fn an_endless_value_of_a_flag_is_cut() {
 #[test]
 fn an_endless_kind_and_an_endless_name_are_cut() {
     let kind = format!("{}+http://127.0.0.1", endless(""));
-    assert_refused_in_short(&["--store", &kind], &[], "rkt and cri");
+    assert_refused_in_short(&["--store", &kind], &[], "rkt for");
     let name = format!("{} =rkt+http://127.0.0.1", endless(""));
     assert_refused_in_short(&["--store", &name], &[], "letters");
     let twice = format!("{}=rkt+http://127.0.0.1", endless(""));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use exp_rkt_grpc::config::{StoreAddress, StoreConfig, StoreKind};
+use exp_rkt_grpc::config;
 use exp_rkt_grpc::images::ImageStore;
 use exp_rkt_grpc::metrics::Metrics;
 use exp_rkt_grpc::observe::Observer;
@@ -202,21 +202,12 @@ impl World {
     pub(super) fn process(&self, configured: &[Configured]) -> (Metrics, Observer) {
         let metrics = Metrics::new("0", "").expect("constant names");
         let stores = configured.iter().map(|store| {
-            let (kind, address) = match store.address {
-                RKT => {
-                    let at = self.rkt.address();
-                    let (host, port) = (at.ip().to_string(), at.port());
-                    (StoreKind::Rkt, StoreAddress::Tcp { host, port })
-                }
-                address => (StoreKind::Cri, StoreAddress::Unix(self.path(address))),
+            let url = match store.address {
+                RKT => self.rkt.url(),
+                address => format!("cri+unix://{}", self.path(address)),
             };
-            let name = store.name.to_owned();
-            ImageStore::new(&StoreConfig {
-                name,
-                kind,
-                address,
-            })
-            .expect("the address is right")
+            let config = config::store(&format!("{}={url}", store.name));
+            ImageStore::new(&config.expect("the URL is one")).expect("the address is right")
         });
         let observer = Observer::new(stores.collect(), metrics.clone(), DEADLINE);
         (metrics, observer)

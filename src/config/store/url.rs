@@ -2,16 +2,19 @@
 
 use http::Uri;
 
-use super::{EXPECTED, StoreAddress, StoreKind};
-use crate::config::{
-    shown,
-    url::{self, MAX_HOST},
+use super::EXPECTED;
+use crate::{
+    config::{
+        shown,
+        url::{self, MAX_HOST},
+    },
+    images::{StoreAddress, StoreKind},
 };
 
 /// Longest path of a Unix socket in bytes, see unix(7): the last of the 108 is 0.
 const MAX_SOCKET_PATH: usize = 107;
 
-pub(super) fn parse(kind: StoreKind, url: &str) -> Result<StoreAddress, String> {
+pub(super) fn parse(kind: &StoreKind, url: &str) -> Result<StoreAddress, String> {
     match url.split_once(':') {
         Some(("unix", path)) => parse_path(path.strip_prefix("//").unwrap_or(path)),
         Some(("http", _)) => parse_http(kind, url),
@@ -55,7 +58,7 @@ fn parse_path(path: &str) -> Result<StoreAddress, String> {
     Ok(StoreAddress::Unix(path.to_owned()))
 }
 
-fn parse_http(kind: StoreKind, url: &str) -> Result<StoreAddress, String> {
+fn parse_http(kind: &StoreKind, url: &str) -> Result<StoreAddress, String> {
     url::require_host_and_port(url)?;
     let uri: Uri = url
         .parse()
@@ -72,7 +75,7 @@ fn parse_http(kind: StoreKind, url: &str) -> Result<StoreAddress, String> {
     }
     let port = match authority.as_str().strip_prefix(host) {
         Some("") => kind
-            .default_port()
+            .default_port
             .ok_or_else(|| format!("a port is missing; {EXPECTED}"))?,
         Some(port) => port
             .strip_prefix(':')

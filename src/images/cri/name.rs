@@ -2,7 +2,7 @@
 
 use std::{net::Ipv6Addr, str::from_utf8};
 
-use crate::images::contents::Registry;
+use crate::answer::Registry;
 
 /// The beginning of the first tag or digest of an image that is one.
 #[derive(Debug, Default)]

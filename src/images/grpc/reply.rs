@@ -7,14 +7,14 @@ use prost::Message;
 use tonic::{Code, Status, body::Body};
 
 use super::{
-    Context,
+    call::{Context, request},
     lost::{lost, lost_status},
-    request, status,
+    peer::{Channel, MAX_HEADERS, Seen},
+    status,
 };
-use crate::images::peer::{Channel, MAX_HEADERS, Seen};
 
 /// An answer, as it arrives.
-pub(super) struct Answer {
+pub(super) struct Reply {
     body: Body,
     seen: Seen,
     /// Whether the status came in the headers: grpc-go says OK there when there is no message to send them for.
@@ -22,7 +22,7 @@ pub(super) struct Answer {
     has_begun: bool,
 }
 
-impl Answer {
+impl Reply {
     pub(super) async fn to(
         channel: &mut Channel,
         method: &str,

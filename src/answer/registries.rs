@@ -12,7 +12,7 @@ const NAMED: usize = 64;
 
 /// Where an image comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::images) enum Registry<'a> {
+pub(crate) enum Registry<'a> {
     /// The registry at this host. The host's characters are checked.
     Host(&'a str),
     /// The name has something in the host's place that no host can be called.
@@ -45,7 +45,7 @@ impl Registries {
     const NONE: &str = "(none)";
 
     /// Counts one image.
-    pub(super) fn add(&mut self, registry: Registry<'_>) {
+    pub(crate) fn add(&mut self, registry: Registry<'_>) {
         match registry {
             Registry::Host(host) => self.add_host(host),
             Registry::Invalid => self.invalid += 1,

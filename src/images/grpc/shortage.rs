@@ -6,7 +6,7 @@ use rustix::io::Errno;
 
 /// What this process or host lacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shortage {
+pub(super) enum Shortage {
     /// File descriptors of this process.
     Descriptors,
     /// File descriptors of the whole host.
@@ -21,7 +21,7 @@ pub enum Shortage {
 
 impl Shortage {
     /// What an error of socket(2), connect(2) or epoll_ctl(2) says of this side; `None` where it says something of the other.
-    pub(in crate::images) fn behind(error: &io::Error) -> Option<Self> {
+    pub(super) fn behind(error: &io::Error) -> Option<Self> {
         match Errno::from_io_error(error)? {
             Errno::MFILE => Some(Self::Descriptors),
             Errno::NFILE => Some(Self::HostDescriptors),

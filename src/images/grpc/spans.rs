@@ -8,8 +8,10 @@ use opentelemetry_sdk::propagation::TraceContextPropagator;
 use tracing::{Span, field::Empty};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
-use super::error::QueryError;
-use crate::config::StoreAddress;
+use crate::{
+    answer::{Contents, QueryError},
+    images::address::StoreAddress,
+};
 
 /// The span of a call. Attributes after the OpenTelemetry semantic conventions for RPC, version 1.39.
 pub(super) fn call(method: &'static str, store: &str, address: &StoreAddress) -> Span {
@@ -42,8 +44,13 @@ pub(super) fn connect(address: &StoreAddress) -> Span {
     )
 }
 
+/// Notes the count in the span of the call that has brought it.
+pub(in crate::images) fn record(contents: &Contents) {
+    Span::current().record("imagestore.images", contents.images.cast_signed());
+}
+
 pub(super) fn mark_failed(span: &Span, error: &QueryError) {
-    span.record("error.type", error.code());
+    span.record("error.type", error.code().name());
     span.record("otel.status_code", "ERROR");
     span.record("otel.status_description", error.to_string());
 }

@@ -12,10 +12,10 @@ use socket2::{Domain, Socket, Type};
 use tokio::net::UnixDatagram;
 use tower_service::Service;
 
-use crate::images::{error::QueryError, target::Target};
+use crate::images::grpc::{connect_error::ConnectError, target::Target};
 
 /// Looks up the addresses of a host that is not an address itself: those are the connector's to read.
-pub(super) async fn known(host: &str, target: &Target) -> Result<Known, QueryError> {
+pub(super) async fn known(host: &str, target: &Target) -> Result<Known, ConnectError> {
     let literal = host.trim_start_matches('[').trim_end_matches(']');
     if literal.parse::<IpAddr>().is_ok() {
         return Ok(Known(Vec::new()));

@@ -12,7 +12,7 @@ use lab::{TempDir, tempdir};
 use rustix::io::Errno;
 
 use super::{Host, Target};
-use crate::config::StoreAddress;
+use crate::{answer::QueryError, images::address::StoreAddress};
 
 const SOCKET: &str = "/run/containerd/containerd.sock";
 
@@ -55,13 +55,14 @@ fn unix(path: &str) -> StoreAddress {
 fn target(address: StoreAddress, root: &Path) -> Target {
     Target {
         host: Host::at(root),
-        ..Target::configured(address)
+        ..Target::new(address).expect("the address is one")
     }
 }
 
 fn told(errno: Errno, target: &Target) -> (&'static str, String) {
     let error = target.unreached(&io::Error::from_raw_os_error(errno.raw_os_error()));
-    (error.code(), error.to_string())
+    let text = error.to_string();
+    (QueryError::from(error).code().name(), text)
 }
 
 #[track_caller]
@@ -247,7 +248,7 @@ fn a_service_without_a_network_needs_the_other_drop_in() {
 #[test]
 fn a_default_that_is_not_there_names_the_runtime_that_is() {
     let default = |root: &TempDir| {
-        let target = target(tcp(), root.path()).named_by_nobody();
+        let target = target(tcp(), root.path()).by_default();
         told(Errno::CONNREFUSED, &target).1
     };
     let setting = "set EXP_RKT_GRPC_STORE=cri+unix://";

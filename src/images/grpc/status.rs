@@ -5,13 +5,21 @@
 //! something beside it is malformed. What cannot be decoded is shown as it is.
 
 use http::{HeaderMap, HeaderValue};
-use tonic::{Code, Status};
+use tonic::Status;
+
+use crate::{
+    answer::{Code, QueryError},
+    words::cut,
+};
 
 const STATUS: &str = "grpc-status";
 const MESSAGE: &str = "grpc-message";
 
 /// How much of a `grpc-message` is decoded, in bytes: no character of it takes more than twelve, and far less is shown.
 const DECODED: usize = 16 * 1024;
+
+/// Longest text of a store's error that is kept, in bytes.
+const MAX_MESSAGE: usize = 1024;
 
 /// Whether there is a status.
 pub(super) fn is_in(fields: &HeaderMap) -> bool {
@@ -23,7 +31,7 @@ pub(super) fn read(fields: &HeaderMap) -> Option<Status> {
     let number = fields.get(STATUS)?;
     let text = fields.get(MESSAGE).map(text).unwrap_or_default();
     Some(match code(number) {
-        Some(Code::Ok) => Status::ok(text),
+        Some(tonic::Code::Ok) => Status::ok(text),
         Some(code) if text.is_empty() => Status::new(code, "no reason given"),
         Some(code) => Status::new(code, text),
         None => Status::unknown(format!("{} is not a gRPC status: {text}", shown(number))),
@@ -35,11 +43,44 @@ pub(super) fn lacks_text(fields: &HeaderMap) -> bool {
     !fields.contains_key(MESSAGE)
 }
 
-fn code(number: &HeaderValue) -> Option<Code> {
+impl From<Status> for QueryError {
+    fn from(status: Status) -> Self {
+        Self::Call {
+            code: Code::of(status.code() as i32),
+            message: cut(without_code(status.message(), status.code()), MAX_MESSAGE),
+        }
+    }
+}
+
+/// The message behind its own code, which some stores repeat in it: in gRPC's spelling, or as grpc-go prints an error that it
+/// passes on.
+fn without_code(mut message: &str, code: tonic::Code) -> &str {
+    let go = match code {
+        tonic::Code::Ok => "OK".to_owned(),
+        tonic::Code::Cancelled => "Canceled".to_owned(),
+        code => format!("{code:?}"),
+    };
+    let prefixes = [
+        format!("{}: ", Code::of(code as i32).name()),
+        format!("rpc error: code = {go} desc = "),
+    ];
+    while let Some(rest) = prefixes
+        .iter()
+        .find_map(|prefix| message.strip_prefix(prefix.as_str()))
+        .filter(|rest| !rest.is_empty())
+    {
+        message = rest;
+    }
+    message
+}
+
+fn code(number: &HeaderValue) -> Option<tonic::Code> {
     let number = number.to_str().ok()?;
     let is_number = number.bytes().all(|byte| byte.is_ascii_digit());
     let number = number.parse().ok().filter(|_| is_number)?;
-    (0..=16).contains(&number).then(|| Code::from_i32(number))
+    (0..=16)
+        .contains(&number)
+        .then(|| tonic::Code::from_i32(number))
 }
 
 fn shown(value: &HeaderValue) -> String {

@@ -17,7 +17,7 @@ const GOAWAY_KEPT: usize = 8 + 120;
 
 /// What the other end has sent so far. Copies share it.
 #[derive(Clone, Debug, Default)]
-pub(in crate::images) struct Seen(Arc<Mutex<Facts>>);
+pub(in crate::images::grpc) struct Seen(Arc<Mutex<Facts>>);
 
 #[derive(Debug, Default)]
 struct Facts {
@@ -27,7 +27,7 @@ struct Facts {
 
 /// Why the other end closes the connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::images) struct Goaway {
+pub(in crate::images::grpc) struct Goaway {
     reason: Reason,
     /// The beginning of its debug data; often empty.
     words: Vec<u8>,
@@ -46,12 +46,12 @@ impl fmt::Display for Goaway {
 impl Seen {
     /// Whether headers or trailers can have been longer than what is read of them. They were compressed: the shortest codes
     /// of HPACK have five bits in place of eight (RFC 7541, appendix B).
-    pub(in crate::images) fn has_long_headers(&self) -> bool {
+    pub(in crate::images::grpc) fn has_long_headers(&self) -> bool {
         self.facts().longest_headers >= MAX_HEADERS as usize / 8 * 5
     }
 
     /// The last GOAWAY.
-    pub(in crate::images) fn goaway(&self) -> Option<Goaway> {
+    pub(in crate::images::grpc) fn goaway(&self) -> Option<Goaway> {
         self.facts().goaway.clone()
     }
 

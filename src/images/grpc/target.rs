@@ -4,11 +4,16 @@ use std::{error::Error, io};
 
 use rustix::io::Errno;
 
+use http::Uri;
+use tonic::transport::{self, Endpoint};
+
 use super::{
-    error::{QueryError, Shortage},
-    wire,
+    call::{causes, innermost},
+    connect_error::ConnectError,
+    peer,
+    shortage::Shortage,
 };
-use crate::config::StoreAddress;
+use crate::images::address::StoreAddress;
 
 mod advice;
 mod host;
@@ -17,23 +22,41 @@ use host::Host;
 
 /// Where a store is expected.
 #[derive(Clone, Debug)]
-pub(super) struct Target {
+pub(in crate::images) struct Target {
     pub(super) address: StoreAddress,
+    pub(super) endpoint: Endpoint,
     /// Whether an operator has named it; the default otherwise.
     is_configured: bool,
     host: Host,
 }
 
 impl Target {
-    pub(super) fn configured(address: StoreAddress) -> Self {
-        Self {
+    /// # Errors
+    ///
+    /// When tonic does not accept the address.
+    pub(in crate::images) fn new(address: StoreAddress) -> Result<Self, transport::Error> {
+        let endpoint = match &address {
+            StoreAddress::Tcp { host, port } => {
+                Endpoint::from_shared(format!("http://{host}:{port}"))?
+            }
+            // Without an origin of its own, `:authority` would be made from the socket's path.
+            StoreAddress::Unix(path) => Endpoint::from_shared(format!("unix://{path}"))?
+                .origin(Uri::from_static("http://localhost")),
+        };
+        Ok(Self {
             address,
+            endpoint: endpoint
+                .initial_stream_window_size(peer::WINDOW)
+                .initial_connection_window_size(peer::WINDOW)
+                .http2_max_header_list_size(peer::MAX_HEADERS)
+                .user_agent(concat!("exp-rkt-grpc/", env!("CARGO_PKG_VERSION")))?,
             is_configured: true,
             host: Host::at("/"),
-        }
+        })
     }
 
-    pub(super) fn named_by_nobody(self) -> Self {
+    /// The same store, which is asked because no other one is configured.
+    pub(in crate::images) fn by_default(self) -> Self {
         Self {
             is_configured: false,
             ..self
@@ -41,11 +64,11 @@ impl Target {
     }
 
     /// What an error of socket(2) or connect(2) says, and what to do about it.
-    pub(super) fn unreached(&self, error: &(dyn Error + 'static)) -> QueryError {
-        let (address, cause) = (self.address.clone(), wire::innermost(error));
-        let system = wire::causes(error).find_map(|error| error.downcast_ref::<io::Error>());
+    pub(super) fn unreached(&self, error: &(dyn Error + 'static)) -> ConnectError {
+        let (address, cause) = (self.address.clone(), innermost(error));
+        let system = causes(error).find_map(|error| error.downcast_ref::<io::Error>());
         if let Some(shortage) = system.and_then(Shortage::behind) {
-            return QueryError::Shortage {
+            return ConnectError::Shortage {
                 address,
                 cause,
                 shortage,
@@ -55,16 +78,16 @@ impl Target {
         let advice = errno.map_or_else(String::new, |errno| self.advice(errno));
         match (&address, errno) {
             (StoreAddress::Unix(_), Some(Errno::ACCESS | Errno::PERM)) => {
-                QueryError::Permission { address, advice }
+                ConnectError::Permission { address, advice }
             }
             (StoreAddress::Tcp { .. }, Some(Errno::ACCESS | Errno::PERM | Errno::AFNOSUPPORT)) => {
-                QueryError::Forbidden {
+                ConnectError::Forbidden {
                     address,
                     cause,
                     advice,
                 }
             }
-            _ => QueryError::Connect {
+            _ => ConnectError::Connect {
                 address,
                 cause,
                 advice,
@@ -73,10 +96,10 @@ impl Target {
     }
 
     /// The lookup of its name has failed.
-    pub(super) fn unresolved(&self, error: &io::Error) -> QueryError {
-        QueryError::Connect {
+    pub(super) fn unresolved(&self, error: &io::Error) -> ConnectError {
+        ConnectError::Connect {
             address: self.address.clone(),
-            cause: wire::innermost(error),
+            cause: innermost(error),
             advice: advice::about_names(&self.host),
         }
     }

@@ -5,8 +5,11 @@ use std::error::Error;
 use h2::Reason;
 use tonic::{Code, Status};
 
-use super::{answer::headers_too_long, causes, innermost};
-use crate::images::peer::Seen;
+use super::{
+    call::{causes, innermost},
+    peer::Seen,
+    reply::headers_too_long,
+};
 
 /// hyper calls a call cancelled when the connection closes before it is sent.
 pub(super) fn lost(error: tonic::transport::Error, seen: &Seen) -> Status {

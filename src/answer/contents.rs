@@ -1,24 +1,19 @@
-//! What a store holds: its images added up as they pass, in constant memory.
+//! What a store holds: its images, added up as they arrive, in constant memory.
 
-use tracing::Span;
-
-mod registries;
-
-pub use registries::Registries;
-pub(super) use registries::Registry;
+use super::{Registries, Registry};
 
 /// One image, as far as it is counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Image<'a> {
-    pub(super) size_bytes: u64,
+pub(crate) struct Image<'a> {
+    pub(crate) size_bytes: u64,
     /// Import, in seconds since the epoch, where the store reports it.
-    pub(super) imported_seconds: Option<i64>,
+    pub(crate) imported_seconds: Option<i64>,
     /// `None` where the store knows no tags.
-    pub(super) tagged: Option<bool>,
+    pub(crate) tagged: Option<bool>,
     /// `None` where the store knows no pinning.
-    pub(super) pinned: Option<bool>,
+    pub(crate) pinned: Option<bool>,
     /// `None` where the store knows no registries.
-    pub(super) registry: Option<Registry<'a>>,
+    pub(crate) registry: Option<Registry<'a>>,
 }
 
 /// What a store holds, as it said itself.
@@ -42,7 +37,7 @@ pub struct Contents {
 
 impl Contents {
     /// Of an empty store of a kind that knows tags and pinning.
-    pub(super) fn with_tags_and_pins() -> Self {
+    pub(crate) fn with_tags_and_pins() -> Self {
         Self {
             untagged: Some(0),
             pinned: Some(0),
@@ -50,12 +45,7 @@ impl Contents {
         }
     }
 
-    /// Notes the count in the span of the call that has brought it.
-    pub(super) fn record(&self) {
-        Span::current().record("imagestore.images", self.images.cast_signed());
-    }
-
-    pub(super) fn add(&mut self, image: Image<'_>) {
+    pub(crate) fn add(&mut self, image: Image<'_>) {
         self.images += 1;
         self.size_bytes = self.size_bytes.saturating_add(image.size_bytes);
         if let Some(imported) = image.imported_seconds {

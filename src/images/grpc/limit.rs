@@ -5,7 +5,8 @@ use std::{future::Future, time::Duration};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::error::{Phase, QueryError};
+use super::connect_error::{ConnectError, Phase};
+use crate::answer::QueryError;
 
 /// When a query is given up: at its deadline, or when the service stops.
 #[derive(Clone, Debug)]
@@ -27,7 +28,7 @@ impl Limit {
     }
 
     /// The same limit, but `timeout` from now at the latest.
-    pub(super) fn at_most(&self, timeout: Duration) -> Self {
+    pub(in crate::images) fn at_most(&self, timeout: Duration) -> Self {
         if self.remaining() < timeout {
             return self.clone();
         }
@@ -56,10 +57,11 @@ impl Limit {
     pub(super) async fn hold_while<T>(
         &self,
         phase: Phase,
-        work: impl Future<Output = Result<T, QueryError>>,
+        work: impl Future<Output = Result<T, ConnectError>>,
     ) -> Result<T, QueryError> {
+        let work = async { Ok(work.await?) };
         self.hold(work).await.map_err(|error| match error {
-            QueryError::Deadline(timeout) => QueryError::Silent { timeout, phase },
+            QueryError::Deadline(timeout) => ConnectError::Silent { timeout, phase }.into(),
             error => error,
         })
     }

@@ -25,11 +25,11 @@ use tonic::{
 use tower_service::Service;
 
 use super::{
-    error::{Phase, QueryError},
+    connect_error::{ConnectError, Phase},
     limit::Limit,
     target::Target,
 };
-use crate::{config::StoreAddress, work::Tasks};
+use crate::{answer::QueryError, images::address::StoreAddress, work::Tasks};
 
 mod first_words;
 mod frames;
@@ -50,7 +50,7 @@ pub(super) const WINDOW: u32 = 512 * 1024;
 
 /// A connection to a store, for any number of calls. Copies share it.
 #[derive(Clone, Debug)]
-pub(super) struct Channel {
+pub(in crate::images) struct Channel {
     channel: transport::Channel,
     seen: Seen,
 }
@@ -85,15 +85,14 @@ const READ_AT_ONCE: usize = 64 * 1024;
 /// When nobody listens, when we may not or cannot connect, when who listens hangs up or speaks something else, and when `limit`
 /// ends it, saying what was waited for.
 pub(super) async fn connect(
-    endpoint: &Endpoint,
     target: &Target,
     limit: &Limit,
     tasks: &Tasks,
 ) -> Result<Channel, QueryError> {
-    let stream = open(endpoint.uri(), target, limit).await?;
+    let stream = open(target, limit).await?;
     let address = &target.address;
     let greeting = Phase::Greeting(address.clone());
-    let endpoint = endpoint.clone().executor(tasks.executor());
+    let endpoint = target.endpoint.clone().executor(tasks.executor());
     limit
         .hold_while(greeting, greeted(&endpoint, address, stream))
         .await
@@ -103,7 +102,7 @@ pub(super) async fn greeted(
     endpoint: &Endpoint,
     address: &StoreAddress,
     stream: Box<dyn Stream>,
-) -> Result<Channel, QueryError> {
+) -> Result<Channel, ConnectError> {
     let (told, heard) = oneshot::channel();
     let frames = Frames::default();
     let seen = frames.seen();
@@ -115,7 +114,7 @@ pub(super) async fn greeted(
         }),
         frames,
     };
-    let closed = || QueryError::Closed {
+    let closed = || ConnectError::Closed {
         address: address.clone(),
     };
     let channel = endpoint
@@ -124,7 +123,7 @@ pub(super) async fn greeted(
         .map_err(|_| closed())?;
     match heard.await {
         Ok(Heard::Http2) => Ok(Channel { channel, seen }),
-        Ok(Heard::Else(words)) => Err(QueryError::NotGrpc {
+        Ok(Heard::Else(words)) => Err(ConnectError::NotGrpc {
             address: address.clone(),
             words,
         }),
@@ -132,7 +131,7 @@ pub(super) async fn greeted(
     }
 }
 
-async fn open(uri: &Uri, target: &Target, limit: &Limit) -> Result<Box<dyn Stream>, QueryError> {
+async fn open(target: &Target, limit: &Limit) -> Result<Box<dyn Stream>, QueryError> {
     let connecting = Phase::Connection(target.address.clone());
     match &target.address {
         StoreAddress::Tcp { host, .. } => {
@@ -141,7 +140,7 @@ async fn open(uri: &Uri, target: &Target, limit: &Limit) -> Result<Box<dyn Strea
             let mut connector = HttpConnector::new_with_resolver(known);
             connector.set_nodelay(true);
             let stream = async {
-                let stream = connector.call(uri.clone()).await;
+                let stream = connector.call(target.endpoint.uri().clone()).await;
                 stream.map_err(|error| target.unreached(&error))
             };
             let stream = limit.hold_while(connecting, stream).await?;
@@ -158,7 +157,10 @@ async fn open(uri: &Uri, target: &Target, limit: &Limit) -> Result<Box<dyn Strea
 }
 
 /// Of either kind.
-pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(in crate::images) trait Stream:
+    AsyncRead + AsyncWrite + Send + Unpin
+{
+}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 

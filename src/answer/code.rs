@@ -1,0 +1,57 @@
+//! gRPC status codes.
+
+/// A gRPC status code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Code(usize);
+
+impl Code {
+    /// As <https://grpc.github.io/grpc/core/md_doc_statuscodes.html> spells them, each at its number.
+    const NAMES: [&str; 17] = [
+        "OK",
+        "CANCELLED",
+        "UNKNOWN",
+        "INVALID_ARGUMENT",
+        "DEADLINE_EXCEEDED",
+        "NOT_FOUND",
+        "ALREADY_EXISTS",
+        "PERMISSION_DENIED",
+        "RESOURCE_EXHAUSTED",
+        "FAILED_PRECONDITION",
+        "ABORTED",
+        "OUT_OF_RANGE",
+        "UNIMPLEMENTED",
+        "INTERNAL",
+        "UNAVAILABLE",
+        "DATA_LOSS",
+        "UNAUTHENTICATED",
+    ];
+
+    pub(crate) const OK: Self = Self(0);
+    pub(crate) const CANCELLED: Self = Self(1);
+    pub(crate) const UNKNOWN: Self = Self(2);
+    pub(crate) const DEADLINE_EXCEEDED: Self = Self(4);
+    pub(crate) const PERMISSION_DENIED: Self = Self(7);
+    pub(crate) const RESOURCE_EXHAUSTED: Self = Self(8);
+    pub(crate) const UNIMPLEMENTED: Self = Self(12);
+    pub(crate) const INTERNAL: Self = Self(13);
+    pub(crate) const UNAVAILABLE: Self = Self(14);
+
+    /// The code of this number; UNKNOWN for numbers that gRPC does not define.
+    pub(crate) fn of(number: i32) -> Self {
+        let known = usize::try_from(number).ok();
+        known
+            .filter(|&number| number < Self::NAMES.len())
+            .map_or(Self::UNKNOWN, Self)
+    }
+
+    /// All codes but OK.
+    pub(crate) fn errors() -> impl Iterator<Item = Self> {
+        (1..Self::NAMES.len()).map(Self)
+    }
+
+    /// Its name, for example `UNAVAILABLE`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        Self::NAMES[self.0]
+    }
+}

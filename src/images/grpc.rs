@@ -1,0 +1,90 @@
+//! The transport: how a store's methods are called over gRPC, and why a call fails. No other room sees tonic's channel.
+
+use tonic::Status;
+use tracing::Instrument;
+
+use crate::answer::{Code, QueryError};
+
+mod call;
+mod connect_error;
+mod connection;
+mod limit;
+mod lost;
+mod peer;
+mod reply;
+mod shortage;
+mod spans;
+mod status;
+mod target;
+
+pub(super) use call::{Context, ask, list, require_one_message};
+pub use connection::Connection;
+pub use limit::Limit;
+pub(super) use peer::Channel;
+pub(super) use spans::record;
+pub(super) use target::Target;
+
+/// The calls of one query to one store. The first one connects.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Calls<'a> {
+    store: &'a str,
+    target: &'a Target,
+    limit: &'a Limit,
+    connection: &'a Connection,
+}
+
+impl<'a> Calls<'a> {
+    pub(super) fn new(
+        store: &'a str,
+        target: &'a Target,
+        limit: &'a Limit,
+        connection: &'a Connection,
+    ) -> Self {
+        Self {
+            store,
+            target,
+            limit,
+            connection,
+        }
+    }
+
+    /// One call in a client span of its own.
+    ///
+    /// A panic is an error of this call. What is known of the store is whole then: it changes between calls, by their outcomes.
+    pub(super) async fn call<T>(
+        &self,
+        method: &'static str,
+        ask: impl AsyncFnOnce(&mut Channel, Context) -> Result<T, Status>,
+    ) -> Result<T, QueryError> {
+        let span = spans::call(method, self.store, &self.target.address);
+        let work = async {
+            let connect = || self.connect();
+            let channel = &self.connection.channel;
+            let mut channel = channel.get_or_try_init(connect).await?.clone();
+            let context = Context {
+                metadata: spans::propagated(&span),
+                timeout: self.limit.remaining(),
+            };
+            let answer = async { Ok(ask(&mut channel, context).await?) };
+            self.limit.hold(answer).await
+        };
+        let outcome = self.connection.guard(work.instrument(span.clone())).await;
+        let code = outcome.as_ref().err().map_or(Code::OK, QueryError::code);
+        span.record("rpc.response.status_code", code.name());
+        if let Err(error) = &outcome {
+            spans::mark_failed(&span, error);
+        }
+        outcome
+    }
+
+    async fn connect(&self) -> Result<Channel, QueryError> {
+        let span = spans::connect(&self.target.address);
+        let outcome = peer::connect(self.target, self.limit, &self.connection.tasks)
+            .instrument(span.clone())
+            .await;
+        if let Err(error) = &outcome {
+            spans::mark_failed(&span, error);
+        }
+        outcome
+    }
+}

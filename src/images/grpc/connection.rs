@@ -1,0 +1,55 @@
+//! The connection of one query, which ends with it.
+
+use tokio::sync::OnceCell;
+
+use super::peer::Channel;
+#[cfg(test)]
+use super::{
+    peer::{self, Stream},
+    target::Target,
+};
+use crate::{
+    answer::QueryError,
+    work::{self, Panic, Tasks},
+};
+
+/// The connection of one query, which its first call makes.
+#[derive(Debug, Default)]
+pub struct Connection {
+    pub(super) channel: OnceCell<Channel>,
+    pub(super) tasks: Tasks,
+}
+
+impl Connection {
+    /// Awaits a call. A panic in it, or in what it has lost the connection by, is its error.
+    pub(super) async fn guard<T>(
+        &self,
+        call: impl Future<Output = Result<T, QueryError>>,
+    ) -> Result<T, QueryError> {
+        match work::caught(call).await {
+            Ok(Err(error)) => Err(self.tasks.panicked().map_or(error, panicked)),
+            Ok(outcome) => outcome,
+            Err(panic) => Err(panicked(panic)),
+        }
+    }
+
+    /// Closes it, whatever the store does, and waits until it is closed.
+    pub async fn close(self) {
+        self.tasks.end().await;
+    }
+}
+
+fn panicked(panic: Panic) -> QueryError {
+    QueryError::Panicked(panic.to_string())
+}
+
+#[cfg(test)]
+impl Connection {
+    /// Makes it over a stream at whose other end HTTP/2 is spoken.
+    pub(in crate::images) async fn over(&self, target: &Target, stream: Box<dyn Stream>) {
+        let endpoint = target.endpoint.clone().executor(self.tasks.executor());
+        let channel = peer::greeted(&endpoint, &target.address, stream).await;
+        let channel = channel.expect("it has begun to speak HTTP/2");
+        self.channel.set(channel).expect("it is the first");
+    }
+}

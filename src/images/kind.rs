@@ -1,0 +1,64 @@
+//! A kind of store: the protocol that it speaks.
+
+use std::fmt;
+
+use async_trait::async_trait;
+
+use super::grpc::Calls;
+use crate::answer::{Contents, Filesystem, QueryError, Runtime};
+
+/// What configuration, help texts and metrics say of a kind, and how its stores are asked.
+#[derive(Debug)]
+pub struct StoreKind {
+    /// KIND in `--store KIND+URL`.
+    pub(crate) name: &'static str,
+    /// What speaks this protocol, for help texts.
+    pub(crate) runtimes: &'static str,
+    /// The TCP port where none is given; `None` for stores that listen on Unix sockets.
+    pub(crate) default_port: Option<u16>,
+    /// The methods of the side calls, in full: who the runtime is, and what its file systems hold.
+    pub(super) side_calls: [&'static str; 2],
+    /// A store of this kind that was never asked.
+    pub(super) store: fn() -> Box<dyn Store>,
+}
+
+/// One store of a kind, with what its protocol has to remember from one query to the next.
+#[async_trait(?Send)]
+pub(super) trait Store: fmt::Debug {
+    /// Lists the images.
+    async fn list(&mut self, calls: &Calls<'_>) -> Result<Listed, QueryError>;
+
+    /// Asks who the runtime is.
+    async fn identify(&self, calls: &Calls<'_>) -> Result<Runtime, QueryError>;
+
+    /// Asks what the file systems hold; `None` for a kind that does not report it.
+    async fn filesystems(&self, _calls: &Calls<'_>) -> Result<Option<Vec<Filesystem>>, QueryError> {
+        Ok(None)
+    }
+
+    /// This runtime has answered.
+    fn identified(&mut self, _runtime: &Runtime) {}
+}
+
+/// A complete list.
+#[derive(Debug)]
+pub(super) struct Listed {
+    pub(super) contents: Contents,
+    /// Its length on the wire in bytes, gRPC's framing included.
+    pub(super) bytes: u64,
+}
+
+impl fmt::Display for StoreKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+/// There is one of each name.
+impl PartialEq for StoreKind {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for StoreKind {}
