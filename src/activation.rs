@@ -20,7 +20,7 @@ pub use passed::Passed;
 
 /// How to change the address of the metrics socket. Restarting the socket unit restarts the service, too; until then systemd has
 /// no socket for the changed address, and passes none.
-pub const CHANGE_OF_ADDRESS: &str = "run systemctl edit exp-rkt-grpc.socket to set the address, then systemctl restart exp-rkt-grpc.socket";
+pub(crate) const CHANGE_OF_ADDRESS: &str = "run systemctl edit exp-rkt-grpc.socket to set the address, then systemctl restart exp-rkt-grpc.socket";
 
 /// Longest list of names that is shown whole, in bytes.
 const MAX_NAMES: usize = 512;
@@ -113,6 +113,37 @@ pub enum ActivationError {
         /// What bind(2) or listen(2) said.
         source: io::Error,
     },
+}
+
+impl Sockets {
+    /// Logs what was ignored.
+    pub fn warn_of_ignored(&self) {
+        for (name, error) in &self.ignored {
+            tracing::warn!(name, %error, "stored descriptor ignored");
+        }
+    }
+}
+
+impl Origin {
+    /// Logs that an address was given, if it has no effect.
+    pub fn warn_of_unused(self, listen: Option<SocketAddr>) {
+        if let (Self::Systemd, Some(address)) = (self, listen) {
+            tracing::warn!(
+                %address,
+                cure = CHANGE_OF_ADDRESS,
+                "--listen (EXP_RKT_GRPC_LISTEN) has no effect: systemd passed a socket"
+            );
+        }
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Systemd => "passed by systemd",
+            Self::Bound => "bound by the service",
+        })
+    }
 }
 
 impl ActivationError {

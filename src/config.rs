@@ -30,15 +30,16 @@ pub use options::{Command, Options, Output};
 pub use service_file::SERVICE_FILE;
 pub use store::parse as store;
 pub use stores::StoresFrom;
-pub use traces::{OtlpConfig, TraceExport, TracesConfig, VARIABLES, Variable};
+pub use traces::{VARIABLES, Variable};
 
-use crate::{images::StoreConfig, words};
+use crate::{
+    images::{ImageStore, StoreConfig},
+    telemetry::TracesConfig,
+    words,
+};
 
 use refusal::refusal;
 use stores::{STORE, STORES, renamed};
-
-/// The git revision the program was built from; empty when it was built outside a checkout.
-pub const REVISION: &str = env!("BUILD_REVISION");
 
 /// All settings, validated.
 #[derive(Clone, Debug)]
@@ -209,7 +210,7 @@ impl Config {
         if quiet && options.command.is_some() {
             options.log = Targets::new();
         }
-        let traces = TracesConfig::read(&both, &mut warnings)?;
+        let traces = traces::read(&both, &mut warnings)?;
         Ok(Self {
             listen: listens.then_some(options.listen),
             stores,
@@ -218,6 +219,29 @@ impl Config {
             traces,
             warnings,
         })
+    }
+
+    /// The stores to ask; nothing is connected yet.
+    ///
+    /// # Errors
+    ///
+    /// When tonic does not accept an address, all of which are checked.
+    pub fn image_stores(&self) -> Result<Vec<ImageStore>, tonic::transport::Error> {
+        let stores = self.stores.iter().map(|store| {
+            let store = ImageStore::new(store)?;
+            Ok(match self.stores_from {
+                StoresFrom::Default(_) => store.by_default(),
+                StoresFrom::Given | StoresFrom::File(_) => store,
+            })
+        });
+        stores.collect()
+    }
+
+    /// Logs the warnings.
+    pub fn warn(&self) {
+        for warning in &self.warnings {
+            tracing::warn!(warning, "setting not applied as given");
+        }
     }
 
     /// What a query asks, and where that comes from, unless it was told so itself.

@@ -19,6 +19,10 @@ use crate::{
     signals::{Signals, Stops, Triggers},
 };
 
+mod predecessor;
+
+pub use predecessor::take_over;
+
 /// How long a running query may go on once the service is told to stop.
 const DRAIN_GRACE: Duration = Duration::from_secs(5);
 

@@ -29,6 +29,9 @@
 //! Imports go down a level, never up or in circles. A module's own children (`images/rkt.rs`, `telemetry/jaeger.rs`, …) are its
 //! own affair and import nothing above themselves. `tests/rooms.rs` holds the sources to this table.
 
+/// The git revision the program was built from; empty when it was built outside a checkout.
+pub const REVISION: &str = env!("BUILD_REVISION");
+
 pub mod activation;
 pub mod answer;
 pub mod config;

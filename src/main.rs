@@ -2,30 +2,27 @@
 
 use std::{
     env,
-    error::Error,
     io::{self, Write},
-    net::UdpSocket,
-    os::fd::OwnedFd,
     path::Path,
-    pin::pin,
     process::ExitCode,
     time::SystemTime,
 };
 
 use exp_rkt_grpc::{
-    activation::{self, Origin, Passed, Sockets},
-    config::{Command, Config, Environment, Output, REVISION, SERVICE_FILE, StoresFrom},
-    daemon::{Daemon, End, TaskEnded},
+    REVISION,
+    activation::{Origin, Passed, Sockets},
+    config::{Command, Config, ConfigError, Environment, Output, SERVICE_FILE},
+    daemon::{self, Daemon, End, TaskEnded},
     exposition::Server,
-    images::ImageStore,
-    metrics::{Kept, Metrics, TraceOutcome},
-    notify::{self, FdStore, Notifier},
-    observe::{self, Event, Observer, Trigger},
+    metrics::Metrics,
+    notify::{self, Notifier},
+    observe::Observer,
     process::{self, ProcessCollector},
-    query, refusal,
+    query,
+    refusal::Refusal,
     signals::{self, Signals},
     stdout,
-    telemetry::{self, Outcome, Telemetry, Undelivered},
+    telemetry::{self, Telemetry},
 };
 use tokio::{
     runtime,
@@ -46,6 +43,7 @@ const LOOKUPS: usize = 16;
 enum Act {
     Serve(Config, Sockets),
     Query(Config, Output),
+    Print(String),
 }
 
 /// What the linker places here runs before `main` and before Rust's own start, which takes most of the time until `main` and opens
@@ -66,14 +64,14 @@ extern "C" fn before_main() {
 }
 
 fn main() -> ExitCode {
-    match start() {
-        Ok(code) => code,
-        Err(error) => refusal::fail(error.as_ref()),
-    }
+    start().unwrap_or_else(|refusal| {
+        refusal.report();
+        refusal.exit_code()
+    })
 }
 
 /// One thread: the signal handlers first; the sockets before any other thread.
-fn start() -> Result<ExitCode, Box<dyn Error>> {
+fn start() -> Result<ExitCode, Refusal> {
     process::require_descriptors()?;
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
@@ -86,17 +84,27 @@ fn start() -> Result<ExitCode, Box<dyn Error>> {
     let mut passed = Passed::from_env()?;
     let done = match configure(&mut passed) {
         Ok(Act::Serve(config, sockets)) => runtime.block_on(serve(config, sockets, signals)),
-        Ok(Act::Query(config, output)) => runtime.block_on(query_once(config, output, signals)),
-        Err(error) => Ok(runtime.block_on(refusal::refuse(error.as_ref(), passed, signals.stops))),
+        Ok(Act::Query(config, output)) => runtime.block_on(ask(config, output, signals)),
+        Ok(Act::Print(text)) => stdout::show(&text)
+            .map(|()| ExitCode::SUCCESS)
+            .map_err(Refusal::from),
+        Err(refusal) => {
+            refusal.report();
+            runtime.block_on(refusal.pause(passed, signals.stops));
+            Ok(refusal.exit_code())
+        }
     };
     // A name that is still being looked up cannot be interrupted, and nobody waits for it any more.
     runtime.shutdown_background();
     done
 }
 
-fn configure(passed: &mut Passed) -> Result<Act, Box<dyn Error>> {
+fn configure(passed: &mut Passed) -> Result<Act, Refusal> {
     let environment: Environment = env::vars_os().collect();
-    let config = Config::read(env::args_os(), &environment, Path::new(SERVICE_FILE))?;
+    let config = match Config::read(env::args_os(), &environment, Path::new(SERVICE_FILE)) {
+        Err(ConfigError::Asked(text)) => return Ok(Act::Print(text)),
+        config => config?,
+    };
     Ok(match config.options.command {
         Some(Command::Query { output }) => Act::Query(config, output),
         None => {
@@ -108,32 +116,22 @@ fn configure(passed: &mut Passed) -> Result<Act, Box<dyn Error>> {
 
 async fn serve(
     config: Config,
-    sockets: Sockets,
+    mut sockets: Sockets,
     signals: Signals,
-) -> Result<ExitCode, Box<dyn Error>> {
+) -> Result<ExitCode, Refusal> {
     let metrics = Metrics::new(env!("CARGO_PKG_VERSION"), REVISION)?;
-    let Sockets {
-        listeners,
-        origin,
-        trace,
-        stored,
-        ignored,
-    } = sockets;
-    let mut telemetry = start_telemetry(&config, trace, metrics.clone())?;
-    for (name, error) in ignored {
-        tracing::warn!(name, %error, "stored descriptor ignored");
-    }
-    let observer = observer(&config, metrics.clone())?;
+    let (mut telemetry, observer) = prepare(&config, sockets.trace.take(), &metrics)?;
+    sockets.warn_of_ignored();
     let (notifier, delivery) = Notifier::from_env();
     let delivery = tokio::spawn(delivery);
-    let fd_store = take_over(&observer.kept(), stored, &notifier);
+    let fd_store = daemon::take_over(&observer.kept(), sockets.stored, &notifier);
     // systemd has the record after this turn of the loop, unless it reads nothing: before anything can fail.
     yield_now().await;
 
     metrics.register(ProcessCollector::new()?)?;
-    let addresses = list(listeners.iter());
-    let server = Server::new(listeners)?;
-    announce(&config, &addresses, origin);
+    let addresses: Vec<String> = sockets.listeners.iter().map(ToString::to_string).collect();
+    let server = Server::new(sockets.listeners)?;
+    announce(&config, &addresses.join(","), sockets.origin);
 
     let stopping = CancellationToken::new();
     let server = tokio::spawn(server.serve(metrics, stopping.clone()));
@@ -160,6 +158,29 @@ async fn serve(
     })
 }
 
+async fn ask(config: Config, output: Output, signals: Signals) -> Result<ExitCode, Refusal> {
+    let metrics = Metrics::new(env!("CARGO_PKG_VERSION"), REVISION)?;
+    let (telemetry, observer) = prepare(&config, None, &metrics)?;
+    config.warn();
+    if let Some(asks) = config.asks() {
+        let _ = writeln!(io::stderr(), "{asks}");
+    }
+    Ok(query::run(observer, telemetry, output, signals).await?)
+}
+
+/// Who speaks and who asks.
+fn prepare(
+    config: &Config,
+    agent_socket: Option<std::net::UdpSocket>,
+    metrics: &Metrics,
+) -> Result<(Telemetry, Observer), Refusal> {
+    let log = &config.options.log;
+    let telemetry = telemetry::start(log, &config.traces, agent_socket, metrics.clone())?;
+    let deadline = config.options.deadline;
+    let observer = Observer::new(config.image_stores()?, metrics.clone(), deadline);
+    Ok((telemetry, observer))
+}
+
 /// None of these ends while the service runs.
 async fn first_to_end(
     server: JoinHandle<()>,
@@ -173,179 +194,18 @@ async fn first_to_end(
     }
 }
 
-async fn query_once(
-    config: Config,
-    output: Output,
-    mut signals: Signals,
-) -> Result<ExitCode, Box<dyn Error>> {
-    let metrics = Metrics::new(env!("CARGO_PKG_VERSION"), REVISION)?;
-    let mut telemetry = start_telemetry(&config, None, metrics.clone())?;
-    warn(&config.warnings);
-    if let Some(asks) = config.asks() {
-        let _ = writeln!(io::stderr(), "{asks}");
-    }
-    let mut observer = observer(&config, metrics)?;
-    let (event, interrupted) = ask_once(&mut observer, &mut signals).await;
-    let print = |text: String| stdout::print("the result of the query", &text);
-    // A table is there at once; JSON also says whether the trace was delivered.
-    let (printed, delivery) = match (interrupted, output) {
-        (Some(_), _) => (Ok(()), deliver(&mut telemetry, &mut signals).await),
-        (None, Output::Table) => {
-            let printed = print(query::table(&event));
-            (printed, deliver(&mut telemetry, &mut signals).await)
-        }
-        (None, Output::Json) => {
-            let delivery = deliver(&mut telemetry, &mut signals).await;
-            (print(query::json(&event, &delivery)), delivery)
-        }
-    };
-    // The log comes first.
-    drop(telemetry);
-    let complaints = [
-        interrupted.map(|signal| query::interrupted(signal, &event)),
-        delivery.as_ref().err().map(query::undelivered),
-    ];
-    for complaint in complaints.into_iter().flatten() {
-        // Without standard error there is nobody to tell.
-        let _ = writeln!(io::stderr(), "{complaint}");
-    }
-    printed?;
-    Ok(match (event.failures(), delivery) {
-        (Some(_), _) | (_, Err(Undelivered::Interrupted(_))) => ExitCode::FAILURE,
-        (None, _) => ExitCode::SUCCESS,
-    })
-}
-
-/// One event, and the signal that has ended it early, if one has.
-async fn ask_once(observer: &mut Observer, signals: &mut Signals) -> (Event, Option<&'static str>) {
-    let abandoned = CancellationToken::new();
-    let mut event = pin!(observer.observe(Trigger::Command, abandoned.clone()));
-    let signal = tokio::select! {
-        event = event.as_mut() => return (event, None),
-        signal = signals.interrupt() => signal,
-    };
-    abandoned.cancel();
-    // It ends at once, and may just have ended by itself.
-    let event = event.await;
-    let interrupted = event.was_abandoned().then_some(signal);
-    (event, interrupted)
-}
-
-/// Sends the trace, unless a signal says that it is not to be waited for.
-async fn deliver(telemetry: &mut Telemetry, signals: &mut Signals) -> Result<(), Undelivered> {
-    tokio::select! {
-        delivery = telemetry.flush() => delivery,
-        signal = signals.interrupt() => Err(Undelivered::Interrupted(signal)),
-    }
-}
-
-fn observer(config: &Config, metrics: Metrics) -> Result<Observer, tonic::transport::Error> {
-    let stores = config
-        .stores
-        .iter()
-        .map(|store| {
-            let store = ImageStore::new(store)?;
-            Ok(match config.stores_from {
-                StoresFrom::Default(_) => store.by_default(),
-                _ => store,
-            })
-        })
-        .collect::<Result<_, _>>()?;
-    Ok(Observer::new(stores, metrics, config.options.deadline))
-}
-
-/// Takes up what the process before this one has kept, and keeps that there is this one: should it end without being asked to, the
-/// next one is to know.
-fn take_over(kept: &Kept, stored: Vec<(String, OwnedFd)>, notifier: &Notifier) -> FdStore {
-    let (fd_store, record) = FdStore::recover(stored, notifier.clone());
-    if let Some(record) = record {
-        restore(kept, record);
-    }
-    fd_store.keep(&kept.record(), &kept.short_record());
-    fd_store
-}
-
-/// The numbers of an earlier process, with their age in their timestamps, and how it ended. What cannot be read is forgotten: the
-/// next record takes its place.
-fn restore(kept: &Kept, record: io::Result<Vec<u8>>) {
-    let restored = record
-        .map_err(Box::<dyn Error>::from)
-        .and_then(|record| Ok(kept.restore(&record)?));
-    match restored {
-        Ok(dropped) if dropped.is_empty() => tracing::debug!("kept numbers restored"),
-        Ok(dropped) => tracing::info!(
-            stores = %list(dropped.iter()),
-            "kept numbers dropped, their stores are no longer configured"
-        ),
-        Err(error) => tracing::warn!(%error, "kept numbers dropped"),
-    }
-    if let Some(row) = kept.run().row() {
-        tracing::warn!(
-            name: "service ended unexpectedly",
-            {
-                ends = row.ends,
-                first = observe::ago(row.since),
-                cure = "journalctl -u exp-rkt-grpc shows what came before this line",
-            },
-            "the service ended without being asked to and was started again"
-        );
-    }
-}
-
-fn start_telemetry(
-    config: &Config,
-    agent_socket: Option<UdpSocket>,
-    metrics: Metrics,
-) -> Result<Telemetry, Box<dyn Error>> {
-    let lines = metrics.clone();
-    let count = move |outcome| {
-        metrics.trace_ended(match outcome {
-            Outcome::Exported => TraceOutcome::Exported,
-            Outcome::Failed => TraceOutcome::Failed,
-            Outcome::Dropped => TraceOutcome::Dropped,
-        });
-    };
-    Ok(telemetry::start(
-        &config.options.log,
-        &config.traces,
-        agent_socket,
-        count,
-        move || lines.log_line_dropped(),
-    )?)
-}
-
-fn list(items: impl Iterator<Item: ToString>) -> String {
-    let items: Vec<String> = items.map(|item| item.to_string()).collect();
-    items.join(",")
-}
-
 fn announce(config: &Config, addresses: &str, origin: Origin) {
-    let socket = match origin {
-        Origin::Systemd => "passed by systemd",
-        Origin::Bound => "bound by the service",
-    };
-    warn(&config.warnings);
-    if let (Origin::Systemd, Some(address)) = (origin, config.listen) {
-        tracing::warn!(
-            %address,
-            cure = activation::CHANGE_OF_ADDRESS,
-            "--listen (EXP_RKT_GRPC_LISTEN) has no effect: systemd passed a socket"
-        );
-    }
+    config.warn();
+    origin.warn_of_unused(config.listen);
+    let stores: Vec<String> = config.stores.iter().map(ToString::to_string).collect();
     tracing::info!(
         name: "service ready",
         {
-            address = %addresses,
-            socket,
-            stores = %list(config.stores.iter()),
+            address = addresses,
+            socket = %origin,
+            stores = stores.join(","),
             traces = config.traces.to_string(),
         },
         "serving metrics"
     );
-}
-
-fn warn(warnings: &[String]) {
-    for warning in warnings {
-        tracing::warn!(warning, "setting not applied as given");
-    }
 }

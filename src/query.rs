@@ -1,285 +1,84 @@
-//! One query from the command line: a table for people, JSON for programs.
+//! One query from the command line.
 
-use std::time::Duration;
-
-use serde_json::{Map, Value, json};
-
-use crate::{
-    answer::{Answer, Filesystem, QueryError, Runtime},
-    observe::{Event, Outcome},
-    telemetry::Undelivered,
-    words::{escaped, is_command},
+use std::{
+    io::{self, Write},
+    pin::pin,
+    process::ExitCode,
 };
 
-/// The event as a table with a line per store, and the trace's id.
-#[must_use]
-pub fn table(event: &Event) -> String {
-    let mut rows = vec![
-        [
-            "STORE", "RUNTIME", "IMAGES", "SIZE", "UNTAGGED", "PINNED", "DURATION",
-        ]
-        .map(str::to_owned)
-        .to_vec(),
-    ];
-    rows.extend(event.outcomes.iter().map(row));
-    let mut text = aligned(&rows);
-    if let Some(trace) = &event.trace_id {
-        text.push_str(&format!("trace {trace}\n"));
-    }
-    text
-}
+use tokio_util::sync::CancellationToken;
 
-/// The event as one JSON object; what a store does not tell is null, and so is the error of a trace that was delivered.
-#[must_use]
-pub fn json(event: &Event, delivery: &Result<(), Undelivered>) -> String {
-    let stores: Vec<Value> = event.outcomes.iter().map(store).collect();
-    let trace_error = delivery.as_ref().err().map(ToString::to_string);
-    let object =
-        json!({ "trace_id": event.trace_id, "trace_error": trace_error, "stores": stores });
-    ascii_commands(&format!("{object:#}\n"))
-}
+use crate::{
+    config::Output,
+    observe::{Event, Observer, Trigger},
+    signals::Signals,
+    stdout::{self, Unprinted},
+    telemetry::{Telemetry, Undelivered},
+};
 
-/// JSON lets most characters that command a terminal stand as they are. They can only be within its strings, where they may be
-/// escaped as well; its own line breaks are not.
-fn ascii_commands(json: &str) -> String {
-    let mut text = String::with_capacity(json.len());
-    for character in json.chars() {
-        if character != '\n' && is_command(character) {
-            text.push_str(&format!("\\u{:04x}", u32::from(character)));
-        } else {
-            text.push(character);
+mod output;
+
+/// Asks the stores once, prints what they answer, and delivers the trace. A signal interrupts that.
+///
+/// # Errors
+///
+/// When standard output does not take the result.
+pub async fn run(
+    mut observer: Observer,
+    mut telemetry: Telemetry,
+    output: Output,
+    mut signals: Signals,
+) -> Result<ExitCode, Unprinted> {
+    let (event, interrupted) = ask_once(&mut observer, &mut signals).await;
+    let print = |text: String| stdout::print("the result of the query", &text);
+    // A table is there at once; JSON also says whether the trace was delivered.
+    let (printed, delivery) = match (interrupted, output) {
+        (Some(_), _) => (Ok(()), deliver(&mut telemetry, &mut signals).await),
+        (None, Output::Table) => {
+            let printed = print(output::table(&event));
+            (printed, deliver(&mut telemetry, &mut signals).await)
         }
-    }
-    text
-}
-
-/// A line for standard error.
-#[must_use]
-pub fn undelivered(why: &Undelivered) -> String {
-    escaped(&format!(
-        "exp-rkt-grpc: the trace was not delivered: {why}; OTEL_TRACES_EXPORTER=none switches traces off"
-    ))
-}
-
-/// A line for standard error: what a query that was interrupted has not done.
-#[must_use]
-pub fn interrupted(signal: &str, event: &Event) -> String {
-    let unanswered = event.unanswered().join(", ");
-    format!(
-        "exp-rkt-grpc: interrupted by {signal} before an answer of {unanswered}; no result was printed"
-    )
-}
-
-fn row(outcome: &Outcome) -> Vec<String> {
-    let answer = match &outcome.answer {
-        Ok(answer) => answer,
-        // Behind the columns, as wide as it wants to be.
-        Err(error) => {
-            let failure = escaped(&format!("query failed: {}", error.with_code()));
-            return vec![outcome.store.clone(), failure];
+        (None, Output::Json) => {
+            let delivery = deliver(&mut telemetry, &mut signals).await;
+            (print(output::json(&event, &delivery)), delivery)
         }
     };
-    let contents = &answer.contents;
-    vec![
-        outcome.store.clone(),
-        answer
-            .runtime
-            .as_ref()
-            .map_or_else(|| "-".to_owned(), runtime_name),
-        contents.images.to_string(),
-        size(contents.size_bytes),
-        count(contents.untagged),
-        count(contents.pinned),
-        duration(outcome.duration),
-    ]
-}
-
-fn runtime_name(runtime: &Runtime) -> String {
-    escaped(format!("{} {}", runtime.name, runtime.version).trim_end())
-}
-
-fn count(count: Option<u64>) -> String {
-    count.map_or_else(|| "-".to_owned(), |count| count.to_string())
-}
-
-/// In the unit that fits, with one digit behind the point; minutes and seconds are whole.
-fn duration(duration: Duration) -> String {
-    // Rounded first, so that no unit shows what is the next one's: "1000.0 ms", "60.0 s".
-    let tenths = |unit: Duration| (duration.as_secs_f64() / unit.as_secs_f64() * 10.0).round();
-    let units = [
-        ("µs", Duration::from_micros(1), 10_000.0),
-        ("ms", Duration::from_millis(1), 10_000.0),
-        ("s", Duration::from_secs(1), 600.0),
+    // The log comes first.
+    drop(telemetry);
+    let complaints = [
+        interrupted.map(|signal| output::interrupted(signal, &event)),
+        delivery.as_ref().err().map(output::undelivered),
     ];
-    for (name, unit, end) in units {
-        let tenths = tenths(unit);
-        if tenths < end {
-            return format!("{:.1} {name}", tenths / 10.0);
-        }
+    for complaint in complaints.into_iter().flatten() {
+        // Without standard error there is nobody to tell.
+        let _ = writeln!(io::stderr(), "{complaint}");
     }
-    let seconds = duration.as_secs_f64().round() as u64;
-    format!("{} min {} s", seconds / 60, seconds % 60)
-}
-
-/// With a decimal prefix and one digit behind the point.
-fn size(bytes: u64) -> String {
-    const UNITS: [&str; 6] = ["kB", "MB", "GB", "TB", "PB", "EB"];
-    let mut scaled = bytes as f64;
-    let mut unit = "B";
-    for larger in UNITS {
-        if scaled < 1000.0 {
-            break;
-        }
-        scaled /= 1000.0;
-        unit = larger;
-    }
-    match unit {
-        "B" => format!("{bytes} B"),
-        unit => format!("{scaled:.1} {unit}"),
-    }
-}
-
-/// Columns as wide as their widest cell; the last cell of a line is not padded and widens nothing.
-fn aligned(rows: &[Vec<String>]) -> String {
-    let mut widths = Vec::new();
-    for row in rows {
-        for (column, cell) in row.iter().take(row.len() - 1).enumerate() {
-            let width = cell.chars().count();
-            match widths.get_mut(column) {
-                Some(widest) => *widest = width.max(*widest),
-                None => widths.push(width),
-            }
-        }
-    }
-    let mut text = String::new();
-    for row in rows {
-        let cells: Vec<String> = row
-            .iter()
-            .enumerate()
-            .map(|(column, cell)| {
-                let width = widths.get(column).filter(|_| column + 1 < row.len());
-                format!("{cell:<width$}", width = width.copied().unwrap_or(0))
-            })
-            .collect();
-        text.push_str(&cells.join("  "));
-        text.push('\n');
-    }
-    text
-}
-
-fn store(outcome: &Outcome) -> Value {
-    let mut object = Map::new();
-    object.insert("store".to_owned(), json!(outcome.store));
-    object.insert(
-        "duration_seconds".to_owned(),
-        json!(outcome.duration.as_secs_f64()),
-    );
-    object.extend(match &outcome.answer {
-        Ok(answer) => answered(answer),
-        Err(error) => failed(error),
-    });
-    Value::Object(object)
-}
-
-fn answered(answer: &Answer) -> Map<String, Value> {
-    let contents = &answer.contents;
-    let registries: Map<String, Value> = contents
-        .registries
-        .counts()
-        .map(|(registry, images)| (registry.to_owned(), json!(images)))
-        .collect();
-    Map::from_iter(
-        [
-            ("images", json!(contents.images)),
-            ("size_bytes", json!(contents.size_bytes)),
-            ("untagged_images", json!(contents.untagged)),
-            ("pinned_images", json!(contents.pinned)),
-            (
-                "oldest_image_timestamp_seconds",
-                json!(contents.oldest_seconds),
-            ),
-            (
-                "newest_image_timestamp_seconds",
-                json!(contents.newest_seconds),
-            ),
-            ("registry_images", Value::Object(registries)),
-            ("response_bytes", json!(answer.response_bytes)),
-            (
-                "runtime",
-                answer.runtime.as_ref().map_or(Value::Null, runtime),
-            ),
-            (
-                "filesystems",
-                answer
-                    .filesystems
-                    .as_deref()
-                    .map_or(Value::Null, filesystems),
-            ),
-            ("error", Value::Null),
-        ]
-        .map(|(name, value)| (name.to_owned(), value)),
-    )
-}
-
-fn failed(error: &QueryError) -> Map<String, Value> {
-    let error = json!({ "code": error.code().name(), "message": error.to_string() });
-    Map::from_iter([("error".to_owned(), error)])
-}
-
-fn runtime(runtime: &Runtime) -> Value {
-    json!({
-        "name": runtime.name,
-        "version": runtime.version,
-        "api_version": runtime.api_version,
+    printed?;
+    Ok(match (event.failures(), delivery) {
+        (Some(_), _) | (_, Err(Undelivered::Interrupted(_))) => ExitCode::FAILURE,
+        (None, _) => ExitCode::SUCCESS,
     })
 }
 
-fn filesystems(filesystems: &[Filesystem]) -> Value {
-    let filesystem = |filesystem: &Filesystem| {
-        json!({
-            "mountpoint": filesystem.mountpoint,
-            "used_bytes": filesystem.used_bytes,
-            "inodes_used": filesystem.inodes_used,
-        })
+/// One event, and the signal that has ended it early, if one has.
+async fn ask_once(observer: &mut Observer, signals: &mut Signals) -> (Event, Option<&'static str>) {
+    let abandoned = CancellationToken::new();
+    let mut event = pin!(observer.observe(Trigger::Command, abandoned.clone()));
+    let signal = tokio::select! {
+        event = event.as_mut() => return (event, None),
+        signal = signals.interrupt() => signal,
     };
-    filesystems.iter().map(filesystem).collect()
+    abandoned.cancel();
+    // It ends at once, and may just have ended by itself.
+    let event = event.await;
+    let interrupted = event.was_abandoned().then_some(signal);
+    (event, interrupted)
 }
 
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::{aligned, duration, size};
-
-    #[test]
-    fn a_duration_has_the_unit_that_fits() {
-        for (nanoseconds, told) in [
-            (0, "0.0 µs"),
-            (1_234, "1.2 µs"),
-            (999_949, "999.9 µs"),
-            (999_950, "1.0 ms"),
-            (3_900_000, "3.9 ms"),
-            (999_960_000, "1.0 s"),
-            (59_940_000_000, "59.9 s"),
-            (59_990_000_000, "1 min 0 s"),
-            (3_725_400_000_000, "62 min 5 s"),
-        ] {
-            assert_eq!(duration(Duration::from_nanos(nanoseconds)), told);
-        }
-    }
-
-    #[test]
-    fn a_size_has_one_digit_behind_the_point() {
-        assert_eq!(size(0), "0 B");
-        assert_eq!(size(999), "999 B");
-        assert_eq!(size(1000), "1.0 kB");
-        assert_eq!(size(u64::MAX), "18.4 EB");
-    }
-
-    #[test]
-    fn a_long_last_cell_does_not_widen_its_column() {
-        let rows = [vec!["a", "bb", "c"], vec!["dd", "a long sentence"]];
-        let rows = rows.map(|row| row.into_iter().map(str::to_owned).collect());
-        assert_eq!(aligned(&rows), "a   bb  c\ndd  a long sentence\n");
+/// Sends the trace, unless a signal says that it is not to be waited for.
+async fn deliver(telemetry: &mut Telemetry, signals: &mut Signals) -> Result<(), Undelivered> {
+    tokio::select! {
+        delivery = telemetry.flush() => delivery,
+        signal = signals.interrupt() => Err(Undelivered::Interrupted(signal)),
     }
 }

@@ -1,4 +1,4 @@
-//! Why there is no service: what is said about it, and when the program then ends.
+//! Why there is no service: how that is said, with which exit code, and when the program then ends.
 //!
 //! A connection that waits in the metrics socket starts the service again as soon as it has ended. A refused configuration would be
 //! refused over and over, so the program then stays for a while, with the connection still waiting.
@@ -10,14 +10,19 @@ use std::{
     time::Duration,
 };
 
+use thiserror::Error;
 use tokio::time::sleep;
 
 use crate::{
     activation::{ActivationError, Passed},
     config::ConfigError,
+    daemon::TaskEnded,
+    exposition::ServerError,
     notify,
+    process::TooFewDescriptors,
     signals::Stops,
-    stdout, telemetry,
+    stdout::Unprinted,
+    telemetry::{self, TelemetryError},
 };
 
 /// EX_CONFIG of sysexits.h: starting again with the same settings is of no use, and the unit does not.
@@ -29,67 +34,87 @@ const PAUSE: Duration = Duration::from_secs(40);
 /// By how much longer systemd may wait for its end.
 const PAUSE_MARGIN: Duration = Duration::from_secs(10);
 
-/// Says why nothing was started. If systemd would start the same again at once, for a connection that waits, this waits for 40 s;
-/// a signal to stop ends that.
-pub async fn refuse(error: &(dyn Error + 'static), passed: Passed, mut stops: Stops) -> ExitCode {
-    let code = fail(error);
-    let again_at_once = is_of_configuration(error) && passed.is_connection_waiting();
-    if again_at_once && notify::extend_start(PAUSE + PAUSE_MARGIN) {
-        tokio::select! {
-            () = sleep(PAUSE) => {}
-            _ = stops.next() => {}
+/// Why there is no service, or none any more.
+#[derive(Debug, Error)]
+#[error(transparent)]
+pub enum Refusal {
+    /// The settings are refused.
+    Config(#[from] ConfigError),
+    /// There is no socket to serve.
+    Activation(#[from] ActivationError),
+    /// There are too few descriptors to start with.
+    Descriptors(#[from] TooFewDescriptors),
+    /// The runtime or the signal handlers cannot be set up.
+    Runtime(#[from] io::Error),
+    /// A family of metrics cannot be registered.
+    Metrics(#[from] prometheus::Error),
+    /// There is no log, or no exporter of traces.
+    Telemetry(#[from] TelemetryError),
+    /// A store's address cannot be used.
+    Store(#[from] tonic::transport::Error),
+    /// A socket cannot be served.
+    Server(#[from] ServerError),
+    /// A task has ended that the service cannot do without.
+    Task(#[from] TaskEnded),
+    /// Standard output does not take what was asked for.
+    Output(#[from] Unprinted),
+}
+
+impl Refusal {
+    /// 78 (EX_CONFIG) when starting again with the same units and settings is bound to fail again, otherwise 1.
+    #[must_use]
+    pub fn exit_code(&self) -> ExitCode {
+        if self.is_of_configuration() {
+            ExitCode::from(EX_CONFIG)
+        } else {
+            ExitCode::FAILURE
         }
     }
-    code
-}
 
-/// Says once why there is no service, one cause a line.
-pub fn fail(error: &(dyn Error + 'static)) -> ExitCode {
-    if let Some(ConfigError::Asked(text)) = error.downcast_ref() {
-        return match stdout::print("the text that was asked for", text) {
-            // A reader that has gone, as in `--help | head`, has seen enough.
-            Err(unprinted) if !unprinted.is_unread() => fail(&unprinted),
-            _ => ExitCode::SUCCESS,
-        };
+    fn is_of_configuration(&self) -> bool {
+        match self {
+            Self::Config(_) => true,
+            Self::Activation(error) => error.is_configuration(),
+            _ => false,
+        }
     }
-    let mut causes = Vec::new();
-    let mut cause = error.source();
-    while let Some(source) = cause {
-        causes.push(format!("\n  because: {source}"));
-        cause = source.source();
-    }
-    let text = format!("{error}{}", causes.concat());
-    let refused = is_of_configuration(error);
-    notify::last_status(&if refused {
-        format!("configuration refused: {error}")
-    } else {
-        error.to_string()
-    });
-    say(&text, refused);
-    ExitCode::from(if refused { EX_CONFIG } else { 1 })
-}
 
-fn is_of_configuration(error: &(dyn Error + 'static)) -> bool {
-    match error.downcast_ref() {
-        Some(ConfigError::Asked(_)) => false,
-        Some(_) => true,
-        None => error
-            .downcast_ref()
-            .is_some_and(ActivationError::is_configuration),
+    /// Says it once, one cause a line, to systemd and to the log.
+    pub fn report(&self) {
+        let mut causes = Vec::new();
+        let mut cause = self.source();
+        while let Some(source) = cause {
+            causes.push(format!("\n  because: {source}"));
+            cause = source.source();
+        }
+        let text = format!("{self}{}", causes.concat());
+        notify::last_status(&if self.is_of_configuration() {
+            format!("configuration refused: {self}")
+        } else {
+            self.to_string()
+        });
+        if telemetry::last_words(|| self.log(&text)).is_err() {
+            // Without a thread that waits for a reader, this one does; without standard error there is nobody left to tell.
+            let _ = writeln!(io::stderr(), "exp-rkt-grpc: {text}");
+        }
     }
-}
 
-/// To the journal as an entry with an id, or to standard error.
-fn say(text: &str, of_configuration: bool) {
-    let said = telemetry::last_words(|| {
-        if of_configuration {
+    fn log(&self, text: &str) {
+        if self.is_of_configuration() {
             tracing::error!(name: "configuration refused", { error = text }, "configuration refused");
         } else {
             tracing::error!(error = text, "service failed");
         }
-    });
-    if said.is_err() {
-        // Without a thread that waits for a reader, this one does; without standard error there is nobody left to tell.
-        let _ = writeln!(io::stderr(), "exp-rkt-grpc: {text}");
+    }
+
+    /// If systemd would start the same again at once, for a connection that waits, waits for 40 s; a signal to stop ends that.
+    pub async fn pause(&self, passed: Passed, mut stops: Stops) {
+        let again_at_once = self.is_of_configuration() && passed.is_connection_waiting();
+        if again_at_once && notify::extend_start(PAUSE + PAUSE_MARGIN) {
+            tokio::select! {
+                () = sleep(PAUSE) => {}
+                _ = stops.next() => {}
+            }
+        }
     }
 }

@@ -22,14 +22,6 @@ pub struct Unprinted {
     source: io::Error,
 }
 
-impl Unprinted {
-    /// Whether its reader has gone, as in `exp-rkt-grpc --help | head`.
-    #[must_use]
-    pub fn is_unread(&self) -> bool {
-        self.source.kind() == ErrorKind::BrokenPipe
-    }
-}
-
 /// Notes whether there is a standard output that can be written to. To be called before Rust's own start, which opens /dev/null in
 /// place of a closed one: later, it cannot be told from one that leads to /dev/null on purpose. And Rust takes what cannot be written
 /// for written.
@@ -51,6 +43,18 @@ pub fn print(what: impl Into<String>, text: &str) -> Result<(), Unprinted> {
         what: what.into(),
         source,
     })
+}
+
+/// Prints a text that may be read as far as its reader likes, as in `exp-rkt-grpc --help | head`.
+///
+/// # Errors
+///
+/// When standard output does not take it, unless its reader has gone.
+pub fn show(text: &str) -> Result<(), Unprinted> {
+    match print("the text that was asked for", text) {
+        Err(unprinted) if unprinted.source.kind() == ErrorKind::BrokenPipe => Ok(()),
+        printed => printed,
+    }
 }
 
 fn write(text: &str) -> io::Result<()> {

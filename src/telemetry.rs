@@ -15,16 +15,21 @@ use tracing_subscriber::{
     Layer, filter::Targets, layer::SubscriberExt, registry::LookupSpan, util::SubscriberInitExt,
 };
 
-use crate::config::{REVISION, TraceExport, TracesConfig};
+use crate::{
+    REVISION,
+    metrics::{Metrics, TraceOutcome},
+};
 
 mod ids;
 mod jaeger;
 mod log;
 mod otlp;
 mod panics;
+mod settings;
 mod traces;
 
-pub use traces::{Outcome, Undelivered};
+pub use settings::{OtlpConfig, TraceExport, TracesConfig};
+pub use traces::Undelivered;
 
 use jaeger::JaegerExporter;
 use log::{Format, Log};
@@ -69,8 +74,7 @@ pub enum TelemetryError {
 
 /// Installs the process's subscriber and panic hook. Must be called once, within the service's runtime.
 ///
-/// Traces for Jaeger leave by `agent_socket` where there is one. `on_trace` hears what became of each finished trace, and
-/// `on_dropped_line` of each log line that is lost.
+/// Traces for Jaeger leave by `agent_socket` where there is one. `metrics` count finished traces and lost log lines.
 ///
 /// # Errors
 ///
@@ -79,9 +83,10 @@ pub fn start(
     filter: &Targets,
     traces: &TracesConfig,
     agent_socket: Option<UdpSocket>,
-    on_trace: impl Fn(Outcome) + Send + Sync + 'static,
-    on_dropped_line: impl Fn() + Send + Sync + 'static,
+    metrics: Metrics,
 ) -> Result<Telemetry, TelemetryError> {
+    let lines = metrics.clone();
+    let on_trace = move |outcome| metrics.trace_ended(outcome);
     let queue = traces
         .export
         .as_ref()
@@ -91,7 +96,7 @@ pub fn start(
         filter.clone(),
         Format::Lines,
         LAST_LINES_TIMEOUT,
-        on_dropped_line,
+        move || lines.log_line_dropped(),
     )
     .map_err(TelemetryError::Log)?;
     tracing_subscriber::registry()
@@ -168,7 +173,7 @@ fn export_to(
     export: &TraceExport,
     config: &TracesConfig,
     agent_socket: Option<UdpSocket>,
-    on_outcome: impl Fn(Outcome) + Send + Sync + 'static,
+    on_outcome: impl Fn(TraceOutcome) + Send + Sync + 'static,
 ) -> Result<TraceQueue, TelemetryError> {
     Ok(match export {
         TraceExport::Jaeger { host, port } => {
@@ -189,7 +194,7 @@ fn queue(
     exporter: impl SpanExporter + 'static,
     config: &TracesConfig,
     timeout: Duration,
-    on_outcome: impl Fn(Outcome) + Send + Sync + 'static,
+    on_outcome: impl Fn(TraceOutcome) + Send + Sync + 'static,
 ) -> TraceQueue {
     let settings = Settings {
         resource: resource(config),

@@ -3,11 +3,10 @@
 //! A variable is applied, or refused with the reason. Those of the exporter that is not chosen are ignored, and when traces are
 //! switched off, all of them are. Those of other signals always are.
 
-use std::fmt;
-
-use opentelemetry_sdk::trace::{Sampler, SpanLimits};
+use opentelemetry_sdk::trace::SpanLimits;
 
 use super::{ConfigError, Environment, invalid};
+use crate::telemetry::{TraceExport, TracesConfig};
 
 mod attributes;
 mod jaeger;
@@ -15,7 +14,6 @@ mod otlp;
 mod spans;
 mod variables;
 
-pub use otlp::OtlpConfig;
 pub use variables::{VARIABLES, Variable};
 
 pub(super) use variables::names;
@@ -25,37 +23,6 @@ use variables::{
     PROPAGATORS, SERVICE_NAME,
 };
 
-/// Where finished traces go, which of them, and under which name.
-#[derive(Clone, Debug)]
-pub struct TracesConfig {
-    /// The exporter; `None` switches tracing off.
-    pub export: Option<TraceExport>,
-    /// The variables that have decided on the exporter and its place; empty when none was set.
-    pub decided_by: Vec<String>,
-    /// `service.name` of the traces, where `OTEL_SERVICE_NAME` gives one.
-    pub service_name: Option<String>,
-    /// `OTEL_RESOURCE_ATTRIBUTES`, decoded.
-    pub attributes: Vec<(String, String)>,
-    /// Which traces are sent.
-    pub sampler: Sampler,
-    /// How much a span may hold.
-    pub limits: SpanLimits,
-}
-
-/// The exporters.
-#[derive(Clone, Debug)]
-pub enum TraceExport {
-    /// The Jaeger agent protocol: compact Thrift over UDP.
-    Jaeger {
-        /// Name or IP address; IPv6 in brackets.
-        host: String,
-        /// UDP port.
-        port: u16,
-    },
-    /// OTLP over gRPC, without TLS.
-    Otlp(OtlpConfig),
-}
-
 /// The exporters by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Exporter {
@@ -64,60 +31,43 @@ enum Exporter {
     None,
 }
 
-impl TracesConfig {
-    /// Adds to `warnings` what may be meant differently from how it is applied.
-    pub(super) fn read(
-        environment: &Environment,
-        warnings: &mut Vec<String>,
-    ) -> Result<Self, ConfigError> {
-        let (exporter, mut decided_by) = exporter(environment, warnings)?;
-        let mut config = Self {
-            export: None,
-            decided_by: Vec::new(),
-            service_name: None,
-            attributes: Vec::new(),
-            sampler: spans::always_on(),
-            limits: SpanLimits::default(),
-        };
-        if exporter != Exporter::None {
-            environment.require_known_traces()?;
-            refuse_all(environment, &NOT_OFFERED)?;
-            require_trace_context(environment)?;
-            config.service_name = environment.text(SERVICE_NAME)?;
-            config.attributes = attributes::read(environment)?;
-            config.sampler = spans::sampler(environment)?;
-            config.limits = spans::limits(environment)?;
-        }
-        config.export = match exporter {
-            Exporter::Jaeger => {
-                refuse_all(environment, &NOT_OFFERED_BY_JAEGER)?;
-                Some(jaeger::read(environment, &mut decided_by)?)
-            }
-            Exporter::Otlp => {
-                refuse_all(environment, &NOT_OFFERED_BY_OTLP)?;
-                let otlp = OtlpConfig::read(environment, &mut decided_by, warnings)?;
-                Some(TraceExport::Otlp(otlp))
-            }
-            Exporter::None => None,
-        };
-        config.decided_by = decided_by;
-        Ok(config)
+/// Adds to `warnings` what may be meant differently from how it is applied.
+pub(super) fn read(
+    environment: &Environment,
+    warnings: &mut Vec<String>,
+) -> Result<TracesConfig, ConfigError> {
+    let (exporter, mut decided_by) = exporter(environment, warnings)?;
+    let mut config = TracesConfig {
+        export: None,
+        decided_by: Vec::new(),
+        service_name: None,
+        attributes: Vec::new(),
+        sampler: spans::always_on(),
+        limits: SpanLimits::default(),
+    };
+    if exporter != Exporter::None {
+        environment.require_known_traces()?;
+        refuse_all(environment, &NOT_OFFERED)?;
+        require_trace_context(environment)?;
+        config.service_name = environment.text(SERVICE_NAME)?;
+        config.attributes = attributes::read(environment)?;
+        config.sampler = spans::sampler(environment)?;
+        config.limits = spans::limits(environment)?;
     }
-}
-
-/// The exporter, its place, and the variables that say so: `otlp http://127.0.0.1:4317 (OTEL_EXPORTER_OTLP_ENDPOINT)`.
-impl fmt::Display for TracesConfig {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.export {
-            Some(TraceExport::Jaeger { host, port }) => write!(f, "jaeger {host}:{port}")?,
-            Some(TraceExport::Otlp(otlp)) => write!(f, "otlp {}", otlp.endpoint)?,
-            None => f.write_str("none")?,
+    config.export = match exporter {
+        Exporter::Jaeger => {
+            refuse_all(environment, &NOT_OFFERED_BY_JAEGER)?;
+            Some(jaeger::read(environment, &mut decided_by)?)
         }
-        match self.decided_by.as_slice() {
-            [] => f.write_str(" (default)"),
-            variables => write!(f, " ({})", variables.join(", ")),
+        Exporter::Otlp => {
+            refuse_all(environment, &NOT_OFFERED_BY_OTLP)?;
+            let otlp = otlp::read(environment, &mut decided_by, warnings)?;
+            Some(TraceExport::Otlp(otlp))
         }
-    }
+        Exporter::None => None,
+    };
+    config.decided_by = decided_by;
+    Ok(config)
 }
 
 /// Which exporter, and the variable that chooses it, where one does by itself.

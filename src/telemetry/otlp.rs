@@ -39,8 +39,8 @@ use tonic::{
 };
 use tower_service::Service;
 
+use super::OtlpConfig;
 use crate::{
-    config::OtlpConfig,
     words::{counted, cut},
     work::Tasks,
 };

@@ -34,7 +34,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::work;
+use crate::{metrics::TraceOutcome, work};
 
 mod escape;
 
@@ -47,17 +47,6 @@ const MAX_SPANS: usize = 512;
 /// The root's attribute that says how many spans are missing, named as OpenTelemetry names what a span has dropped where a protocol
 /// has no field for it.
 const DROPPED_SPANS: &str = "otel.dropped_spans_count";
-
-/// What became of a finished trace.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// The exporter delivered it.
-    Exported,
-    /// The exporter could not deliver it.
-    Failed,
-    /// Too many were waiting.
-    Dropped,
-}
 
 /// What is traced, and how long it may take to be sent.
 #[derive(Debug)]
@@ -93,7 +82,7 @@ impl TraceQueue {
     pub(super) fn spawn(
         mut exporter: impl SpanExporter + 'static,
         settings: Settings,
-        on_outcome: impl Fn(Outcome) + Send + Sync + 'static,
+        on_outcome: impl Fn(TraceOutcome) + Send + Sync + 'static,
     ) -> Self {
         exporter.set_resource(&settings.resource);
         let (finished, queue) = mpsc::channel(QUEUE);
@@ -190,7 +179,7 @@ fn words(error: OTelSdkError) -> String {
 /// Counts and logs what becomes of traces.
 struct Ends {
     row: Option<Row>,
-    on_outcome: Box<dyn Fn(Outcome) + Send + Sync>,
+    on_outcome: Box<dyn Fn(TraceOutcome) + Send + Sync>,
 }
 
 /// Traces that were lost one after the other.
@@ -202,20 +191,20 @@ struct Row {
 
 impl Ends {
     fn exported(&mut self) {
-        (self.on_outcome)(Outcome::Exported);
+        (self.on_outcome)(TraceOutcome::Exported);
         if let Some(row) = self.row.take() {
             tracing::info!(lost = row.traces, "traces exported again");
         }
     }
 
     fn failed(&mut self, error: String) {
-        (self.on_outcome)(Outcome::Failed);
+        (self.on_outcome)(TraceOutcome::Failed);
         self.lost(1, error);
     }
 
     fn dropped(&mut self, traces: u64) {
         for _ in 0..traces {
-            (self.on_outcome)(Outcome::Dropped);
+            (self.on_outcome)(TraceOutcome::Dropped);
         }
         if traces > 0 {
             self.lost(

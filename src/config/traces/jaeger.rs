@@ -3,10 +3,10 @@
 use std::net::Ipv6Addr;
 
 use super::{
-    ConfigError, Environment, TraceExport, invalid,
+    ConfigError, Environment, invalid,
     variables::{JAEGER_HOST, JAEGER_PORT},
 };
-use crate::config::url::MAX_HOST;
+use crate::{config::url::MAX_HOST, telemetry::TraceExport};
 
 pub(super) fn read(
     environment: &Environment,

@@ -12,7 +12,10 @@ use super::{
     invalid, truth,
     variables::{OTLP, OTLP_TRACES},
 };
-use crate::config::url::{self, MAX_HOST};
+use crate::{
+    config::url::{self, MAX_HOST},
+    telemetry::OtlpConfig,
+};
 
 /// The port of OTLP over gRPC.
 const PORT: u16 = 4317;
@@ -20,47 +23,34 @@ const PORT: u16 = 4317;
 /// Shortest and longest `OTEL_EXPORTER_OTLP_TIMEOUT`, in milliseconds.
 const TIMEOUT_RANGE: RangeInclusive<u64> = 1..=600_000;
 
-/// How the collector is reached.
-#[derive(Clone, Debug)]
-pub struct OtlpConfig {
-    /// `http://HOST:PORT`.
-    pub endpoint: String,
-    /// Sent along with every trace; marked as sensitive.
-    pub headers: HeaderMap,
-    /// Longest time that one trace may take to be sent.
-    pub timeout: Duration,
-}
-
-impl OtlpConfig {
-    pub(super) fn read(
-        environment: &Environment,
-        decided_by: &mut Vec<String>,
-        warnings: &mut Vec<String>,
-    ) -> Result<Self, ConfigError> {
-        require_only(environment, "PROTOCOL", "grpc")?;
-        require_only(environment, "COMPRESSION", "none")?;
-        let insecure = truth(environment, &effective(environment, "INSECURE"), warnings)?;
-        let place = effective(environment, "ENDPOINT");
-        let endpoint = match environment.text(&place)? {
-            Some(endpoint) => {
-                let parsed = endpoint_of(&endpoint, insecure);
-                let endpoint = parsed.map_err(|expected| invalid(&place, &endpoint, &expected))?;
-                decided_by.push(place);
-                endpoint
-            }
-            None => format!("http://localhost:{PORT}"),
-        };
-        if decided_by.is_empty() {
-            // Some other variable of OTLP's has chosen it.
-            let others = super::names().filter(|name| name.starts_with(OTLP));
-            decided_by.extend(others.filter(|name| environment.is_set(name)));
+pub(super) fn read(
+    environment: &Environment,
+    decided_by: &mut Vec<String>,
+    warnings: &mut Vec<String>,
+) -> Result<OtlpConfig, ConfigError> {
+    require_only(environment, "PROTOCOL", "grpc")?;
+    require_only(environment, "COMPRESSION", "none")?;
+    let insecure = truth(environment, &effective(environment, "INSECURE"), warnings)?;
+    let place = effective(environment, "ENDPOINT");
+    let endpoint = match environment.text(&place)? {
+        Some(endpoint) => {
+            let parsed = endpoint_of(&endpoint, insecure);
+            let endpoint = parsed.map_err(|expected| invalid(&place, &endpoint, &expected))?;
+            decided_by.push(place);
+            endpoint
         }
-        Ok(Self {
-            endpoint,
-            headers: headers(environment)?,
-            timeout: timeout(environment)?,
-        })
+        None => format!("http://localhost:{PORT}"),
+    };
+    if decided_by.is_empty() {
+        // Some other variable of OTLP's has chosen it.
+        let others = super::names().filter(|name| name.starts_with(OTLP));
+        decided_by.extend(others.filter(|name| environment.is_set(name)));
     }
+    Ok(OtlpConfig {
+        endpoint,
+        headers: headers(environment)?,
+        timeout: timeout(environment)?,
+    })
 }
 
 /// The form for traces where it is set, else the general one.

@@ -8,7 +8,7 @@ use opentelemetry_sdk::{
 };
 use tokio::sync::mpsc;
 
-use super::{Duration, Outcome, Settings, TraceQueue};
+use super::{Duration, Settings, TraceOutcome, TraceQueue};
 
 /// Delivers every second trace, and panics of the others.
 #[derive(Debug, Default)]
@@ -22,7 +22,7 @@ impl SpanExporter for Panics {
     }
 }
 
-fn queue(on_outcome: impl Fn(Outcome) + Send + Sync + 'static) -> TraceQueue {
+fn queue(on_outcome: impl Fn(TraceOutcome) + Send + Sync + 'static) -> TraceQueue {
     let settings = Settings {
         resource: Resource::builder().build(),
         sampler: Sampler::AlwaysOn,
@@ -40,7 +40,11 @@ fn trace(queue: &TraceQueue) {
 async fn a_panic_of_the_exporter_costs_its_trace_and_the_next_one_is_exported() {
     let (outcome, mut outcomes) = mpsc::unbounded_channel();
     let queue = queue(move |ended| outcome.send(ended).expect("the test listens"));
-    for right in [Outcome::Failed, Outcome::Exported, Outcome::Failed] {
+    for right in [
+        TraceOutcome::Failed,
+        TraceOutcome::Exported,
+        TraceOutcome::Failed,
+    ] {
         trace(&queue);
         assert_eq!(outcomes.recv().await, Some(right));
     }

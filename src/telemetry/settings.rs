@@ -1,0 +1,63 @@
+//! What telemetry can be told: where traces go, and which.
+
+use std::{fmt, time::Duration};
+
+use http::HeaderMap;
+use opentelemetry_sdk::trace::{Sampler, SpanLimits};
+
+/// Where finished traces go, which of them, and under which name.
+#[derive(Clone, Debug)]
+pub struct TracesConfig {
+    /// The exporter; `None` switches tracing off.
+    pub export: Option<TraceExport>,
+    /// The variables that have decided on the exporter and its place; empty when none was set.
+    pub decided_by: Vec<String>,
+    /// `service.name` of the traces, where `OTEL_SERVICE_NAME` gives one.
+    pub service_name: Option<String>,
+    /// `OTEL_RESOURCE_ATTRIBUTES`, decoded.
+    pub attributes: Vec<(String, String)>,
+    /// Which traces are sent.
+    pub sampler: Sampler,
+    /// How much a span may hold.
+    pub limits: SpanLimits,
+}
+
+/// The exporters.
+#[derive(Clone, Debug)]
+pub enum TraceExport {
+    /// The Jaeger agent protocol: compact Thrift over UDP.
+    Jaeger {
+        /// Name or IP address; IPv6 in brackets.
+        host: String,
+        /// UDP port.
+        port: u16,
+    },
+    /// OTLP over gRPC, without TLS.
+    Otlp(OtlpConfig),
+}
+
+/// How the collector is reached.
+#[derive(Clone, Debug)]
+pub struct OtlpConfig {
+    /// `http://HOST:PORT`.
+    pub endpoint: String,
+    /// Sent along with every trace; marked as sensitive.
+    pub headers: HeaderMap,
+    /// Longest time that one trace may take to be sent.
+    pub timeout: Duration,
+}
+
+/// The exporter, its place, and the variables that say so: `otlp http://127.0.0.1:4317 (OTEL_EXPORTER_OTLP_ENDPOINT)`.
+impl fmt::Display for TracesConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.export {
+            Some(TraceExport::Jaeger { host, port }) => write!(f, "jaeger {host}:{port}")?,
+            Some(TraceExport::Otlp(otlp)) => write!(f, "otlp {}", otlp.endpoint)?,
+            None => f.write_str("none")?,
+        }
+        match self.decided_by.as_slice() {
+            [] => f.write_str(" (default)"),
+            variables => write!(f, " ({})", variables.join(", ")),
+        }
+    }
+}
