@@ -6,7 +6,7 @@ const CUT: &str = "… [cut]";
 /// Whether a terminal obeys this character in place of showing it: control characters (C0, DEL, C1), line and paragraph
 /// separators, and what changes the direction of a text (Unicode's Bidi_Control).
 #[must_use]
-pub fn is_command(character: char) -> bool {
+pub(crate) fn is_command(character: char) -> bool {
     character.is_control()
         || matches!(
             character,
@@ -20,13 +20,13 @@ pub fn is_command(character: char) -> bool {
 
 /// On one line, with each such character as Rust writes it: `\n`, `\u{9b}`.
 #[must_use]
-pub fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     escaped_if(text, is_command)
 }
 
 /// As [`escaped`], for a text of several lines.
 #[must_use]
-pub fn escaped_lines(text: &str) -> String {
+pub(crate) fn escaped_lines(text: &str) -> String {
     escaped_if(text, |character| character != '\n' && is_command(character))
 }
 
@@ -60,7 +60,7 @@ fn boundary(text: &str, limit: usize) -> usize {
 
 /// At most `limit` bytes of `text`, marked where it was cut.
 #[must_use]
-pub fn cut(text: &str, limit: usize) -> String {
+pub(crate) fn cut(text: &str, limit: usize) -> String {
     if text.len() <= limit {
         return text.to_owned();
     }
@@ -72,7 +72,7 @@ pub fn cut(text: &str, limit: usize) -> String {
 
 /// A number and what it counts, in the singular or plural: "1 image", "5 images".
 #[must_use]
-pub fn counted(number: u64, noun: &str) -> String {
+pub(crate) fn counted(number: u64, noun: &str) -> String {
     match number {
         1 => format!("1 {noun}"),
         _ => format!("{number} {noun}s"),

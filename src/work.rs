@@ -12,7 +12,7 @@ pub(crate) use tasks::Tasks;
 /// A panic: a bug of this program, whatever the other side has sent.
 #[derive(Debug, Error)]
 #[error("exp-rkt-grpc panicked: {0}; this is a bug in exp-rkt-grpc, please report it")]
-pub struct Panic(String);
+pub(crate) struct Panic(String);
 
 impl Panic {
     fn of(payload: &(dyn Any + Send)) -> Self {

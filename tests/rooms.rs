@@ -11,7 +11,10 @@ fn table() -> BTreeMap<String, (u32, Vec<String>)> {
         };
         let imports = imports.split(',').map(|name| name.trim().to_owned());
         let module = module.trim().trim_matches(['[', ']', '`']);
-        Some((module.to_owned(), (level.trim().parse().ok()?, imports.collect())))
+        Some((
+            module.to_owned(),
+            (level.trim().parse().ok()?, imports.collect()),
+        ))
     });
     rows.collect()
 }

@@ -1,12 +1,18 @@
 use std::{
     io,
+    net::Shutdown,
     pin::Pin,
     task::{Context, Poll},
 };
 
 use lab::rkt_api_service::{Images, StandIn};
 use lab::service::PATIENCE;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use socket2::SockRef;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf},
+    net::UnixStream,
+    task::yield_now,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -92,8 +98,29 @@ async fn panicking(asking: &ImageStore) -> Connection {
     let stream = Panics {
         greeting: b"\0\0\0\x04\0\0\0\0\0",
     };
-    connection.over(&asking.target, Box::new(stream)).await;
+    let connected = connection.over(&asking.target, stream).await;
+    connected.expect("it has begun to speak HTTP/2");
     connection
+}
+
+#[tokio::test]
+async fn first_words_that_come_after_a_failed_write_are_reported() {
+    let (_store, asking) = scene();
+    let (stream, mut other) = UnixStream::pair().expect("there are descriptors");
+    // Every write to it fails from now on.
+    let shut = SockRef::from(&other).shutdown(Shutdown::Read);
+    shut.expect("it is connected");
+    let connection = Connection::default();
+    let connecting = connection.over(&asking.target, stream);
+    let speaking = async {
+        yield_now().await;
+        other.write_all(b"421 too many\r\n").await
+    };
+    let (connected, spoken) = tokio::join!(connecting, speaking);
+    let error = connected.expect_err("it is not HTTP/2").to_string();
+    let words = r#""421 too many\r\n""#;
+    assert!(error.ends_with(words), "{error}");
+    spoken.expect("it has been read");
 }
 
 #[tokio::test]

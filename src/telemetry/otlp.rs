@@ -37,7 +37,7 @@ use tonic::{
     metadata::MetadataMap,
     transport::{self, Channel, Endpoint, channel::ResponseFuture},
 };
-use tower_service::Service;
+use tower::Service;
 
 use super::OtlpConfig;
 use crate::{

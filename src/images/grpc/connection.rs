@@ -1,13 +1,12 @@
 //! The connection of one query, which ends with it.
 
+#[cfg(test)]
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::OnceCell;
 
 use super::peer::Channel;
 #[cfg(test)]
-use super::{
-    peer::{self, Stream},
-    target::Target,
-};
+use super::{peer, target::Target};
 use crate::{
     answer::QueryError,
     work::{self, Panic, Tasks},
@@ -45,11 +44,15 @@ fn panicked(panic: Panic) -> QueryError {
 
 #[cfg(test)]
 impl Connection {
-    /// Makes it over a stream at whose other end HTTP/2 is spoken.
-    pub(in crate::images) async fn over(&self, target: &Target, stream: Box<dyn Stream>) {
+    /// Makes it over this stream.
+    pub(in crate::images) async fn over(
+        &self,
+        target: &Target,
+        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    ) -> Result<(), QueryError> {
         let endpoint = target.endpoint.clone().executor(self.tasks.executor());
-        let channel = peer::greeted(&endpoint, &target.address, stream).await;
-        let channel = channel.expect("it has begun to speak HTTP/2");
+        let channel = peer::greeted(&endpoint, &target.address, stream).await?;
         self.channel.set(channel).expect("it is the first");
+        Ok(())
     }
 }

@@ -46,7 +46,7 @@ pub(super) fn lost_status(status: Status, seen: &Seen) -> Status {
                 format!("the connection was lost: {}", innermost(&status))
             })
         }
-        // tonic has wanted to connect once more, see `peer::Only`.
+        // tonic tried to connect once more, see `peer::greeted`.
         (None, _) if status.code() == Code::Unavailable => {
             closed(seen, || status.message().to_owned())
         }

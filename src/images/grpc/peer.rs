@@ -1,28 +1,33 @@
-//! The connection to a store, and whether it is HTTP/2 that is spoken at its other end.
+//! The connection to a store, and the check that HTTP/2 is spoken at its other end.
 //!
 //! A server's first frame is SETTINGS, and it comes unasked (RFC 9113, section 3.4). A connection counts as made when that
-//! frame begins to arrive, as in grpc-go: what went wrong before is the address's fault, and is told the same way every time,
-//! whichever of reading, writing and calling meets it first.
+//! frame begins to arrive, as in grpc-go. A failure before that is the address's fault, and is reported the same way whether
+//! reading or writing meets it first.
 
 use std::{
-    future::{Ready, poll_fn, ready},
+    convert::Infallible,
+    future::ready,
     io,
     pin::Pin,
     task::{Context, Poll, ready},
 };
 
+use futures_util::TryFutureExt;
 use http::{Request, Response, Uri};
-use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioIo};
-use tokio::{
-    io::{AsyncRead, AsyncWrite, BufReader, ReadBuf},
-    net::UnixStream,
-    sync::oneshot,
+use hyper_util::{
+    client::legacy::connect::{HttpConnector, dns::Name},
+    rt::TokioIo,
 };
+use tokio::{
+    io::{AsyncRead, AsyncWrite, BufStream, ReadBuf},
+    net::{TcpStream, UnixStream},
+};
+use tokio_util::either::Either;
 use tonic::{
     body::Body,
     transport::{self, Endpoint},
 };
-use tower_service::Service;
+use tower::{Service, ServiceExt, service_fn};
 
 use super::{
     connect_error::{ConnectError, Phase},
@@ -38,7 +43,6 @@ mod lookup;
 use first_words::{FirstWords, Heard};
 use frames::Frames;
 pub(super) use frames::Seen;
-use lookup::known;
 
 /// Most bytes of an answer's headers, or of its trailers, that are read: room for the longest texts of errors, and little
 /// enough to be held.
@@ -65,8 +69,7 @@ impl Channel {
         &mut self,
         request: Request<Body>,
     ) -> Result<Response<Body>, transport::Error> {
-        poll_fn(|context| self.channel.poll_ready(context)).await?;
-        self.channel.call(request).await
+        self.channel.ready().await?.call(request).await
     }
 
     /// What the store has sent so far, on the level of HTTP/2.
@@ -77,6 +80,9 @@ impl Channel {
 
 /// Bytes that one call of recv(2) takes at most. HTTP/2's own reader asks for 8 KiB, which is twice for each frame.
 const READ_AT_ONCE: usize = 64 * 1024;
+
+/// Buffer for writes: room for HTTP/2's preface and first frames, and for most requests.
+const WRITE_AT_ONCE: usize = 1024;
 
 /// Connects, and waits until the other end has begun to speak HTTP/2. The connection lives in `tasks`.
 ///
@@ -101,109 +107,81 @@ pub(super) async fn connect(
 pub(super) async fn greeted(
     endpoint: &Endpoint,
     address: &StoreAddress,
-    stream: Box<dyn Stream>,
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
 ) -> Result<Channel, ConnectError> {
-    let (told, heard) = oneshot::channel();
+    let (first_words, heard) = FirstWords::awaited();
     let frames = Frames::default();
     let seen = frames.seen();
     let connection = Connection {
-        stream: BufReader::with_capacity(READ_AT_ONCE, stream),
-        hearing: Some(Hearing {
-            words: FirstWords::default(),
-            told,
-        }),
+        stream: BufStream::with_capacity(READ_AT_ONCE, WRITE_AT_ONCE, stream),
+        first_words,
         frames,
     };
-    let closed = || ConnectError::Closed {
-        address: address.clone(),
-    };
-    let channel = endpoint
-        .connect_with_connector(Only(Some(TokioIo::new(connection))))
-        .await
-        .map_err(|_| closed())?;
-    match heard.await {
-        Ok(Heard::Http2) => Ok(Channel { channel, seen }),
-        Ok(Heard::Else(words)) => Err(ConnectError::NotGrpc {
-            address: address.clone(),
-            words,
-        }),
-        Ok(Heard::Nothing) | Err(_) => Err(closed()),
+    // tonic would replace a lost connection, but a query has only one.
+    let mut connection = Some(TokioIo::new(connection));
+    let only = service_fn(move |_: Uri| {
+        let closed = || io::Error::other("the connection was closed before the answer");
+        ready(connection.take().ok_or_else(closed))
+    });
+    let channel = endpoint.connect_with_connector(only).await;
+    let address = address.clone();
+    match (heard.await, channel) {
+        (Ok(Heard::Http2), Ok(channel)) => Ok(Channel { channel, seen }),
+        (Ok(Heard::Else(words)), _) => Err(ConnectError::NotGrpc { address, words }),
+        _ => Err(ConnectError::Closed { address }),
     }
 }
 
-async fn open(target: &Target, limit: &Limit) -> Result<Box<dyn Stream>, QueryError> {
+async fn open(target: &Target, limit: &Limit) -> Result<Either<TcpStream, UnixStream>, QueryError> {
     let connecting = Phase::Connection(target.address.clone());
     match &target.address {
         StoreAddress::Tcp { host, .. } => {
             let lookup = Phase::Lookup(host.clone());
-            let known = limit.hold_while(lookup, known(host, target)).await?;
-            let mut connector = HttpConnector::new_with_resolver(known);
+            let addresses = lookup::addresses(host, target);
+            let addresses = limit.hold_while(lookup, addresses).await?;
+            let resolver = service_fn(move |_: Name| {
+                ready(Ok::<_, Infallible>(addresses.clone().into_iter()))
+            });
+            let mut connector = HttpConnector::new_with_resolver(resolver);
             connector.set_nodelay(true);
-            let stream = async {
-                let stream = connector.call(target.endpoint.uri().clone()).await;
-                stream.map_err(|error| target.unreached(&error))
-            };
+            let stream = connector.call(target.endpoint.uri().clone());
+            let stream = stream.map_err(|error| target.unreached(&error));
             let stream = limit.hold_while(connecting, stream).await?;
-            Ok(Box::new(stream.into_inner()))
+            Ok(Either::Left(stream.into_inner()))
         }
         StoreAddress::Unix(path) => {
-            let stream = async {
-                let stream = UnixStream::connect(path).await;
-                stream.map_err(|error| target.unreached(&error))
-            };
-            Ok(Box::new(limit.hold_while(connecting, stream).await?))
+            let stream = UnixStream::connect(path);
+            let stream = stream.map_err(|error| target.unreached(&error));
+            limit
+                .hold_while(connecting, stream)
+                .await
+                .map(Either::Right)
         }
     }
 }
 
-/// Of either kind.
-pub(in crate::images) trait Stream:
-    AsyncRead + AsyncWrite + Send + Unpin
-{
-}
-
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
-
-/// A connection that listens to the first words, and follows the frames behind them.
-struct Connection {
-    stream: BufReader<Box<dyn Stream>>,
-    /// `None` once they are told.
-    hearing: Option<Hearing>,
+/// A connection that listens for the first words, and follows the frames that come with and after them.
+struct Connection<S> {
+    /// The preface stays in the buffer until HTTP/2's first flush, so that the handshake itself does not fail.
+    stream: BufStream<S>,
+    first_words: FirstWords,
     frames: Frames,
 }
 
-struct Hearing {
-    words: FirstWords,
-    told: oneshot::Sender<Heard>,
-}
-
-impl Connection {
-    fn hear(&mut self, read: Result<&[u8], &io::Error>) {
-        let Some(mut hearing) = self.hearing.take() else {
-            return;
-        };
-        let heard = match read {
-            Ok([]) | Err(_) => Some(Heard::Nothing),
-            Ok(bytes) => hearing.words.judge(bytes),
-        };
-        match heard {
-            // Nobody waits any more when the query has been given up.
-            Some(heard) => drop(hearing.told.send(heard)),
-            None => self.hearing = Some(hearing),
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    /// Reads until the first words are complete, or the connection has ended.
+    fn poll_first_words(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        while self.first_words.are_awaited() {
+            let mut bytes = [0; 1024];
+            let mut buffer = ReadBuf::new(&mut bytes);
+            // An error is heard as the end of the connection.
+            let _heard = ready!(Pin::new(&mut *self).poll_read(context, &mut buffer));
         }
-    }
-
-    /// While the first words are waited for, a write that fails is passed over: they may lie there unread, and say more
-    /// than that the other end has hung up.
-    fn written(&self, written: io::Result<usize>, length: usize) -> io::Result<usize> {
-        match (&written, &self.hearing) {
-            (Err(_), Some(_)) => Ok(length),
-            _ => written,
-        }
+        Poll::Ready(())
     }
 }
 
-impl AsyncRead for Connection {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Connection<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -211,61 +189,33 @@ impl AsyncRead for Connection {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let read = ready!(Pin::new(&mut self.stream).poll_read(context, buffer));
-        self.frames.follow(&buffer.filled()[before..]);
-        if self.hearing.is_some() {
-            self.hear(read.as_ref().map(|()| &buffer.filled()[before..]));
-        }
+        let bytes = &buffer.filled()[before..];
+        self.frames.follow(bytes);
+        self.first_words.hear(bytes);
         Poll::Ready(read)
     }
 }
 
-impl AsyncWrite for Connection {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Connection<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let written = ready!(Pin::new(&mut self.stream).poll_write(context, bytes));
-        Poll::Ready(self.written(written, bytes.len()))
+        Pin::new(&mut self.stream).poll_write(context, bytes)
     }
 
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let written = ready!(Pin::new(&mut self.stream).poll_write_vectored(context, slices));
-        let length = slices.iter().map(|slice| slice.len()).sum();
-        Poll::Ready(self.written(written, length))
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
+    /// A flush fails when the other end has hung up, and its last words may not have been read by then. h2 stops reading when
+    /// it gets that error, so the first words are read before the error is returned.
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
+        let flushed = ready!(Pin::new(&mut self.stream).poll_flush(context));
+        if flushed.is_err() {
+            ready!(self.poll_first_words(context));
+        }
+        Poll::Ready(flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(context)
-    }
-}
-
-/// Hands out its connection once. tonic would make another one where the first is lost, and a query has one.
-struct Only(Option<TokioIo<Connection>>);
-
-impl Service<Uri> for Only {
-    type Response = TokioIo<Connection>;
-    type Error = io::Error;
-    type Future = Ready<io::Result<Self::Response>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, _: Uri) -> Self::Future {
-        let closed = || io::Error::other("the connection was closed before the answer");
-        ready(self.0.take().ok_or_else(closed))
     }
 }

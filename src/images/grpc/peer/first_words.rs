@@ -1,46 +1,66 @@
 //! What the other end of a connection says first: the head of a SETTINGS frame, or no HTTP/2.
 
-/// A frame's head: its length in three bytes, type, flags, and the stream's number in four.
-const FRAME_HEAD: usize = 9;
+use tokio::sync::oneshot;
+
+use super::frames::HEAD;
 
 /// The type of the frame that a server begins with.
 const SETTINGS: u8 = 4;
 
-/// How much is told of what somebody else says, in bytes.
+/// Longest beginning that an error quotes, in bytes.
 const LONGEST_WORDS: usize = 40;
 
 /// What the other end says first.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Heard {
     Http2,
-    /// Something that is not HTTP/2; for people.
+    /// Something that is not HTTP/2, as an error quotes or names it.
     Else(String),
-    /// It has hung up.
-    Nothing,
 }
 
-/// What has arrived of that head.
-#[derive(Debug, Default)]
+/// Listens until it is clear whether the other end speaks HTTP/2.
+#[derive(Debug)]
 pub(super) struct FirstWords {
-    head: Vec<u8>,
+    beginning: Vec<u8>,
+    /// `None` once that is clear, or the connection has ended.
+    tell: Option<oneshot::Sender<Heard>>,
 }
 
 impl FirstWords {
-    /// `None` while it can still become either.
-    pub(super) fn judge(&mut self, bytes: &[u8]) -> Option<Heard> {
-        let missing = FRAME_HEAD - self.head.len();
-        let (head, rest) = bytes.split_at(missing.min(bytes.len()));
-        self.head.extend_from_slice(head);
-        if !begins_settings(&self.head) {
-            return Some(Heard::Else(in_words(&[&self.head, rest].concat())));
+    /// The receiver gets an error if the connection ends before it is clear.
+    pub(super) fn awaited() -> (Self, oneshot::Receiver<Heard>) {
+        let (tell, heard) = oneshot::channel();
+        let first_words = Self {
+            beginning: Vec::new(),
+            tell: Some(tell),
+        };
+        (first_words, heard)
+    }
+
+    pub(super) fn are_awaited(&self) -> bool {
+        self.tell.is_some()
+    }
+
+    /// Takes the next bytes, cut anywhere. No bytes mean the end of the connection.
+    pub(super) fn hear(&mut self, bytes: &[u8]) {
+        let Some(tell) = self.tell.take() else {
+            return;
+        };
+        self.beginning.extend(bytes.iter().take(LONGEST_WORDS));
+        if !begins_settings(&self.beginning) {
+            // The receiver is gone if the query has been given up.
+            drop(tell.send(Heard::Else(in_words(&self.beginning))));
+        } else if self.beginning.len() >= HEAD {
+            drop(tell.send(Heard::Http2));
+        } else if !bytes.is_empty() {
+            self.tell = Some(tell);
         }
-        (self.head.len() == FRAME_HEAD).then_some(Heard::Http2)
     }
 }
 
 /// Whether a frame that begins like this can be SETTINGS of the connection, no longer than the 16 KiB that are allowed at first.
-fn begins_settings(head: &[u8]) -> bool {
-    head.iter().zip(0..).all(|(&byte, place)| match place {
+fn begins_settings(bytes: &[u8]) -> bool {
+    bytes.iter().zip(0..).all(|(&byte, place)| match place {
         0 => byte == 0,
         1 => byte <= 0x40,
         3 => byte == SETTINGS,
@@ -67,8 +87,9 @@ mod tests {
     /// What is heard in these words, which must not depend on where they are cut.
     fn heard(words: &[u8]) -> Option<Heard> {
         let in_pieces_of = |length| {
-            let mut first = FirstWords::default();
-            words.chunks(length).find_map(|piece| first.judge(piece))
+            let (mut first, mut heard) = FirstWords::awaited();
+            words.chunks(length).for_each(|piece| first.hear(piece));
+            heard.try_recv().ok()
         };
         let (whole, in_bytes) = (in_pieces_of(words.len()), in_pieces_of(1));
         assert_eq!(

@@ -10,7 +10,7 @@ use h2::Reason;
 use super::MAX_HEADERS;
 
 /// A frame's head: its length in three bytes, type, flags, and the stream's number in four (RFC 9113, section 4.1).
-const HEAD: usize = 9;
+pub(super) const HEAD: usize = 9;
 
 /// How much of a GOAWAY's payload is kept, in bytes: two numbers, and the beginning of what is said.
 const GOAWAY_KEPT: usize = 8 + 120;
