@@ -37,7 +37,7 @@ pub struct Sockets {
     /// What an earlier process has left in systemd's descriptor store, by name.
     pub stored: Vec<(String, OwnedFd)>,
     /// What is named as if it had been left there, and cannot be, with the reason: to be logged once there is a log.
-    pub ignored: Vec<(String, io::Error)>,
+    pub(crate) ignored: Vec<(String, io::Error)>,
 }
 
 /// A socket that scrapes arrive on: listening, non-blocking and close-on-exec.
@@ -149,7 +149,7 @@ impl fmt::Display for Origin {
 impl ActivationError {
     /// Whether starting again with the same units and settings is bound to fail again.
     #[must_use]
-    pub fn is_configuration(&self) -> bool {
+    pub(crate) fn is_configuration(&self) -> bool {
         !matches!(self, Self::Bind { .. })
     }
 }

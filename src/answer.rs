@@ -7,46 +7,46 @@ mod contents;
 mod error;
 mod registries;
 
-pub use code::Code;
-pub use contents::Contents;
+pub(crate) use code::Code;
+pub(crate) use contents::Contents;
 pub(crate) use contents::Image;
-pub use error::QueryError;
-pub use registries::Registries;
+pub(crate) use error::QueryError;
+pub(crate) use registries::Registries;
 pub(crate) use registries::Registry;
 
 /// What a store answered.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Answer {
+pub(crate) struct Answer {
     /// Its images, added up.
-    pub contents: Contents,
+    pub(crate) contents: Contents,
     /// Length of the list on the wire in bytes, gRPC's framing included.
-    pub response_bytes: u64,
+    pub(crate) response_bytes: u64,
     /// From connecting to the last byte of the list.
-    pub duration: Duration,
+    pub(crate) duration: Duration,
     /// Who answered; `None` until the store has said so, and when it does not.
-    pub runtime: Option<Runtime>,
+    pub(crate) runtime: Option<Runtime>,
     /// The file systems that hold its images; `None` until the store has reported them, and when it does not.
-    pub filesystems: Option<Vec<Filesystem>>,
+    pub(crate) filesystems: Option<Vec<Filesystem>>,
 }
 
 /// Who answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Runtime {
+pub(crate) struct Runtime {
     /// For example `rkt` or `containerd`.
-    pub name: String,
+    pub(crate) name: String,
     /// Empty where the runtime reports none.
-    pub version: String,
+    pub(crate) version: String,
     /// Version of the API it serves.
-    pub api_version: String,
+    pub(crate) api_version: String,
 }
 
 /// A file system that holds images.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Filesystem {
+pub(crate) struct Filesystem {
     /// Where it is mounted.
-    pub mountpoint: String,
+    pub(crate) mountpoint: String,
     /// Bytes that images use on it; `None` where the runtime does not report them.
-    pub used_bytes: Option<u64>,
+    pub(crate) used_bytes: Option<u64>,
     /// Inodes that images use on it; `None` where the runtime does not report them.
-    pub inodes_used: Option<u64>,
+    pub(crate) inodes_used: Option<u64>,
 }

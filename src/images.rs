@@ -17,9 +17,9 @@ mod rkt;
 mod side_call;
 pub mod wire;
 
-pub use address::StoreAddress;
-pub use grpc::{Connection, Limit};
-pub use kind::StoreKind;
+pub(crate) use address::StoreAddress;
+pub(crate) use grpc::{Connection, Limit};
+pub(crate) use kind::StoreKind;
 
 use grpc::{Calls, Target};
 use kind::{Listed, Store};
@@ -32,11 +32,11 @@ const SIDE_CALLS_TIMEOUT: Duration = Duration::from_secs(2);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreConfig {
     /// Value of the label `store`; unique.
-    pub name: String,
+    pub(crate) name: String,
     /// Which protocol it speaks.
-    pub kind: &'static StoreKind,
+    pub(crate) kind: &'static StoreKind,
     /// Where it listens.
-    pub address: StoreAddress,
+    pub(crate) address: StoreAddress,
 }
 
 /// One configured image store.
@@ -60,7 +60,7 @@ impl fmt::Display for StoreConfig {
 impl StoreConfig {
     /// Kind and address, as in `cri+unix:///run/containerd/containerd.sock`.
     #[must_use]
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("{}+{}", self.kind, self.address)
     }
 }
@@ -85,7 +85,7 @@ impl ImageStore {
 
     /// The same store, which is asked by default: errors say how to configure another one.
     #[must_use]
-    pub fn by_default(self) -> Self {
+    pub(crate) fn by_default(self) -> Self {
         Self {
             target: self.target.by_default(),
             ..self
@@ -94,13 +94,13 @@ impl ImageStore {
 
     /// The configured name; the label `store` of every metric.
     #[must_use]
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
     /// Kind and address, which say whose numbers they are, as in `cri+unix:///run/containerd/containerd.sock`.
     #[must_use]
-    pub fn url(&self) -> &str {
+    pub(crate) fn url(&self) -> &str {
         &self.url
     }
 
@@ -109,7 +109,7 @@ impl ImageStore {
     /// # Errors
     ///
     /// When there is no connection, no complete list within `limit`, or an error in its place.
-    pub async fn count(
+    pub(crate) async fn count(
         &mut self,
         limit: &Limit,
         connection: &Connection,
@@ -129,7 +129,7 @@ impl ImageStore {
     /// Asks who the runtime is and what its file systems hold, for two seconds at most, and adds that to its answer.
     ///
     /// A runtime that lacks one of these calls, or fails it, has its images counted all the same.
-    pub async fn describe(
+    pub(crate) async fn describe(
         &mut self,
         limit: &Limit,
         connection: &Connection,

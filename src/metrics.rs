@@ -15,14 +15,14 @@ mod run;
 mod store;
 mod stores;
 
-pub use record::{Kept, RecordError};
-pub use run::{Row, Run};
-pub use store::{LastQueries, StoreMetrics};
+pub(crate) use record::Kept;
+pub(crate) use run::Run;
+pub(crate) use store::{LastQueries, StoreMetrics};
 
 use stores::Stores;
 
 /// `Content-Type` of [`Metrics::encode`].
-pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// All families, and the handles that move them. Copies share them.
 #[derive(Clone, Debug)]
@@ -52,7 +52,7 @@ pub enum Trigger {
 impl Trigger {
     /// The label's value.
     #[must_use]
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Signal => "signal",
             Self::Startup => "startup",
@@ -63,7 +63,7 @@ impl Trigger {
 
 /// What became of a finished trace; the label `outcome`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TraceOutcome {
+pub(crate) enum TraceOutcome {
     /// The exporter delivered it.
     Exported,
     /// The exporter could not deliver it.
@@ -153,33 +153,33 @@ impl Metrics {
 
     /// The handle of one store: its configured name, and kind and address in words that are the same for the same store.
     #[must_use]
-    pub fn store(&self, name: &str, url: &str) -> StoreMetrics {
+    pub(crate) fn store(&self, name: &str, url: &str) -> StoreMetrics {
         StoreMetrics::new(name, url, self.stores.clone())
     }
 
     /// The run of the service that this process is.
     #[must_use]
-    pub fn run(&self) -> &Run {
+    pub(crate) fn run(&self) -> &Run {
         &self.run
     }
 
     /// There was an occasion to query.
-    pub fn triggered(&self, trigger: Trigger) {
+    pub(crate) fn triggered(&self, trigger: Trigger) {
         self.triggers.with_label_values(&[trigger.as_str()]).inc();
     }
 
     /// A finished trace came to its end.
-    pub fn trace_ended(&self, outcome: TraceOutcome) {
+    pub(crate) fn trace_ended(&self, outcome: TraceOutcome) {
         self.traces.with_label_values(&[outcome.as_str()]).inc();
     }
 
     /// A request for `path` (of a fixed set) was answered with the status `code`.
-    pub fn http_request(&self, path: &'static str, code: &str) {
+    pub(crate) fn http_request(&self, path: &'static str, code: &str) {
         self.http_requests.with_label_values(&[path, code]).inc();
     }
 
     /// A log line was lost.
-    pub fn log_line_dropped(&self) {
+    pub(crate) fn log_line_dropped(&self) {
         self.log_lines_dropped.inc();
     }
 

@@ -91,12 +91,12 @@ impl Notifier {
     }
 
     /// The service has begun to stop.
-    pub fn stopping(&self) {
+    pub(crate) fn stopping(&self) {
         self.notify(Notification::Stopping);
     }
 
     /// The service's loop is alive.
-    pub fn watchdog(&self) {
+    pub(crate) fn watchdog(&self) {
         self.notify(Notification::Watchdog);
     }
 
@@ -200,13 +200,13 @@ fn sent(result: io::Result<()>) {
 }
 
 /// What `systemctl status` shows of a program that ends; waits for at most two seconds.
-pub fn last_status(text: &str) {
+pub(crate) fn last_status(text: &str) {
     send_now(&status_line(text));
 }
 
 /// Asks systemd for so much more time to start; waits for at most two seconds. `false`: no systemd has been told.
 #[must_use]
-pub fn extend_start(by: Duration) -> bool {
+pub(crate) fn extend_start(by: Duration) -> bool {
     send_now(&format!("EXTEND_TIMEOUT_USEC={}\n", by.as_micros()))
 }
 

@@ -19,7 +19,7 @@ use crate::{
 mod known;
 
 pub use crate::metrics::Trigger;
-pub use known::ago;
+pub(crate) use known::ago;
 
 /// Asks the stores and reports what they answer.
 #[derive(Debug)]
@@ -39,20 +39,20 @@ struct Observed {
 #[derive(Debug)]
 pub struct Event {
     /// The id of its trace in hexadecimal; `None` when tracing is off, or this trace is not sampled.
-    pub trace_id: Option<String>,
+    pub(crate) trace_id: Option<String>,
     /// In the order of the configuration.
-    pub outcomes: Vec<Outcome>,
+    pub(crate) outcomes: Vec<Outcome>,
 }
 
 /// What one store's part of an event came to.
 #[derive(Debug)]
-pub struct Outcome {
+pub(crate) struct Outcome {
     /// The store's name.
-    pub store: String,
+    pub(crate) store: String,
     /// From connecting to the last byte of the list, or to the failure.
-    pub duration: Duration,
+    pub(crate) duration: Duration,
     /// What it answered.
-    pub answer: Result<Answer, QueryError>,
+    pub(crate) answer: Result<Answer, QueryError>,
 }
 
 impl Observer {
@@ -136,21 +136,21 @@ impl Event {
 
     /// The stores whose queries were abandoned.
     #[must_use]
-    pub fn unanswered(&self) -> Vec<&str> {
+    pub(crate) fn unanswered(&self) -> Vec<&str> {
         let abandoned = self.outcomes.iter().filter(|store| store.was_abandoned());
         abandoned.map(|store| store.store.as_str()).collect()
     }
 
     /// All outcomes in a line.
     #[must_use]
-    pub fn summary(&self) -> String {
+    pub(crate) fn summary(&self) -> String {
         let outcomes: Vec<String> = self.outcomes.iter().map(Outcome::summary).collect();
         outcomes.join("; ")
     }
 
     /// The failed ones in a line; `None` when every store answered.
     #[must_use]
-    pub fn failures(&self) -> Option<String> {
+    pub(crate) fn failures(&self) -> Option<String> {
         let failed: Vec<String> = self
             .outcomes
             .iter()

@@ -93,7 +93,7 @@ impl Signals {
     }
 
     /// Waits for the next of all four and says which one it was: at a terminal, ctrl-\ interrupts as ctrl-c does.
-    pub async fn interrupt(&mut self) -> &'static str {
+    pub(crate) async fn interrupt(&mut self) -> &'static str {
         tokio::select! {
             () = self.triggers.next() => "SIGQUIT",
             signal = self.stops.next() => signal,
@@ -103,14 +103,14 @@ impl Signals {
 
 impl Triggers {
     /// Waits for the next SIGQUIT; any number of them since the last call are one.
-    pub async fn next(&mut self) {
+    pub(crate) async fn next(&mut self) {
         self.0.recv().await.expect(ENDLESS);
     }
 }
 
 impl Stops {
     /// Waits for the next of the three and says which one it was.
-    pub async fn next(&mut self) -> &'static str {
+    pub(crate) async fn next(&mut self) -> &'static str {
         let (signal, name) = tokio::select! {
             signal = self.terminate.recv() => (signal, "SIGTERM"),
             signal = self.interrupt.recv() => (signal, "SIGINT"),

@@ -38,7 +38,7 @@ pub fn note_whether_closed() {
 /// # Errors
 ///
 /// When standard output does not take it all.
-pub fn print(what: impl Into<String>, text: &str) -> Result<(), Unprinted> {
+pub(crate) fn print(what: impl Into<String>, text: &str) -> Result<(), Unprinted> {
     write(text).map_err(|source| Unprinted {
         what: what.into(),
         source,

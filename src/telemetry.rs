@@ -28,8 +28,8 @@ mod panics;
 mod settings;
 mod traces;
 
-pub use settings::{OtlpConfig, TraceExport, TracesConfig};
-pub use traces::Undelivered;
+pub(crate) use settings::{OtlpConfig, TraceExport, TracesConfig};
+pub(crate) use traces::Undelivered;
 
 use jaeger::JaegerExporter;
 use log::{Format, Log};
@@ -116,7 +116,7 @@ pub fn start(
 /// # Errors
 ///
 /// When the log's thread cannot be started; nothing is logged then.
-pub fn last_words(log: impl FnOnce()) -> io::Result<()> {
+pub(crate) fn last_words(log: impl FnOnce()) -> io::Result<()> {
     let (layer, writing) = log::start(own(), Format::LastWords, LAST_LINES_TIMEOUT, || ())?;
     let subscriber = tracing_subscriber::registry().with(layer);
     tracing::subscriber::with_default(subscriber, log);

@@ -2,7 +2,7 @@
 
 /// A gRPC status code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Code(usize);
+pub(crate) struct Code(usize);
 
 impl Code {
     /// As <https://grpc.github.io/grpc/core/md_doc_statuscodes.html> spells them, each at its number.
@@ -51,7 +51,7 @@ impl Code {
 
     /// Its name, for example `UNAVAILABLE`.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         Self::NAMES[self.0]
     }
 }

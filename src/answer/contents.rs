@@ -18,21 +18,21 @@ pub(crate) struct Image<'a> {
 
 /// What a store holds, as it said itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Contents {
+pub(crate) struct Contents {
     /// Number of images.
-    pub images: u64,
+    pub(crate) images: u64,
     /// Sum of their sizes in bytes; beyond 64 bits the largest number.
-    pub size_bytes: u64,
+    pub(crate) size_bytes: u64,
     /// Earliest import in seconds since the epoch; `None` where the store reports none.
-    pub oldest_seconds: Option<i64>,
+    pub(crate) oldest_seconds: Option<i64>,
     /// Latest import in seconds since the epoch; `None` where the store reports none.
-    pub newest_seconds: Option<i64>,
+    pub(crate) newest_seconds: Option<i64>,
     /// Images without a tag; `None` where the store knows no tags.
-    pub untagged: Option<u64>,
+    pub(crate) untagged: Option<u64>,
     /// Images kept from garbage collection; `None` where the store knows no pinning.
-    pub pinned: Option<u64>,
+    pub(crate) pinned: Option<u64>,
     /// Images per registry; they add up to `images` where the store knows registries.
-    pub registries: Registries,
+    pub(crate) registries: Registries,
 }
 
 impl Contents {

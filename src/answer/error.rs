@@ -8,7 +8,7 @@ use super::Code;
 
 /// Why a query has no answer.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
-pub enum QueryError {
+pub(crate) enum QueryError {
     /// There was no connection, for a reason that has been put into a sentence.
     #[error("{message}")]
     Connect {
@@ -39,7 +39,7 @@ pub enum QueryError {
 impl QueryError {
     /// The kind of failure.
     #[must_use]
-    pub fn code(&self) -> Code {
+    pub(crate) fn code(&self) -> Code {
         match self {
             Self::Connect { code, .. } | Self::Call { code, .. } => *code,
             Self::Deadline(_) => Code::DEADLINE_EXCEEDED,
@@ -50,7 +50,7 @@ impl QueryError {
 
     /// The message, behind the code where the message is the store's: it may be short.
     #[must_use]
-    pub fn with_code(&self) -> String {
+    pub(crate) fn with_code(&self) -> String {
         match self {
             Self::Call { code, message } => format!("{}: {message}", code.name()),
             ours => ours.to_string(),

@@ -23,7 +23,7 @@ pub(crate) enum Registry<'a> {
 
 /// Images per registry.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Registries {
+pub(crate) struct Registries {
     /// Sorted by name; never more than [`NAMED`].
     hosts: Vec<(String, u64)>,
     /// Where the last image's registry was found: images of one registry tend to come together.
@@ -89,7 +89,7 @@ impl Registries {
     }
 
     /// The images of each registry: hosts by name, then `(invalid)`, `(none)` and `(other)` where there are such images.
-    pub fn counts(&self) -> impl Iterator<Item = (&str, u64)> {
+    pub(crate) fn counts(&self) -> impl Iterator<Item = (&str, u64)> {
         let hosts = self.hosts.iter();
         let ours = [
             (Self::INVALID, self.invalid),

@@ -4,7 +4,7 @@ use std::fmt;
 
 /// Where a store listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StoreAddress {
+pub(crate) enum StoreAddress {
     /// gRPC without TLS over TCP.
     Tcp {
         /// Name or IP address; IPv6 in brackets.

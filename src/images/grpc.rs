@@ -18,8 +18,8 @@ mod status;
 mod target;
 
 pub(super) use call::{Context, ask, list, require_one_message};
-pub use connection::Connection;
-pub use limit::Limit;
+pub(crate) use connection::Connection;
+pub(crate) use limit::Limit;
 pub(super) use peer::Channel;
 pub(super) use spans::record;
 pub(super) use target::Target;

@@ -9,7 +9,7 @@ use crate::answer::{Contents, Filesystem, QueryError, Runtime};
 
 /// What configuration, help texts and metrics say of a kind, and how its stores are asked.
 #[derive(Debug)]
-pub struct StoreKind {
+pub(crate) struct StoreKind {
     /// KIND in `--store KIND+URL`.
     pub(crate) name: &'static str,
     /// What speaks this protocol, for help texts.

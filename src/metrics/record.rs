@@ -55,13 +55,13 @@ pub struct Kept {
 impl Kept {
     /// What is known of `stores`, and how this `run` ends.
     #[must_use]
-    pub fn new(stores: Vec<StoreMetrics>, run: Run) -> Self {
+    pub(crate) fn new(stores: Vec<StoreMetrics>, run: Run) -> Self {
         Self { stores, run }
     }
 
     /// The run of the service that this process is.
     #[must_use]
-    pub fn run(&self) -> &Run {
+    pub(crate) fn run(&self) -> &Run {
         &self.run
     }
 
@@ -73,7 +73,7 @@ impl Kept {
 
     /// As [`record`](Self::record), without what is known of the stores.
     #[must_use]
-    pub fn short_record(&self) -> Vec<u8> {
+    pub(crate) fn short_record(&self) -> Vec<u8> {
         record([], &self.run)
     }
 

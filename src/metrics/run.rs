@@ -17,18 +17,18 @@ const LONG_RUN: Duration = Duration::from_secs(10 * 60);
 
 /// One run of the service, from start to end. Copies share it.
 #[derive(Clone, Debug)]
-pub struct Run {
+pub(crate) struct Run {
     total: IntCounter,
     state: Arc<Mutex<State>>,
 }
 
 /// Unexpected ends without an expected one or a long run between them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Row {
+pub(crate) struct Row {
     /// How many; not 0.
-    pub ends: u64,
+    pub(crate) ends: u64,
     /// How long ago the first one was noticed.
-    pub since: Duration,
+    pub(crate) since: Duration,
 }
 
 #[derive(Debug)]
@@ -63,13 +63,13 @@ impl Run {
     }
 
     /// The end of this run is an expected one from now on.
-    pub fn asked_to_end(&self) {
+    pub(crate) fn asked_to_end(&self) {
         self.lock().asked_to_end = true;
     }
 
     /// The unexpected ends before this run, if the last one was such.
     #[must_use]
-    pub fn row(&self) -> Option<Row> {
+    pub(crate) fn row(&self) -> Option<Row> {
         let state = self.lock();
         state.row.map(|row| Row {
             ends: row.ends,

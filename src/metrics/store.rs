@@ -11,20 +11,20 @@ use crate::answer::{Answer, Code};
 
 /// What the last queries of a store came to, this process's or an earlier one's.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct LastQueries {
+pub(crate) struct LastQueries {
     /// Whether the last completed query succeeded.
-    pub up: bool,
+    pub(crate) up: bool,
     /// When that was, in seconds since the epoch.
-    pub asked: f64,
+    pub(crate) asked: f64,
     /// The images of the last good answer.
-    pub images: Option<f64>,
+    pub(crate) images: Option<f64>,
     /// When that was, in seconds since the epoch.
-    pub answered: Option<f64>,
+    pub(crate) answered: Option<f64>,
 }
 
 /// Moves the metrics of one store. Copies are of the same store.
 #[derive(Clone, Debug)]
-pub struct StoreMetrics {
+pub(crate) struct StoreMetrics {
     pub(super) name: String,
     /// Kind and address: whose numbers they are, whatever it is called.
     pub(super) url: String,
@@ -42,7 +42,7 @@ impl StoreMetrics {
     }
 
     /// The store answered within `duration`. What it said of itself with an earlier answer is not of this one, and goes.
-    pub fn answered(&self, answer: &Answer, duration: Duration) {
+    pub(crate) fn answered(&self, answer: &Answer, duration: Duration) {
         self.stores.count(&self.name, None, duration);
         self.change(|known| {
             known.ended(Ended {
@@ -54,12 +54,12 @@ impl StoreMetrics {
     }
 
     /// The same answer, with what the store has said of itself since.
-    pub fn described(&self, answer: &Answer) {
+    pub(crate) fn described(&self, answer: &Answer) {
         self.change(|known| known.answered(answer));
     }
 
     /// The store did not answer, or not rightly. The last good numbers stay, with their timestamp.
-    pub fn failed(&self, code: Code, duration: Duration) {
+    pub(crate) fn failed(&self, code: Code, duration: Duration) {
         self.stores.count(&self.name, Some(code), duration);
         self.change(|known| {
             known.ended(Ended {
@@ -71,7 +71,7 @@ impl StoreMetrics {
 
     /// What its last queries came to; `None` before the first one.
     #[must_use]
-    pub fn last_queries(&self) -> Option<LastQueries> {
+    pub(crate) fn last_queries(&self) -> Option<LastQueries> {
         self.stores.read(&self.name, |known| {
             Some(LastQueries {
                 up: known.value(UP)? == 1.0,

@@ -53,7 +53,7 @@ impl FdStore {
     /// Finds the latest of the `passed` records, and forgets the others.
     ///
     /// It is an error if it cannot be read; the next record takes its place.
-    pub fn recover(
+    pub(crate) fn recover(
         passed: Vec<(String, OwnedFd)>,
         notifier: Notifier,
     ) -> (Self, Option<io::Result<Vec<u8>>>) {
@@ -80,7 +80,7 @@ impl FdStore {
     ///
     /// Outside systemd, or where the unit has no store, nothing happens. When no descriptor is left the last one stays, with one
     /// warning, too.
-    pub fn keep(&self, record: &[u8], short: &[u8]) {
+    pub(crate) fn keep(&self, record: &[u8], short: &[u8]) {
         if self.notifier.0.is_none() {
             return;
         }

@@ -39,7 +39,7 @@ fn age(seconds: f64, now: SystemTime) -> Duration {
 
 /// An age in the unit that fits: seconds up to two minutes, minutes up to two hours, hours up to two days.
 #[must_use]
-pub fn ago(age: Duration) -> String {
+pub(crate) fn ago(age: Duration) -> String {
     const MINUTE: u64 = 60;
     const HOUR: u64 = 60 * MINUTE;
     const DAY: u64 = 24 * HOUR;

@@ -9,22 +9,22 @@ use opentelemetry_sdk::trace::{Sampler, SpanLimits};
 #[derive(Clone, Debug)]
 pub struct TracesConfig {
     /// The exporter; `None` switches tracing off.
-    pub export: Option<TraceExport>,
+    pub(crate) export: Option<TraceExport>,
     /// The variables that have decided on the exporter and its place; empty when none was set.
-    pub decided_by: Vec<String>,
+    pub(crate) decided_by: Vec<String>,
     /// `service.name` of the traces, where `OTEL_SERVICE_NAME` gives one.
     pub service_name: Option<String>,
     /// `OTEL_RESOURCE_ATTRIBUTES`, decoded.
-    pub attributes: Vec<(String, String)>,
+    pub(crate) attributes: Vec<(String, String)>,
     /// Which traces are sent.
-    pub sampler: Sampler,
+    pub(crate) sampler: Sampler,
     /// How much a span may hold.
-    pub limits: SpanLimits,
+    pub(crate) limits: SpanLimits,
 }
 
 /// The exporters.
 #[derive(Clone, Debug)]
-pub enum TraceExport {
+pub(crate) enum TraceExport {
     /// The Jaeger agent protocol: compact Thrift over UDP.
     Jaeger {
         /// Name or IP address; IPv6 in brackets.
@@ -38,13 +38,13 @@ pub enum TraceExport {
 
 /// How the collector is reached.
 #[derive(Clone, Debug)]
-pub struct OtlpConfig {
+pub(crate) struct OtlpConfig {
     /// `http://HOST:PORT`.
-    pub endpoint: String,
+    pub(crate) endpoint: String,
     /// Sent along with every trace; marked as sensitive.
-    pub headers: HeaderMap,
+    pub(crate) headers: HeaderMap,
     /// Longest time that one trace may take to be sent.
-    pub timeout: Duration,
+    pub(crate) timeout: Duration,
 }
 
 /// The exporter, its place, and the variables that say so: `otlp http://127.0.0.1:4317 (OTEL_EXPORTER_OTLP_ENDPOINT)`.

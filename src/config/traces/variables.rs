@@ -8,7 +8,7 @@ pub struct Variable {
     /// What it is when unset; empty: nothing.
     pub default: &'static str,
     /// What it says, in a line of `--help`.
-    pub says: &'static str,
+    pub(crate) says: &'static str,
 }
 
 pub(super) const EXPORTER: &str = "OTEL_TRACES_EXPORTER";

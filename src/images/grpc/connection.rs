@@ -14,7 +14,7 @@ use crate::{
 
 /// The connection of one query, which its first call makes.
 #[derive(Debug, Default)]
-pub struct Connection {
+pub(crate) struct Connection {
     pub(super) channel: OnceCell<Channel>,
     pub(super) tasks: Tasks,
 }
@@ -33,7 +33,7 @@ impl Connection {
     }
 
     /// Closes it, whatever the store does, and waits until it is closed.
-    pub async fn close(self) {
+    pub(crate) async fn close(self) {
         self.tasks.end().await;
     }
 }

@@ -10,7 +10,7 @@ use crate::answer::QueryError;
 
 /// When a query is given up: at its deadline, or when the service stops.
 #[derive(Clone, Debug)]
-pub struct Limit {
+pub(crate) struct Limit {
     timeout: Duration,
     deadline: Instant,
     abandoned: CancellationToken,
@@ -19,7 +19,7 @@ pub struct Limit {
 impl Limit {
     /// From now on for `timeout`, or until `abandoned` is cancelled.
     #[must_use]
-    pub fn new(timeout: Duration, abandoned: CancellationToken) -> Self {
+    pub(crate) fn new(timeout: Duration, abandoned: CancellationToken) -> Self {
         Self {
             timeout,
             deadline: Instant::now() + timeout,
