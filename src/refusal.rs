@@ -109,7 +109,7 @@ impl Refusal {
 
     /// If systemd would start the same again at once, for a connection that waits, waits for 40 s; a signal to stop ends that.
     pub async fn pause(&self, passed: Passed, mut stops: Stops) {
-        let again_at_once = self.is_of_configuration() && passed.is_connection_waiting();
+        let again_at_once = self.is_of_configuration() && passed.has_waiting_connection();
         if again_at_once && notify::extend_start(PAUSE + PAUSE_MARGIN) {
             tokio::select! {
                 () = sleep(PAUSE) => {}

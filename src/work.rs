@@ -16,10 +16,15 @@ pub(crate) struct Panic(String);
 
 impl Panic {
     fn of(payload: &(dyn Any + Send)) -> Self {
-        let words = payload.downcast_ref::<&str>().copied();
-        let words = words.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
-        Self(words.unwrap_or("without a message").to_owned())
+        Self(message(payload).to_owned())
     }
+}
+
+/// What a panic was called with.
+pub(crate) fn message(payload: &(dyn Any + Send)) -> &str {
+    let text = payload.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("without a message")
 }
 
 /// Awaits `work`. What `work` has changed must be whole at each await and after a panic.

@@ -111,7 +111,7 @@ impl Passed {
     /// Whether a connection waits, also where the sockets cannot be used: systemd starts the service for it again as soon as it has
     /// ended.
     #[must_use]
-    pub(crate) fn is_connection_waiting(mut self) -> bool {
+    pub(crate) fn has_waiting_connection(mut self) -> bool {
         let mut sockets: Vec<OwnedFd> = self.listeners.drain(..).map(OwnedFd::from).collect();
         for (index, _) in self.awaited() {
             sockets.extend(any_socket(&mut self.fds, index));

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     activity::Activity,
     connections::Occupancy,
-    pages::{self, Page},
+    pages::{self, Page, Readiness},
     watched::Watched,
 };
 use crate::metrics::Metrics;
@@ -83,8 +83,12 @@ impl Shared {
     }
 
     fn answer(&self, request: &Request<Incoming>, activity: &Activity) -> Response<Page> {
-        let is_stopping = self.stopping.is_cancelled();
-        let (path, mut response) = pages::answer(request, &self.metrics, is_stopping);
+        let readiness = if self.stopping.is_cancelled() {
+            Readiness::Stopping
+        } else {
+            Readiness::Ready
+        };
+        let (path, mut response) = pages::answer(request, &self.metrics, readiness);
         if self.is_last_answer(activity.age()) {
             response
                 .headers_mut()

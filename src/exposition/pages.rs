@@ -24,17 +24,24 @@ const LANDING_PAGE: &str = "<!DOCTYPE html>
 </html>
 ";
 
+/// What `/-/ready` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Readiness {
+    Ready,
+    Stopping,
+}
+
 /// The answer, and the path as it is counted: one of a fixed set.
 pub(super) fn answer<B>(
     request: &Request<B>,
     metrics: &Metrics,
-    is_stopping: bool,
+    readiness: Readiness,
 ) -> (&'static str, Response<Page>) {
     let (path, mut response) = match request.uri().path() {
         "/metrics" => ("/metrics", exposition(metrics)),
         "/" => ("/", text("text/html; charset=utf-8", LANDING_PAGE)),
         "/-/healthy" => ("/-/healthy", plain(StatusCode::OK, "healthy\n")),
-        "/-/ready" if is_stopping => (
+        "/-/ready" if readiness == Readiness::Stopping => (
             "/-/ready",
             plain(StatusCode::SERVICE_UNAVAILABLE, "stopping\n"),
         ),

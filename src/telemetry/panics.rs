@@ -3,6 +3,7 @@
 use std::{panic, thread};
 
 use super::log;
+use crate::work;
 
 /// Logs each panic as one line at error, unless the log's own thread panics.
 pub(super) fn log() {
@@ -13,6 +14,6 @@ pub(super) fn log() {
             return default(panic);
         }
         let location = panic.location().map(tracing::field::display);
-        tracing::error!(panic = panic.payload_as_str(), location, "panicked");
+        tracing::error!(panic = work::message(panic.payload()), location, "panicked");
     }));
 }

@@ -31,10 +31,15 @@ pub(super) fn read(
     require_only(environment, "PROTOCOL", "grpc")?;
     require_only(environment, "COMPRESSION", "none")?;
     let insecure = truth(environment, &effective(environment, "INSECURE"), warnings)?;
+    let scheme = if insecure {
+        Scheme::Implied
+    } else {
+        Scheme::Required
+    };
     let place = effective(environment, "ENDPOINT");
     let endpoint = match environment.text(&place)? {
         Some(endpoint) => {
-            let parsed = endpoint_of(&endpoint, insecure);
+            let parsed = endpoint_of(&endpoint, scheme);
             let endpoint = parsed.map_err(|expected| invalid(&place, &endpoint, &expected))?;
             decided_by.push(place);
             endpoint
@@ -75,10 +80,18 @@ fn require_only(environment: &Environment, option: &str, only: &str) -> Result<(
     }
 }
 
+/// Whether an endpoint has to begin with `http://`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scheme {
+    Required,
+    /// `OTEL_EXPORTER_OTLP_INSECURE` says so.
+    Implied,
+}
+
 /// `http://HOST:PORT` of what is set, or what was expected of it.
-fn endpoint_of(text: &str, insecure: bool) -> Result<String, String> {
+fn endpoint_of(text: &str, scheme: Scheme) -> Result<String, String> {
     const EXPECTED: &str = "expected http://HOST:PORT";
-    let with_scheme = if insecure && !text.contains("://") {
+    let with_scheme = if scheme == Scheme::Implied && !text.contains("://") {
         format!("http://{text}")
     } else {
         text.to_owned()
@@ -161,7 +174,7 @@ fn header(Pair { key, value }: Pair) -> Option<(HeaderName, HeaderValue)> {
 
 #[cfg(test)]
 mod tests {
-    use super::endpoint_of;
+    use super::{Scheme, endpoint_of};
 
     #[test]
     fn an_endpoint_without_a_port_has_that_of_otlp_over_grpc() {
@@ -171,16 +184,16 @@ mod tests {
             ("HTTP://[::1]", "http://[::1]:4317"),
             ("http://127.0.0.1:4318", "http://127.0.0.1:4318"),
         ] {
-            assert_eq!(endpoint_of(text, false), Ok(endpoint.to_owned()));
+            assert_eq!(endpoint_of(text, Scheme::Required), Ok(endpoint.to_owned()));
         }
     }
 
     #[test]
     fn an_endpoint_without_a_scheme_needs_the_word_that_it_is_insecure() {
         for text in ["collector", "collector:4317"] {
-            assert!(endpoint_of(text, false).is_err(), "{text}");
+            assert!(endpoint_of(text, Scheme::Required).is_err(), "{text}");
             assert_eq!(
-                endpoint_of(text, true),
+                endpoint_of(text, Scheme::Implied),
                 Ok("http://collector:4317".to_owned())
             );
         }
@@ -200,8 +213,8 @@ mod tests {
             "http://collector?x",
             "unix:///run/collector",
         ] {
-            assert!(endpoint_of(text, false).is_err(), "{text}");
-            assert!(endpoint_of(text, true).is_err(), "{text}");
+            assert!(endpoint_of(text, Scheme::Required).is_err(), "{text}");
+            assert!(endpoint_of(text, Scheme::Implied).is_err(), "{text}");
         }
     }
 }

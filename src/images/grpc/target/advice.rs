@@ -38,7 +38,7 @@ pub(super) fn about_socket(errno: Errno, path: &str, host: &Host) -> String {
             "a directory of this path is a file: correct the path in --store (EXP_RKT_GRPC_STORE)"
                 .to_owned()
         }
-        Errno::ACCESS | Errno::PERM => not_permitted(host.owner(path), host.is_sandbox()),
+        Errno::ACCESS | Errno::PERM => not_permitted(path, host),
         _ => String::new(),
     }
 }
@@ -64,10 +64,11 @@ fn not_shown(path: &str) -> String {
     )
 }
 
-fn not_permitted(owner: Option<Owner>, in_sandbox: bool) -> String {
+fn not_permitted(path: &str, host: &Host) -> String {
     const GROUP_MAY_CONNECT: u32 = 0o020;
     const MANUAL: &str = "see \"PERMISSIONS\" in exp-rkt-grpc(8)";
-    let Some(Owner { user, group, mode }) = owner else {
+    let in_sandbox = host.is_sandbox();
+    let Some(Owner { user, group, mode }) = host.owner(path) else {
         return format!("a directory above it may not be entered: look who owns it, and {MANUAL}");
     };
     let is_hidden = |id: u32| in_sandbox && id == UNMAPPED;
