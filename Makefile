@@ -146,22 +146,22 @@ scripts: setup
 #
 # The numbers are ten times what `systemd-analyze security` may say.
 units: setup
-	@rm -rf $(CHECKED) $(CHECKED)-cri $(CHECKED)-root $(CHECKED)-both
+	@rm -rf $(CHECKED) $(CHECKED)-cri $(CHECKED)-root $(CHECKED)-no-network
 	@$(call place_units,/bin/true,$(CHECKED),$(UNITS) systemd/examples/exp-rkt-grpc-query.path)
 	@$(call place_units,/bin/true,$(CHECKED)-cri,$(UNITS))
 	@cat systemd/examples/cri.conf >>$(CHECKED)-cri/exp-rkt-grpc.service
 	@cp -r $(CHECKED)-cri $(CHECKED)-root
 	@cat systemd/examples/root.conf >>$(CHECKED)-root/exp-rkt-grpc.service
-	@$(call place_units,/bin/true,$(CHECKED)-both,$(UNITS))
-	@cat systemd/examples/both.conf >>$(CHECKED)-both/exp-rkt-grpc.service
+	@cp -r $(CHECKED)-cri $(CHECKED)-no-network
+	@cat systemd/examples/no-network.conf >>$(CHECKED)-no-network/exp-rkt-grpc.service
 	$(call verify,$(CHECKED))
 	$(call verify,$(CHECKED)-cri)
 	$(call verify,$(CHECKED)-root)
-	$(call verify,$(CHECKED)-both)
+	$(call verify,$(CHECKED)-no-network)
 	$(call exposure,9,$(CHECKED)/exp-rkt-grpc.service)
-	$(call exposure,2,$(CHECKED)-cri/exp-rkt-grpc.service)
-	$(call exposure,5,$(CHECKED)-root/exp-rkt-grpc.service)
-	$(call exposure,9,$(CHECKED)-both/exp-rkt-grpc.service)
+	$(call exposure,9,$(CHECKED)-cri/exp-rkt-grpc.service)
+	$(call exposure,12,$(CHECKED)-root/exp-rkt-grpc.service)
+	$(call exposure,2,$(CHECKED)-no-network/exp-rkt-grpc.service)
 	$(call exposure,5,$(CHECKED)/exp-rkt-grpc-query.service)
 	$(call exposure,2,$(CHECKED)/exp-rkt-grpc-names.service)
 

@@ -5,7 +5,7 @@
 
 use std::{
     fmt, io,
-    net::{SocketAddr, TcpListener, UdpSocket},
+    net::{SocketAddr, TcpListener},
     os::{fd::OwnedFd, linux::net::SocketAddrExt, unix::net::UnixListener},
 };
 
@@ -32,8 +32,6 @@ pub struct Sockets {
     pub listeners: Vec<Socket>,
     /// Who made those.
     pub origin: Origin,
-    /// Where traces leave; `None`: by a socket of the exporter's own.
-    pub trace: Option<UdpSocket>,
     /// What an earlier process has left in systemd's descriptor store, by name.
     pub stored: Vec<(String, OwnedFd)>,
     /// What is named as if it had been left there, and cannot be, with the reason: to be logged once there is a log.
@@ -95,11 +93,6 @@ pub enum ActivationError {
         "the socket that systemd passed is not a listening stream socket: expected ListenStream= and Accept=no in the .socket unit"
     )]
     NotListening(#[source] Option<io::Error>),
-    /// The socket named `trace` is none that datagrams can be sent by.
-    #[error(
-        "the socket named \"trace\" that systemd passed is no UDP socket: expected ListenDatagram= in its .socket unit"
-    )]
-    NotDatagram(#[source] Option<io::Error>),
     /// systemd runs the service and has passed no socket, and no address was given.
     #[error(
         "systemd passed no socket: if the address of exp-rkt-grpc.socket was changed, run systemctl restart exp-rkt-grpc.socket (restarting the service is not enough); to serve without a socket unit, set --listen (EXP_RKT_GRPC_LISTEN)"

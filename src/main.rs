@@ -114,13 +114,9 @@ fn configure(passed: &mut Passed) -> Result<Act, Refusal> {
     })
 }
 
-async fn serve(
-    config: Config,
-    mut sockets: Sockets,
-    signals: Signals,
-) -> Result<ExitCode, Refusal> {
+async fn serve(config: Config, sockets: Sockets, signals: Signals) -> Result<ExitCode, Refusal> {
     let metrics = Metrics::new(env!("CARGO_PKG_VERSION"), REVISION)?;
-    let (mut telemetry, observer) = prepare(&config, sockets.trace.take(), &metrics)?;
+    let (mut telemetry, observer) = prepare(&config, &metrics)?;
     sockets.warn_of_ignored();
     let (notifier, delivery) = Notifier::from_env();
     let delivery = tokio::spawn(delivery);
@@ -160,7 +156,7 @@ async fn serve(
 
 async fn ask(config: Config, output: Output, signals: Signals) -> Result<ExitCode, Refusal> {
     let metrics = Metrics::new(env!("CARGO_PKG_VERSION"), REVISION)?;
-    let (telemetry, observer) = prepare(&config, None, &metrics)?;
+    let (telemetry, observer) = prepare(&config, &metrics)?;
     config.warn();
     if let Some(asks) = config.asks() {
         let _ = writeln!(io::stderr(), "{asks}");
@@ -169,13 +165,9 @@ async fn ask(config: Config, output: Output, signals: Signals) -> Result<ExitCod
 }
 
 /// Who speaks and who asks.
-fn prepare(
-    config: &Config,
-    agent_socket: Option<std::net::UdpSocket>,
-    metrics: &Metrics,
-) -> Result<(Telemetry, Observer), Refusal> {
+fn prepare(config: &Config, metrics: &Metrics) -> Result<(Telemetry, Observer), Refusal> {
     let log = &config.options.log;
-    let telemetry = telemetry::start(log, &config.traces, agent_socket, metrics.clone())?;
+    let telemetry = telemetry::start(log, &config.traces, metrics.clone())?;
     let deadline = config.options.deadline;
     let observer = Observer::new(config.image_stores()?, metrics.clone(), deadline);
     Ok((telemetry, observer))

@@ -1,6 +1,6 @@
 //! What the service says of itself: one subscriber of a filter, a log (journal or stderr), and finished traces on their way out.
 
-use std::{future::pending, io, net::UdpSocket, time::Duration};
+use std::{future::pending, io, time::Duration};
 
 use opentelemetry::{KeyValue, trace::TracerProvider as _};
 use opentelemetry_sdk::{
@@ -74,7 +74,7 @@ pub enum TelemetryError {
 
 /// Installs the process's subscriber and panic hook. Must be called once, within the service's runtime.
 ///
-/// Traces for Jaeger leave by `agent_socket` where there is one. `metrics` count finished traces and lost log lines.
+/// `metrics` count finished traces and lost log lines.
 ///
 /// # Errors
 ///
@@ -82,7 +82,6 @@ pub enum TelemetryError {
 pub fn start(
     filter: &Targets,
     traces: &TracesConfig,
-    agent_socket: Option<UdpSocket>,
     metrics: Metrics,
 ) -> Result<Telemetry, TelemetryError> {
     let lines = metrics.clone();
@@ -90,7 +89,7 @@ pub fn start(
     let queue = traces
         .export
         .as_ref()
-        .map(|export| export_to(export, traces, agent_socket, on_trace))
+        .map(|export| export_to(export, traces, on_trace))
         .transpose()?;
     let (layer, log) = log::start(
         filter.clone(),
@@ -172,12 +171,11 @@ async fn cancelled(token: Option<CancellationToken>) {
 fn export_to(
     export: &TraceExport,
     config: &TracesConfig,
-    agent_socket: Option<UdpSocket>,
     on_outcome: impl Fn(TraceOutcome) + Send + Sync + 'static,
 ) -> Result<TraceQueue, TelemetryError> {
     Ok(match export {
         TraceExport::Jaeger { host, port } => {
-            let exporter = JaegerExporter::new(host, *port, agent_socket);
+            let exporter = JaegerExporter::new(host, *port);
             queue(exporter, config, AGENT_TIMEOUT, on_outcome)
         }
         TraceExport::Otlp(otlp) => {

@@ -15,7 +15,7 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_exp-rkt-grpc");
 /// Mistakes that need a systemd: `tests/booted` makes them.
 const BOOTED: [&str; 4] = [
     "forgotten drop-in",
-    "TCP store under cri.conf",
+    "TCP store without a network",
     "wrong group",
     "changed address of the socket unit",
 ];

@@ -17,7 +17,7 @@ use std::{
 };
 
 /// What the Debian package puts on a machine.
-const FILES: [&str; 24] = [
+const FILES: [&str; 23] = [
     "/etc/default/exp-rkt-grpc",
     "/usr/bin/exp-rkt-grpc",
     "/usr/lib/systemd/catalog/exp-rkt-grpc.catalog",
@@ -25,7 +25,6 @@ const FILES: [&str; 24] = [
     "/usr/lib/systemd/system/exp-rkt-grpc-names@.path",
     "/usr/lib/systemd/system/exp-rkt-grpc-query.service",
     "/usr/lib/systemd/system/exp-rkt-grpc-query.timer",
-    "/usr/lib/systemd/system/exp-rkt-grpc-trace.socket",
     "/usr/lib/systemd/system/exp-rkt-grpc.service",
     "/usr/lib/systemd/system/exp-rkt-grpc.socket",
     "/usr/lib/tmpfiles.d/exp-rkt-grpc.conf",
@@ -33,9 +32,9 @@ const FILES: [&str; 24] = [
     "/usr/share/doc/exp-rkt-grpc/changelog.Debian.gz",
     "/usr/share/doc/exp-rkt-grpc/changelog.gz",
     "/usr/share/doc/exp-rkt-grpc/copyright",
-    "/usr/share/doc/exp-rkt-grpc/examples/both.conf",
     "/usr/share/doc/exp-rkt-grpc/examples/cri.conf",
     "/usr/share/doc/exp-rkt-grpc/examples/exp-rkt-grpc-query.path",
+    "/usr/share/doc/exp-rkt-grpc/examples/no-network.conf",
     "/usr/share/doc/exp-rkt-grpc/examples/root.conf",
     "/usr/share/doc/exp-rkt-grpc/notices.gz",
     "/usr/share/fish/vendor_completions.d/exp-rkt-grpc.fish",

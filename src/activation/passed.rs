@@ -1,10 +1,6 @@
 //! What systemd passes.
 
-use std::{
-    env, io, mem,
-    net::{SocketAddr, UdpSocket},
-    os::fd::OwnedFd,
-};
+use std::{env, io, mem, net::SocketAddr, os::fd::OwnedFd};
 
 use listenfd::ListenFd;
 use rustix::{
@@ -19,9 +15,6 @@ use super::{
 
 /// `FileDescriptorName=` of the metrics sockets where systemd passes several sockets.
 const METRICS: &str = "metrics";
-
-/// `FileDescriptorName=` of the datagram socket that traces leave by, for a service without a network of its own.
-const TRACE: &str = "trace";
 
 /// Descriptors that we have put into systemd's store ourselves have names that begin so.
 const STATE: &str = "state-";
@@ -59,8 +52,7 @@ impl Passed {
     /// Takes the sockets. When there is no listening socket among them, binds the `given` address, or without one, and outside
     /// systemd only, the `default`.
     ///
-    /// Of several sockets those named `metrics` are taken; a single one is taken whatever its name. Besides, a datagram socket
-    /// may be named `trace`.
+    /// Of several sockets those named `metrics` are taken; a single one is taken whatever its name.
     ///
     /// # Errors
     ///
@@ -70,13 +62,10 @@ impl Passed {
         given: Option<SocketAddr>,
         default: SocketAddr,
     ) -> Result<Sockets, ActivationError> {
-        let mut trace = None;
         let mut stored = Vec::new();
         let mut ignored = Vec::new();
         for (index, name) in self.names.iter().enumerate() {
-            if name == TRACE {
-                trace = Some(outgoing(&mut self.fds, index)?);
-            } else if name.starts_with(STATE) {
+            if name.starts_with(STATE) {
                 match kept(&mut self.fds, index) {
                     Ok(fd) => stored.extend(fd.map(|fd| (name.clone(), fd))),
                     Err(error) => ignored.push((name.clone(), error)),
@@ -102,7 +91,6 @@ impl Passed {
         Ok(Sockets {
             listeners,
             origin,
-            trace,
             stored,
             ignored,
         })
@@ -124,9 +112,7 @@ impl Passed {
     /// Those that systemd waits for, as index and name.
     fn awaited(&self) -> Vec<(usize, String)> {
         let named = self.names.iter().cloned().enumerate();
-        named
-            .filter(|(_, name)| name != TRACE && !name.starts_with(STATE))
-            .collect()
+        named.filter(|(_, name)| !name.starts_with(STATE)).collect()
     }
 }
 
@@ -175,14 +161,6 @@ fn inherit(passed: &mut ListenFd, index: usize) -> Result<Socket, ActivationErro
     };
     prepare(&socket).map_err(|error| ActivationError::NotListening(Some(error)))?;
     Ok(socket)
-}
-
-fn outgoing(passed: &mut ListenFd, index: usize) -> Result<UdpSocket, ActivationError> {
-    match passed.take_udp_socket(index) {
-        Ok(Some(socket)) => Ok(socket),
-        Ok(None) => Err(ActivationError::NotDatagram(None)),
-        Err(error) => Err(ActivationError::NotDatagram(Some(error))),
-    }
 }
 
 /// A descriptor that is no packet socket was not stored by us; it stays where it is.

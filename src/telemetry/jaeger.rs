@@ -6,7 +6,7 @@
 #![allow(deprecated, reason = "all of opentelemetry-jaeger is")]
 
 use std::{
-    fmt, io,
+    fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs},
     sync::Arc,
     time::Duration,
@@ -47,8 +47,6 @@ const RENEWAL_TIMEOUT: Duration = Duration::from_secs(2);
 pub(super) struct JaegerExporter {
     host: String,
     port: u16,
-    /// The socket to send by, where systemd passed one.
-    passed: Option<std::net::UdpSocket>,
     resource: opentelemetry_sdk_0_23::Resource,
     agent: Mutex<Agent>,
 }
@@ -69,11 +67,10 @@ struct Connected {
 }
 
 impl JaegerExporter {
-    pub(super) fn new(host: &str, port: u16, passed: Option<std::net::UdpSocket>) -> Self {
+    pub(super) fn new(host: &str, port: u16) -> Self {
         Self {
             host: host.to_owned(),
             port,
-            passed,
             resource: opentelemetry_sdk_0_23::Resource::empty(),
             agent: Mutex::default(),
         }
@@ -87,35 +84,26 @@ impl JaegerExporter {
         }
         let running = match lookup {
             Some(running) => running,
-            None if is_address(&self.host) => return self.connector()?(),
+            None if is_address(&self.host) => return self.connector()(),
             // The pipeline looks names up, and blocks meanwhile.
-            None => lookup.insert(spawn_blocking(self.connector()?)),
+            None => lookup.insert(spawn_blocking(self.connector())),
         };
         let connected = running.await;
         *lookup = None;
         connected.unwrap_or_else(|error| Err(TraceError::Other(error.into())))
     }
 
-    fn connector(
-        &self,
-    ) -> Result<impl FnOnce() -> Result<Connected, TraceError> + use<>, TraceError> {
+    fn connector(&self) -> impl FnOnce() -> Result<Connected, TraceError> + use<> {
         let pipeline = opentelemetry_jaeger::new_agent_pipeline()
             .with_endpoint(format!("{}:{}", self.host, self.port))
             .with_trace_config(Config::default().with_resource(self.resource.clone()))
             .with_auto_split_batch(true);
-        let passed = self.passed.as_ref().map(std::net::UdpSocket::try_clone);
-        let runtime = AgentSocket {
-            passed: passed
-                .transpose()
-                .map_err(|error| TraceError::Other(error.into()))?
-                .map(Arc::new),
-        };
-        Ok(move || {
+        move || {
             Ok(Connected {
-                exporter: pipeline.build_async_agent_exporter(runtime)?,
+                exporter: pipeline.build_async_agent_exporter(AgentSocket)?,
                 looked_up: Instant::now(),
             })
-        })
+        }
     }
 
     /// The connection that is known, while it is young or no other is to be had in time.
@@ -191,22 +179,7 @@ impl fmt::Debug for JaegerExporter {
 
 /// What opentelemetry-jaeger asks of a runtime, of which it uses the socket only.
 #[derive(Clone, Debug)]
-struct AgentSocket {
-    passed: Option<Arc<std::net::UdpSocket>>,
-}
-
-impl AgentSocket {
-    fn unconnected(&self, agents: &[SocketAddr]) -> io::Result<std::net::UdpSocket> {
-        if let Some(passed) = &self.passed {
-            return passed.try_clone();
-        }
-        let any = match agents.first() {
-            Some(SocketAddr::V6(_)) => IpAddr::from(Ipv6Addr::UNSPECIFIED),
-            _ => IpAddr::from(Ipv4Addr::UNSPECIFIED),
-        };
-        std::net::UdpSocket::bind((any, 0))
-    }
-}
+struct AgentSocket;
 
 #[async_trait]
 impl JaegerTraceRuntime for AgentSocket {
@@ -214,7 +187,11 @@ impl JaegerTraceRuntime for AgentSocket {
 
     fn create_socket<T: ToSocketAddrs>(&self, agent: T) -> thrift::Result<Self::Socket> {
         let agents: Vec<SocketAddr> = agent.to_socket_addrs()?.collect();
-        let socket = self.unconnected(&agents)?;
+        let any = match agents.first() {
+            Some(SocketAddr::V6(_)) => IpAddr::from(Ipv6Addr::UNSPECIFIED),
+            _ => IpAddr::from(Ipv4Addr::UNSPECIFIED),
+        };
+        let socket = std::net::UdpSocket::bind((any, 0))?;
         socket.connect(agents.as_slice())?;
         socket.set_nonblocking(true)?;
         Ok(Arc::new(UdpSocket::from_std(socket)?))

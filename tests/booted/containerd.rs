@@ -1,23 +1,18 @@
 //! Debian's containerd, as its own unit runs it, and the service beside it with the drop-ins that are shipped.
 
-use std::net::{SocketAddr, UdpSocket};
-
 use lab::containerd::{OciImage, layout};
 use lab::cri_runtime::client;
 use lab::exposition::Scrape;
-use lab::jaeger_agent::{Batch, Trace};
 use lab::mistakes;
+use lab::otlp_collector::{FlatSpan, OtlpCollector};
 use lab::poll::eventually;
 use lab::rkt_api_service::Images;
 use lab::service::PATIENCE;
 
-use crate::host::{Host, JAEGER, PROGRAM, SERVICE, localhost};
+use crate::host::{Host, PROGRAM, SERVICE};
 
 const RUNTIME_SOCKET: &str = "/run/containerd/containerd.sock";
 const LIST_IMAGES: &str = "runtime.v1.ImageService/ListImages";
-
-/// Where traces come from when the service has no network: see `exp-rkt-grpc-trace.socket`.
-const HANDED_OVER: SocketAddr = localhost(26831);
 
 /// A machine on which containerd runs.
 struct Scene {
@@ -222,44 +217,53 @@ fn the_old_path_of_the_socket_is_the_same_as_for_query() {
 }
 
 #[test]
-fn the_trace_leaves_through_the_socket_that_systemd_hands_over() {
-    let Some(scene) = Scene::boot("handed-over") else {
+fn traces_for_either_exporter_arrive_under_the_drop_in() {
+    let Some(scene) = Scene::boot("traces") else {
         return;
     };
-    let agent = scene.host.machine.network(|| UdpSocket::bind(JAEGER));
-    let agent = agent.expect("the port is free");
-    agent
-        .set_read_timeout(Some(PATIENCE))
-        .expect("it takes the option");
+    let agent = scene.host.jaeger_agent();
     scene.import(&["example.org/a:1"], 1);
     scene.drop_in(&["cri.conf"]);
     scene.assert_counts(1);
-
-    let mut datagram = vec![0; 65_535];
-    let (length, sender) = agent.recv_from(&mut datagram).expect("a trace comes");
-    assert_eq!(sender, HANDED_OVER);
-    let batch = Batch::decode(&datagram[..length]).expect("it is a batch");
-    let trace = Trace::from_batch(batch).expect("of one trace");
+    let trace = agent.next_trace(PATIENCE);
     trace.span(LIST_IMAGES);
     eventually("its line in the journal", || {
         let of_trace = format!("TRACE_ID={}", trace.id_hex());
         (scene.host.machine.journal([of_trace]).len() == 1).then_some(())
     });
+
+    let collector = scene.host.machine.network(OtlpCollector::bind);
+    scene.host.machine.write(
+        "/etc/default/exp-rkt-grpc",
+        format!("OTEL_EXPORTER_OTLP_ENDPOINT={}\n", collector.endpoint()),
+    );
+    scene.host.systemctl("restart exp-rkt-grpc");
+    scene.assert_counts(1);
+    let request = collector.next_request(PATIENCE).expect("a trace comes");
+    let spans = FlatSpan::all(&request);
+    assert!(
+        spans.iter().any(|span| span.span.name == LIST_IMAGES),
+        "{spans:?}"
+    );
 }
 
 #[test]
-fn stores_of_both_kinds_are_asked_with_the_drop_in_for_both() {
+fn rkt_is_asked_beside_containerd_under_the_same_drop_in() {
     let Some(scene) = Scene::boot("both") else {
         return;
     };
+    scene.host.machine.write(
+        "/etc/default/exp-rkt-grpc",
+        format!("EXP_RKT_GRPC_STORE=rkt+http://127.0.0.1:15441,cri+unix://{RUNTIME_SOCKET}\n"),
+    );
     let _rkt = scene.host.store(Images::generated(4));
     scene.import(&["example.org/a:1", "example.org/b:1"], 2);
-    scene.drop_in(&["both.conf"]);
+    scene.drop_in(&["cri.conf"]);
     scene.host.systemctl("kill --signal=SIGQUIT exp-rkt-grpc");
     eventually("the numbers of both", || {
         let scrape = scene.host.scrape();
         let images = |store| scrape.value("imagestore_images", &[("store", store)]);
-        (images("rkt") == Some(4.0) && images("containerd") == Some(2.0)).then_some(())
+        (images("rkt") == Some(4.0) && images("cri") == Some(2.0)).then_some(())
     });
 }
 
@@ -344,17 +348,17 @@ fn a_service_in_the_wrong_group_is_told_which_one_is_right() {
 }
 
 #[test]
-fn a_store_over_tcp_beside_the_drop_in_without_a_network_is_told_of_the_other_drop_in() {
-    let Some(scene) = Scene::boot("tcp-under-cri") else {
+fn a_store_over_tcp_without_a_network_is_told_which_drop_in_takes_it_away() {
+    let Some(scene) = Scene::boot("tcp-no-network") else {
         return;
     };
     scene.host.machine.write(
         "/etc/default/exp-rkt-grpc",
         "EXP_RKT_GRPC_STORE=cri=rkt+http://127.0.0.1:15441\n",
     );
-    scene.drop_in(&["cri.conf"]);
+    scene.drop_in(&["cri.conf", "no-network.conf"]);
     scene.assert_fails("PERMISSION_DENIED", "Address family not supported");
-    let mistake = mistakes::named("TCP store under cri.conf");
+    let mistake = mistakes::named("TCP store without a network");
     mistake.assert_told_in(&scene.host.log());
     mistake.assert_told_in(&scene.host.property("StatusText"));
 }

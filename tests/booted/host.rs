@@ -27,7 +27,7 @@ pub(crate) const PROGRAM: &str = "/usr/bin/exp-rkt-grpc";
 pub(crate) const METRICS: SocketAddr = localhost(33333);
 /// Where the service looks for rkt's api-service and for a Jaeger agent, unless told otherwise.
 const RKT: SocketAddr = localhost(15441);
-pub(crate) const JAEGER: SocketAddr = localhost(6831);
+const JAEGER: SocketAddr = localhost(6831);
 
 /// Where it exists, installations are followed by an update of the index of manual pages.
 pub(crate) const MANUAL_INDEX: &str = "/var/lib/man-db/auto-update";
@@ -129,16 +129,18 @@ impl Host {
         })
     }
 
-    /// Installs a package, or upgrades to it, as an administrator does.
+    /// Installs a package, or upgrades to it, as an administrator does. Returns what it says on standard error.
     #[track_caller]
-    pub(crate) fn install(&self, package: &Path) {
+    pub(crate) fn install(&self, package: &Path) -> String {
         let inside = "/var/tmp/exp-rkt-grpc.deb";
         self.machine.write(
             inside,
             fs::read(package).expect("make has made the package"),
         );
-        self.machine.succeed(&format!("dpkg --install {inside}"));
+        let installed = self.machine.run(["dpkg", "--install", inside]);
+        assert!(installed.status.success(), "{installed:?}");
         self.machine.succeed(&format!("rm {inside}"));
+        String::from_utf8_lossy(&installed.stderr).into_owned()
     }
 
     /// Removes the package; `act` is what dpkg(1) calls it.

@@ -9,7 +9,6 @@ use std::{fs, io};
 use lab::name_server::NameServer;
 use lab::poll::eventually;
 use lab::rkt_api_service::Images;
-use lab::service::PATIENCE;
 
 use crate::compiled::INTRUDER;
 use crate::host::{Host, PROGRAM, SERVICE, localhost};
@@ -110,22 +109,30 @@ fn what_succeeds_outside_the_sandbox_is_refused_inside() {
 }
 
 #[test]
-fn without_a_network_of_its_own_the_service_asks_a_unix_socket_and_its_traces_arrive() {
+fn without_a_network_a_unix_socket_is_asked_and_nothing_else_is_reached() {
     let Some(host) = Host::boot("no-network") else {
         return;
     };
-    let agent = host.jaeger_agent();
     let _store = host.runtime("/run/containerd/containerd.sock", 6);
-    host.drop_in(&["cri.conf"]);
+    host.drop_in(&["cri.conf", "no-network.conf"]);
+    host.machine
+        .succeed("systemd-analyze security --no-pager --threshold=2 exp-rkt-grpc.service");
     host.systemctl("start exp-rkt-grpc");
-    let scrape = host.query();
-    assert_eq!(
-        scrape.value("imagestore_images", &[("store", "cri")]),
-        Some(6.0),
-        "{}",
-        host.log()
-    );
-    agent.next_trace(PATIENCE);
+    let images = host.query().value("imagestore_images", &[("store", "cri")]);
+    let log = host.log();
+    assert_eq!(images, Some(6.0), "{log}");
+    assert!(log.contains("traces=none"), "{log}");
+
+    // The file wins over the drop-in.
+    let settings = "OTEL_TRACES_EXPORTER=jaeger\n";
+    host.machine.write("/etc/default/exp-rkt-grpc", settings);
+    host.systemctl("restart exp-rkt-grpc");
+    host.query();
+    eventually("the lost trace", || {
+        let lost = [("outcome", "failed")];
+        let lost = host.scrape().value("exp_rkt_grpc_traces_total", &lost);
+        (lost == Some(1.0)).then_some(())
+    });
 
     let _surroundings = surround(&host);
     let inside = outcomes_inside(&host);
@@ -146,10 +153,13 @@ fn what_the_drop_ins_show_of_run_commands_nothing_but_the_runtime() {
     };
     let _surroundings = surround(&host);
     let profiles: [(&[&str], &[&str]); 3] = [
-        (&["both.conf"], &PERMITTED),
-        (&["cri.conf"], &[]),
+        (&["cri.conf"], &PERMITTED),
+        (&["cri.conf", "no-network.conf"], &[]),
         // Its user is root, whom journald lets rotate and write out journals.
-        (&["cri.conf", "root.conf"], &["command the journal"]),
+        (
+            &["cri.conf", "root.conf"],
+            &["command the journal", PERMITTED[0]],
+        ),
     ];
     for (drop_ins, permitted) in profiles {
         host.machine.succeed(&format!(

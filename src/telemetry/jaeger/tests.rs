@@ -42,7 +42,7 @@ fn has_received(agent: &UdpSocket) -> bool {
 
 /// A name leads to an address and a port here, so that a test can let it lead elsewhere.
 fn exporter_to(agent: &UdpSocket) -> JaegerExporter {
-    JaegerExporter::new("localhost", port(agent), None)
+    JaegerExporter::new("localhost", port(agent))
 }
 
 fn trace() -> Vec<SpanData> {

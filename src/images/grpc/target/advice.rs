@@ -7,7 +7,6 @@ use rustix::io::Errno;
 use super::host::{Host, Owner, unit_of};
 
 const CRI: &str = "/usr/share/doc/exp-rkt-grpc/examples/cri.conf";
-const BOTH: &str = "/usr/share/doc/exp-rkt-grpc/examples/both.conf";
 const DROP_INS: &str = "/etc/systemd/system/exp-rkt-grpc.service.d";
 const RESTART: &str = "systemctl daemon-reload and systemctl restart exp-rkt-grpc";
 
@@ -60,7 +59,7 @@ fn not_shown(path: &str) -> String {
         format!(" with {directory} in its BindReadOnlyPaths=")
     };
     format!(
-        "the service's sandbox does not show {directory}: copy {CRI} (or both.conf, for stores over TCP too){also} to {DROP_INS}, then {RESTART}"
+        "the service's sandbox does not show {directory}: copy {CRI}{also} to {DROP_INS}, then {RESTART}"
     )
 }
 
@@ -120,7 +119,7 @@ pub(super) fn about_network(errno: Errno, host: &Host) -> String {
     match (errno, host.is_sandbox()) {
         (Errno::CONNREFUSED, _) => "nothing listens there: start the runtime, or correct the address in --store (EXP_RKT_GRPC_STORE)".to_owned(),
         (Errno::AFNOSUPPORT | Errno::NETUNREACH, true) => format!(
-            "the service has no network: cri.conf takes it away. For a store over TCP put {BOTH} in its place in {DROP_INS}, then {RESTART}"
+            "the service has no network: no-network.conf takes it away. For a store over TCP remove that file from {DROP_INS}, then {RESTART}"
         ),
         (Errno::AFNOSUPPORT, false) => {
             "this host has no addresses of that family, or a sandbox forbids them (RestrictAddressFamilies=)".to_owned()

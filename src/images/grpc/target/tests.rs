@@ -120,7 +120,6 @@ fn a_socket_that_the_sandbox_does_not_show_needs_the_drop_in() {
     let drop_in = [
         "the service's sandbox does not show /run/",
         "/usr/share/doc/exp-rkt-grpc/examples/cri.conf",
-        "both.conf",
         "/etc/systemd/system/exp-rkt-grpc.service.d",
         "systemctl daemon-reload",
     ];
@@ -230,15 +229,15 @@ fn a_socket_of_somebody_else_says_whose_it_is() {
 }
 
 #[test]
-fn a_service_without_a_network_needs_the_other_drop_in() {
+fn a_service_without_a_network_is_told_which_drop_in_takes_it_away() {
     for errno in [Errno::AFNOSUPPORT, Errno::NETUNREACH] {
         let cure = [
-            "cri.conf takes it away",
-            "/usr/share/doc/exp-rkt-grpc/examples/both.conf in its place",
+            "no-network.conf takes it away",
+            "remove that file from /etc/systemd/system/exp-rkt-grpc.service.d",
         ];
         assert_told(errno, tcp(), &sandbox(&[]), &cure);
         let text = assert_told(errno, tcp(), &host(&[]), &["this host has no"]);
-        assert!(!text.contains("both.conf"), "{text}");
+        assert!(!text.contains("no-network.conf"), "{text}");
     }
     let outside = assert_told(Errno::PERM, tcp(), &host(&[]), &["a firewall"]);
     assert!(!outside.contains("the service's"), "{outside}");
