@@ -193,9 +193,9 @@ fn announce(config: &Config, addresses: &str, origin: Origin) {
     tracing::info!(
         name: "service ready",
         {
-            address = addresses,
+            address = %addresses,
             socket = %origin,
-            stores = stores.join(","),
+            stores = %stores.join(","),
             traces = config.traces.to_string(),
         },
         "serving metrics"

@@ -59,10 +59,6 @@ fn after_help() -> String {
 #[command(name = "exp-rkt-grpc", version = env!("BUILD_VERSION"), after_long_help = after_help(), max_term_width = WIDTH)]
 pub struct Options {
     /// An image store to ask: [NAME=]KIND+URL; repeatable, or separated by commas
-    ///
-    /// KIND is `rkt` (rkt's api-service) or `cri` (containerd, CRI-O and other Kubernetes runtimes). URL is unix:///PATH, which
-    /// without a KIND is `cri`, or http://HOST:PORT; rkt's port is 15441 when left out. NAME, the value of the metrics' label `store`, is KIND when left
-    /// out, and must be unique. Letters, digits, `.`, `_` and `-` are allowed in it.
     #[arg(
         long = "store",
         env = "EXP_RKT_GRPC_STORE",
@@ -70,6 +66,7 @@ pub struct Options {
         value_delimiter = ',',
         default_value = "rkt+http://127.0.0.1:15441",
         value_parser = store::parse_entry,
+        long_help = store::help(),
         global = true
     )]
     pub(super) entries: Vec<Option<StoreConfig>>,

@@ -52,16 +52,33 @@ fn kind_and_url(address: &str) -> Result<(&'static StoreKind, &str), String> {
             None => Err(format!(
                 "{} is not a kind of store: expected {}",
                 shown(name),
-                list_of_kinds()
+                kinds_and_runtimes()
             )),
         },
     }
 }
 
 /// As in `rkt for rkt's api-service, or cri for containerd`.
-pub(super) fn list_of_kinds() -> String {
+fn kinds_and_runtimes() -> String {
     let kinds = KINDS.map(|kind| format!("{} for {}", kind.name, kind.runtimes));
     kinds.join(", or ")
+}
+
+/// The text of `--store` in `--help`.
+pub(super) fn help() -> String {
+    let kinds = KINDS.map(|kind| format!("`{}` ({})", kind.name, kind.runtimes));
+    let ports = KINDS.iter().filter_map(|kind| {
+        let port = kind.default_port?;
+        Some(format!("; {}'s port is {port} when left out", kind.name))
+    });
+    format!(
+        "An image store to ask: [NAME=]KIND+URL; repeatable, or separated by commas\n\n\
+        KIND is {}. URL is unix:///PATH, which without a KIND is `{}`, or http://HOST:PORT{}. NAME, the value of the metrics' label \
+        `store`, is KIND when left out, and must be unique. Letters, digits, `.`, `_` and `-` are allowed in it.",
+        kinds.join(" or "),
+        kinds::ENDPOINT,
+        ports.collect::<String>(),
+    )
 }
 
 fn checked_name(name: &str) -> Result<String, String> {

@@ -28,7 +28,7 @@ fn restore(kept: &Kept, record: io::Result<Vec<u8>>) {
     match restored {
         Ok(dropped) if dropped.is_empty() => tracing::debug!("kept numbers restored"),
         Ok(dropped) => tracing::info!(
-            stores = dropped.join(","),
+            stores = %dropped.join(","),
             "kept numbers dropped, their stores are no longer configured"
         ),
         Err(error) => tracing::warn!(%error, "kept numbers dropped"),
