@@ -71,8 +71,8 @@ fuzz: ## try hostile bytes on the reader of answers, for FUZZ_SECONDS=60
 	@cargo fuzz --version >/dev/null 2>&1 || cargo install --locked cargo-fuzz
 	@command -v c++ >/dev/null || { echo 'This needs a C++ compiler: apt-get install g++' >&2; exit 1; }
 	@install -d $(TARGET)/fuzz/corpus $(TARGET)/fuzz/artifacts
-	cargo fuzz run scan --sanitizer none --target-dir $(abspath $(TARGET))/fuzz \
-		$(abspath $(TARGET))/fuzz/corpus $(abspath fuzz/corpus/scan) -- -max_total_time=$(FUZZ_SECONDS) \
+	cargo fuzz run scan --fuzz-dir crates/scan/fuzz --sanitizer none --target-dir $(abspath $(TARGET))/fuzz \
+		$(abspath $(TARGET))/fuzz/corpus $(abspath crates/scan/fuzz/corpus/scan) -- -max_total_time=$(FUZZ_SECONDS) \
 		-artifact_prefix=$(abspath $(TARGET))/fuzz/artifacts/ -print_final_stats=1
 
 clean: ## remove what was built

@@ -15,7 +15,6 @@ mod kind;
 pub(crate) mod kinds;
 mod rkt;
 mod side_call;
-pub mod wire;
 
 pub(crate) use address::StoreAddress;
 pub(crate) use grpc::{Connection, Limit};

@@ -67,3 +67,21 @@ fn a_room_imports_what_the_table_lists_for_it_all_of_which_is_below_it() {
         assert!(found.iter().all(|below| table[below].0 < *level), "{room}");
     }
 }
+
+#[test]
+fn the_crates_of_2024_are_seen_by_the_jaeger_exporter_only() {
+    let old = [
+        "opentelemetry_jaeger",
+        "opentelemetry_sdk_0_23",
+        "opentelemetry_0_23",
+        "thrift::",
+    ];
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let jaeger = sources(&src.join("telemetry/jaeger"));
+    let all = sources(&src);
+    for name in old {
+        let seen = jaeger.matches(name).count();
+        assert!(seen > 0, "{name} is not seen at all");
+        assert_eq!(all.matches(name).count(), seen, "{name}");
+    }
+}

@@ -3,12 +3,12 @@
 use std::{collections::BTreeMap, mem};
 
 use async_trait::async_trait;
+use scan::Visitor;
 use tonic::{Code, Status};
 
 use super::{
     grpc::{self, Calls, Channel, Context},
     kind::{Listed, Store, StoreKind},
-    wire::Visitor,
 };
 use crate::{
     answer::{self, Contents, Filesystem, Image, QueryError, Runtime},

@@ -1,12 +1,12 @@
 //! rkt's api-service: `v1alpha.PublicAPI`, see proto/rkt.proto. The only file that sees its generated types.
 
 use async_trait::async_trait;
+use scan::Visitor;
 use tonic::Status;
 
 use super::{
     grpc::{self, Calls, Channel, Context},
     kind::{Listed, Store, StoreKind},
-    wire::Visitor,
 };
 use crate::{
     answer::{Contents, Image, QueryError, Runtime},

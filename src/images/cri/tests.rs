@@ -3,9 +3,9 @@
 use lab::protobuf::{Disorder, framed, pieces};
 use proptest::{collection::vec, prelude::*, sample::select};
 use prost::Message;
+use scan::{Scanner, Visitor};
 
 use super::{Contents, Count, Image, Name, v1};
-use crate::images::wire::{Scanner, Visitor};
 
 /// The first of these that is a name.
 fn name(names: &[String]) -> Name {

@@ -8,10 +8,10 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Request, header};
 use http_body_util::Full;
 use prost::Message;
+use scan::{Fault, Malformed, Received, Scanner, Visitor};
 use tonic::{Status, body::Body};
 
 use super::{peer::Channel, reply::Reply};
-use crate::images::wire::{Fault, Malformed, Received, Scanner, Visitor};
 
 /// What goes out with every call.
 #[derive(Clone, Debug)]

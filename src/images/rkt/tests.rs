@@ -3,9 +3,9 @@
 use lab::protobuf::{Disorder, framed, pieces};
 use proptest::{collection::vec, prelude::*};
 use prost::Message;
+use scan::Scanner;
 
 use super::{Contents, Count, v1alpha};
-use crate::images::wire::Scanner;
 
 /// As far as prost reads it the whole list, which the scanner never has.
 fn counted_by_prost(list: &[u8]) -> Contents {

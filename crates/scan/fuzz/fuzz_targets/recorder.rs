@@ -1,6 +1,6 @@
 //! A visitor that writes down all it is told.
 
-use exp_rkt_grpc::images::wire::{Malformed, Received, Scanner, Visitor};
+use scan::{Malformed, Received, Scanner, Visitor};
 
 use crate::prost_reader::Image;
 

@@ -7,7 +7,7 @@
 mod prost_reader;
 mod recorder;
 
-use exp_rkt_grpc::images::wire::Fault;
+use scan::Fault;
 use libfuzzer_sys::{Corpus, fuzz_target};
 
 use recorder::Reading;

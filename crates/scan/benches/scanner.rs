@@ -3,12 +3,12 @@
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use exp_rkt_grpc::images::wire::{Scanner, Visitor};
 use lab::{
     protobuf::framed,
     rkt_api_service::v1alpha::{Image, ImageFormat, KeyValue, ListImagesResponse},
 };
 use prost::Message;
+use scan::{Scanner, Visitor};
 
 const IMAGES: usize = 10_000;
 

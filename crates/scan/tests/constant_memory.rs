@@ -2,8 +2,8 @@
 
 use std::iter::{once, repeat_n};
 
-use exp_rkt_grpc::images::wire::{Scanner, Visitor};
 use peak_alloc::PeakAlloc;
+use scan::{Scanner, Visitor};
 
 #[global_allocator]
 static ALLOCATOR: PeakAlloc = PeakAlloc;

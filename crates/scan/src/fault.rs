@@ -13,6 +13,13 @@ pub struct Malformed {
     pub fault: Fault,
 }
 
+impl Malformed {
+    pub(crate) fn behind(self, bytes: u64) -> Self {
+        let offset = self.offset + bytes;
+        Self { offset, ..self }
+    }
+}
+
 /// The ways in which an answer can be malformed.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum Fault {
@@ -20,13 +27,13 @@ pub enum Fault {
     #[error("the message is compressed, though no compression was offered")]
     Compressed,
     /// The compressed flag is neither 0 nor 1.
-    #[error("the frame begins with {0}, which is no compressed flag")]
+    #[error("the frame begins with {0}, which is not a compressed flag")]
     Flag(u8),
     /// A varint of more than 64 bits.
     #[error("an integer has more than 64 bits")]
     Integer,
     /// A tag with a field number of 0, or above what protobuf allows.
-    #[error("{0} is no field tag")]
+    #[error("{0} is not a field tag")]
     Tag(u64),
     /// A wire type that does not exist, or one of the long deprecated groups.
     #[error("field {field} has wire type {wire_type}, which is not supported")]

@@ -1,12 +1,12 @@
 //! The reader of list answers: broken and hostile bytes. That it agrees with prost is held beside the visitors, in src/images.
 
-use exp_rkt_grpc::images::wire::{Fault, Malformed, Received, Scanner, Visitor};
 use lab::{
     protobuf::{framed, pieces},
     rkt_api_service::v1alpha::{Image, ListImagesResponse},
 };
 use proptest::{collection::vec, prelude::*};
 use prost::Message;
+use scan::{Fault, Malformed, Received, Scanner, Visitor};
 
 /// Writes down all that it is told; of every field it wants a few bytes.
 #[derive(Debug, Default, PartialEq)]

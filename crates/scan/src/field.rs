@@ -1,0 +1,116 @@
+//! The grammar of a protobuf field: a tag, then an integer, or content that has a length of its own or the wire type's.
+
+use crate::{Fault, Malformed};
+
+/// Most bytes of a [`Head`]: two varints.
+pub(crate) const MAX_HEAD: usize = 2 * MAX_VARINT;
+
+const MAX_VARINT: usize = 10;
+
+const MAX_FIELD: u32 = (1 << 29) - 1;
+
+/// The wire types and their numbers, except for groups.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WireType {
+    Varint = 0,
+    I64 = 1,
+    Len = 2,
+    I32 = 5,
+}
+
+/// A field up to its content.
+#[derive(Clone, Copy)]
+pub(crate) struct Head {
+    pub(crate) field: u32,
+    pub(crate) wire_type: WireType,
+    /// The integer of a VARINT, which has no content; otherwise the content's length.
+    pub(crate) value: u64,
+    /// Bytes before the varint that gives the content's length, which is the tag for I32 and I64.
+    pub(crate) length_at: u64,
+}
+
+impl Head {
+    /// Takes the head off `bytes`, which begin with it. `None` if it does not end in them.
+    ///
+    /// # Errors
+    ///
+    /// At the first fault, with its offset in `bytes`.
+    #[inline(always)]
+    pub(crate) fn take(bytes: &mut &[u8]) -> Result<Option<Self>, Malformed> {
+        let at = |offset| move |fault| Malformed { offset, fault };
+        let mut rest = *bytes;
+        let Some(tag) = take_varint(&mut rest).map_err(at(0))? else {
+            return Ok(None);
+        };
+        let (field, wire_type) = parse_tag(tag).map_err(at(0))?;
+        let behind_tag = (bytes.len() - rest.len()) as u64;
+        let (value, length_at) = match wire_type {
+            WireType::Varint | WireType::Len => {
+                let value = take_varint(&mut rest).map_err(at(behind_tag))?;
+                (value, behind_tag)
+            }
+            WireType::I64 => (Some(8), 0),
+            WireType::I32 => (Some(4), 0),
+        };
+        Ok(value.map(|value| {
+            *bytes = rest;
+            Self {
+                field,
+                wire_type,
+                value,
+                length_at,
+            }
+        }))
+    }
+}
+
+/// Takes a field off `bytes`, its head and its content. `None` if it is malformed or does not end in them.
+#[inline(always)]
+pub(crate) fn take_whole<'a>(bytes: &mut &'a [u8]) -> Option<(Head, &'a [u8])> {
+    let mut rest = *bytes;
+    let head = Head::take(&mut rest).ok()??;
+    let length = match head.wire_type {
+        WireType::Varint => 0,
+        WireType::I64 | WireType::Len | WireType::I32 => usize::try_from(head.value).ok()?,
+    };
+    let (content, rest) = rest.split_at_checked(length)?;
+    *bytes = rest;
+    Some((head, content))
+}
+
+#[inline(always)]
+fn parse_tag(tag: u64) -> Result<(u32, WireType), Fault> {
+    let Ok(field @ 1..=MAX_FIELD) = u32::try_from(tag >> 3) else {
+        return Err(Fault::Tag(tag));
+    };
+    let wire_type = match (tag & 7) as u8 {
+        0 => WireType::Varint,
+        1 => WireType::I64,
+        2 => WireType::Len,
+        5 => WireType::I32,
+        wire_type => return Err(Fault::WireType { field, wire_type }),
+    };
+    Ok((field, wire_type))
+}
+
+#[inline(always)]
+fn take_varint(bytes: &mut &[u8]) -> Result<Option<u64>, Fault> {
+    // Nearly all tags and most lengths: the loop alone takes a third longer.
+    if let [byte @ ..0x80, ref rest @ ..] = **bytes {
+        *bytes = rest;
+        return Ok(Some(byte.into()));
+    }
+    let mut value = 0;
+    for (index, &byte) in bytes.iter().take(MAX_VARINT).enumerate() {
+        // The tenth byte holds the 64th bit and no other.
+        if index == MAX_VARINT - 1 && byte > 1 {
+            return Err(Fault::Integer);
+        }
+        value |= u64::from(byte & 0x7f) << (7 * index);
+        if byte < 0x80 {
+            *bytes = &bytes[index + 1..];
+            return Ok(Some(value));
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,96 @@
+//! Reads a gRPC response that holds one long list, in constant memory, as it arrives.
+//!
+//! # The problem
+//!
+//! A container runtime answers "which images are there?" with one protobuf message, `{ repeated Image images = 1; … }`. It can
+//! be larger than the host's memory. gRPC clients buffer it whole and then decode it, which takes several times its size, and they
+//! refuse messages above a limit (4 MiB in most). A program that only counts and adds up needs neither the buffer nor the limit.
+//!
+//! A [`Scanner`] takes the response's body in whatever pieces the connection delivers, and calls a [`Visitor`] for each element of
+//! field 1: with its integers, with the beginning of those of its fields whose bytes the visitor wants, and at its end.
+//!
+//! # Use
+//!
+//! ```
+//! use scan::{Malformed, Scanner, Visitor};
+//!
+//! /// Images, and their size in bytes: `message Image { string id = 1; uint64 size = 4; }`.
+//! #[derive(Default)]
+//! struct Count {
+//!     images: u64,
+//!     bytes: u64,
+//! }
+//!
+//! impl Visitor for Count {
+//!     fn integer(&mut self, field: u32, value: u64) {
+//!         if field == 4 {
+//!             self.bytes = self.bytes.saturating_add(value);
+//!         }
+//!     }
+//!
+//!     fn end(&mut self) {
+//!         self.images += 1;
+//!     }
+//! }
+//!
+//! // A frame's head, then two images: "a" of 300 bytes, and "b" of 5.
+//! let body = b"\0\0\0\0\x0f\x0a\x06\x0a\x01a\x20\xac\x02\x0a\x05\x0a\x01b\x20\x05";
+//!
+//! let mut count = Count::default();
+//! let mut scanner = Scanner::new(&mut count);
+//! for piece in body.chunks(4) {
+//!     scanner.feed(piece)?;
+//! }
+//! let received = scanner.finish()?;
+//!
+//! assert_eq!(received.messages, 1);
+//! assert_eq!((count.images, count.bytes), (2, 305));
+//! # Ok::<(), Malformed>(())
+//! ```
+//!
+//! # Guarantees
+//!
+//! * Memory depends neither on the number nor on the size of the elements: at most 20 bytes of a field's tag and length are kept,
+//!   or what the visitor wants of one field (`tests/constant_memory.rs`).
+//! * The visitor sees the same, and the result is the same, wherever the body is cut.
+//! * Any bytes are read or refused, without a panic. [`Malformed`] says what is wrong, and at which byte (`tests/scanner.rs`).
+//! * What is read is what prost reads: property tests of the service's visitors and the fuzz target (`make fuzz`) compare them.
+//!
+//! # Limits
+//!
+//! * Only field 1 of a message is a list. A body can hold several messages, as that of a streaming method does.
+//! * A visitor sees the fields of an element, and not those of messages in it. Fields of wire types I32 and I64 are skipped.
+//! * The visitor decides what a repeated or unexpected field means; text is not checked for UTF-8.
+//! * Compressed messages and groups are refused; neither is used unless a client asks for it.
+//!
+//! # Sources
+//!
+//! * gRPC over HTTP/2, "Length-Prefixed-Message": <https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>
+//! * The protobuf encoding: <https://protobuf.dev/programming-guides/encoding/>
+
+mod fault;
+mod field;
+mod scanner;
+
+pub use fault::{Fault, Malformed};
+pub use scanner::{Received, Scanner};
+
+/// Sees each element of field 1.
+pub trait Visitor {
+    /// A message begins, with or without elements.
+    fn begin_message(&mut self) {}
+
+    /// The element that is being read has this integer in this field (wire type VARINT).
+    fn integer(&mut self, field: u32, value: u64);
+
+    /// How many bytes of this field (wire type LEN) are wanted at most; 0 skips it unseen.
+    fn wanted(&self, _field: u32) -> usize {
+        0
+    }
+
+    /// The element that is being read has bytes in this field that begin with `beginning`, as long as was wanted.
+    fn bytes(&mut self, _field: u32, _beginning: &[u8]) {}
+
+    /// The element is complete; what comes next belongs to another one.
+    fn end(&mut self);
+}
