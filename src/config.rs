@@ -3,19 +3,14 @@
 //! Every flag can be given as an environment variable, the flag wins; an empty variable counts as unset. Tracing is configured
 //! by OpenTelemetry's own variables (<https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/>).
 
-use std::{
-    ffi::OsString,
-    io,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-};
+use std::{ffi::OsString, io, net::SocketAddr, path::Path};
 
 use clap::{CommandFactory, FromArgMatches, parser::ValueSource};
-use thiserror::Error;
 use tracing_subscriber::filter::Targets;
 
 mod environment;
 mod environment_file;
+mod error;
 mod log_filter;
 mod options;
 mod refusal;
@@ -26,6 +21,7 @@ mod traces;
 mod url;
 
 pub use environment::Environment;
+pub use error::ConfigError;
 pub use options::{Command, Options, Output};
 pub use service_file::SERVICE_FILE;
 pub use store::parse as store;
@@ -39,7 +35,7 @@ use crate::{
 };
 
 use refusal::refusal;
-use stores::{STORE, STORES, renamed};
+use stores::STORE;
 
 /// All settings, validated.
 #[derive(Clone, Debug)]
@@ -66,79 +62,6 @@ const REMOVED: [(&str, &str); 1] = [(
 
 /// Longest value that is shown whole, in bytes.
 const MAX_SHOWN: usize = 256;
-
-/// Why there is no configuration to run with.
-#[derive(Debug, Error)]
-pub enum ConfigError {
-    /// `--help` or `--version`: the text, for standard output.
-    #[error("{0}")]
-    Asked(String),
-    /// A value that is not right.
-    #[error("invalid value {} for {variable}: {expected}", shown(&url::without_credentials(value)))]
-    Invalid {
-        /// The flag and the environment variable that can have set it.
-        variable: String,
-        /// What it was set to.
-        value: String,
-        /// What would be right.
-        expected: String,
-    },
-    /// A value that is not right and must not be shown.
-    #[error("invalid value for {variable} (not shown, as it may hold secrets): {expected}")]
-    Secret {
-        /// The environment variable.
-        variable: String,
-        /// What would be right.
-        expected: String,
-    },
-    /// A variable whose bytes are not a text.
-    #[error("invalid value for {0}: expected UTF-8")]
-    NotText(String),
-    /// A known variable that cannot have an effect.
-    #[error("{variable} is not supported: {why}; unset it")]
-    NotOffered {
-        /// The environment variable.
-        variable: &'static str,
-        /// Why it is not.
-        why: &'static str,
-    },
-    /// A name that is not a known variable, but looks like one.
-    #[error(
-        "unknown variable {}: did you mean {nearest}? exp-rkt-grpc --help lists all of them",
-        shown(variable)
-    )]
-    Unknown {
-        /// Its name.
-        variable: String,
-        /// The name that is most like it.
-        nearest: String,
-    },
-    /// Variables of two exporters are set, and nothing chooses one of them.
-    #[error("{otlp} and {jaeger} are both set: set OTEL_TRACES_EXPORTER to otlp or jaeger, too")]
-    Ambiguous {
-        /// A variable of the exporter `otlp`.
-        otlp: String,
-        /// A variable of the exporter `jaeger`.
-        jaeger: String,
-    },
-    /// A command line that cannot be read.
-    #[error("{0}")]
-    Usage(String),
-    /// Two stores of one name.
-    #[error(
-        "two stores are named {} in {STORES}: expected NAME= before one of them, such as {}",
-        shown(.0.name.as_str()), cut(&renamed(.0))
-    )]
-    DuplicateStore(StoreConfig),
-    /// What the service is configured to ask is refused, and a query would have asked the same.
-    #[error("in {}: {refusal}", path.display())]
-    OfService {
-        /// The file of the service's settings.
-        path: PathBuf,
-        /// What is wrong in it.
-        refusal: Box<ConfigError>,
-    },
-}
 
 impl Config {
     /// Reads the command line (program name first) and the environment; and, for a query that is told no store by either, what the
