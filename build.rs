@@ -1,9 +1,14 @@
 //! Compiles the .proto files without protoc, and notes the git revision where there is one.
 
-use std::{error::Error, path::Path, process::Command};
+use std::{
+    error::Error,
+    fs, io,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let files = protox::compile(["cri.proto", "rkt.proto"], ["proto"])?;
+    let files = protox::compile(protos()?, ["proto"])?;
     tonic_prost_build::configure()
         .build_client(false)
         .build_server(false)
@@ -24,6 +29,15 @@ fn main() -> Result<(), Box<dyn Error>> {
         println!("cargo::rerun-if-changed={}", log.display());
     }
     Ok(())
+}
+
+/// One for each kind of store.
+fn protos() -> io::Result<Vec<PathBuf>> {
+    let entries = fs::read_dir("proto")?.map(|entry| Ok(entry?.path()));
+    let mut paths = entries.collect::<io::Result<Vec<_>>>()?;
+    paths.retain(|path| path.extension().is_some_and(|ending| ending == "proto"));
+    paths.sort();
+    Ok(paths)
 }
 
 /// The abbreviated commit of this very checkout; none in a source archive, even inside somebody else's checkout.

@@ -9,11 +9,9 @@ use tokio::time::Instant;
 use crate::answer::{Answer, QueryError};
 
 mod address;
-mod cri;
 mod grpc;
 mod kind;
 pub(crate) mod kinds;
-mod rkt;
 mod side_call;
 
 pub(crate) use address::StoreAddress;

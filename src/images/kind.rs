@@ -17,14 +17,14 @@ pub(crate) struct StoreKind {
     /// The TCP port where none is given; `None` for stores that listen on Unix sockets.
     pub(crate) default_port: Option<u16>,
     /// The methods of the side calls, in full: who the runtime is, and what its file systems hold.
-    pub(super) side_calls: [&'static str; 2],
+    pub(in crate::images) side_calls: [&'static str; 2],
     /// A store of this kind that was never asked.
-    pub(super) store: fn() -> Box<dyn Store>,
+    pub(in crate::images) store: fn() -> Box<dyn Store>,
 }
 
 /// One store of a kind, with what its protocol has to remember from one query to the next.
 #[async_trait(?Send)]
-pub(super) trait Store: fmt::Debug {
+pub(in crate::images) trait Store: fmt::Debug {
     /// Lists the images.
     async fn list(&mut self, calls: &Calls<'_>) -> Result<Listed, QueryError>;
 
@@ -42,10 +42,10 @@ pub(super) trait Store: fmt::Debug {
 
 /// A complete list.
 #[derive(Debug)]
-pub(super) struct Listed {
-    pub(super) contents: Contents,
+pub(in crate::images) struct Listed {
+    pub(in crate::images) contents: Contents,
     /// Its length on the wire in bytes, gRPC's framing included.
-    pub(super) bytes: u64,
+    pub(in crate::images) bytes: u64,
 }
 
 impl fmt::Display for StoreKind {

@@ -1,6 +1,9 @@
 //! The kinds of stores: configuration and help texts take them from here.
 
-use super::{cri, kind::StoreKind, rkt};
+use super::kind::StoreKind;
+
+mod cri;
+mod rkt;
 
 /// All kinds, in the order in which they are listed to users.
 pub(crate) static KINDS: [&StoreKind; 2] = [&rkt::KIND, &cri::KIND];

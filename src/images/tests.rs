@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Connection, ImageStore, Limit, QueryError, StoreAddress, StoreConfig,
     grpc::{Calls, Channel},
-    rkt,
+    kinds,
 };
 
 /// A store, and who asks it.
@@ -26,7 +26,7 @@ fn scene() -> (StandIn, ImageStore) {
     let store = StandIn::tcp(Images::generated(7));
     let config = StoreConfig {
         name: "rkt".to_owned(),
-        kind: &rkt::KIND,
+        kind: kinds::named("rkt").expect("a kind"),
         address: StoreAddress::Tcp {
             host: store.address().ip().to_string(),
             port: store.address().port(),
@@ -130,7 +130,7 @@ async fn a_panic_while_an_answer_is_read_fails_its_query_and_the_next_one_works(
     let panicking = async |_: &mut Channel, _| panic!("out of cheese");
     let limit = limit();
     let calls = Calls::new(&asking.name, &asking.target, &limit, &connection);
-    let panicked: Result<(), _> = calls.call(rkt::LIST_IMAGES, panicking).await;
+    let panicked: Result<(), _> = calls.call("v1alpha.PublicAPI/ListImages", panicking).await;
     assert_is_our_fault(&panicked.expect_err("it panics"));
     connection.close().await;
     store.wait_for_open_connections(0, PATIENCE);

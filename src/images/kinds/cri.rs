@@ -6,12 +6,12 @@ use async_trait::async_trait;
 use scan::Visitor;
 use tonic::{Code, Status};
 
-use super::{
-    grpc::{self, Calls, Channel, Context},
-    kind::{Listed, Store, StoreKind},
-};
 use crate::{
     answer::{self, Contents, Filesystem, Image, QueryError, Runtime},
+    images::{
+        grpc::{self, Calls, Channel, Context},
+        kind::{Listed, Store, StoreKind},
+    },
     words::label,
 };
 

@@ -4,12 +4,12 @@ use async_trait::async_trait;
 use scan::Visitor;
 use tonic::Status;
 
-use super::{
-    grpc::{self, Calls, Channel, Context},
-    kind::{Listed, Store, StoreKind},
-};
 use crate::{
     answer::{Contents, Image, QueryError, Runtime},
+    images::{
+        grpc::{self, Calls, Channel, Context},
+        kind::{Listed, Store, StoreKind},
+    },
     words::label,
 };
 
@@ -35,7 +35,7 @@ pub(super) static KIND: StoreKind = StoreKind {
 };
 
 /// Lists the images; the answer grows with the store.
-pub(super) const LIST_IMAGES: &str = "v1alpha.PublicAPI/ListImages";
+const LIST_IMAGES: &str = "v1alpha.PublicAPI/ListImages";
 
 /// Versions of rkt and of its API.
 const GET_INFO: &str = "v1alpha.PublicAPI/GetInfo";
