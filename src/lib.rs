@@ -28,7 +28,8 @@
 //! | `work` | 0 | work whose panic is an error, and tasks that end with their owner | – |
 //!
 //! Imports go down a level, never up or in circles; `tests/rooms.rs` holds the sources to this table. What is `pub` is for `main`,
-//! tests and tools; everything else is `pub(crate)`, so that the compiler finds what nothing uses.
+//! tests and tools; everything else is `pub(crate)`, so that the compiler finds what nothing uses. The reader
+//! of lists is a crate of its own: [`scan`].
 
 pub mod activation;
 pub mod answer;

@@ -67,8 +67,8 @@ fn memory_for(head: &[u8], unit: &[u8], times: usize) -> (usize, Names) {
         .chain(repeat_n(&chunk, times / per_chunk))
         .chain(once(&rest))
     {
-        // Off by a little, so that every boundary falls into a different field.
-        for piece in bytes.chunks(CHUNK - 7) {
+        // Off by a little, so that boundaries fall into tags and lengths too.
+        for piece in bytes.chunks(4097) {
             scanner.feed(piece).unwrap();
         }
     }

@@ -140,6 +140,28 @@ fn a_fault_is_named_with_its_place() {
     assert_eq!(fault(b"\0\0\0\0\x02\x08"), (Fault::Unfinished, 6));
 }
 
+#[test]
+fn a_visitor_sees_varints_and_bytes_and_their_heads_may_be_padded() {
+    let padded = |byte: u8| [&[byte | 0x80], &[0x80; 8][..], &[0]].concat();
+    let fields = b"\x08\xac\x02\x11\0\0\0\0\0\0\0\0\x1a\x00\x25\0\0\0\0\x2a\x05names";
+    let element = [&fields[..], &padded(0x32), &padded(2), b"ab"].concat();
+    let list = [&[0x0a, element.len() as u8], &element[..], b"\x10\x01"].concat();
+    let bytes = |field, bytes: &[u8]| Fact::Bytes(field, bytes.to_vec());
+    let expected = [
+        Fact::Integer(1, 300),
+        bytes(3, b""),
+        bytes(5, b"name"),
+        bytes(6, b"ab"),
+        Fact::End,
+    ];
+    let body = framed(&list);
+    for length in [1, body.len()] {
+        let (facts, end) = read(body.chunks(length));
+        assert_eq!(facts, expected, "in pieces of {length}");
+        assert!(end.is_ok(), "{end:?}");
+    }
+}
+
 /// Up to the place of a fault nothing is wrong, but that something ends there.
 #[track_caller]
 fn assert_in_place(body: &[u8]) {

@@ -1,4 +1,5 @@
-//! A call over gRPC: a list is scanned as it arrives and never held, any other answer is decoded whole.
+//! A call over gRPC: a list is scanned as it arrives and never held (see [`scan`]), any other answer is decoded
+//! whole.
 //!
 //! Source: gRPC over HTTP/2 (<https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>).
 

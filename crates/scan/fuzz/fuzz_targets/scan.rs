@@ -7,8 +7,8 @@
 mod prost_reader;
 mod recorder;
 
-use scan::Fault;
 use libfuzzer_sys::{Corpus, fuzz_target};
+use scan::Fault;
 
 use recorder::Reading;
 
