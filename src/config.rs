@@ -1,7 +1,7 @@
 //! Flags and environment, their defaults, and what is right.
 //!
-//! Every flag can be given as an environment variable, the flag wins; an empty variable counts as unset. Tracing is configured
-//! by OpenTelemetry's own variables (<https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/>).
+//! Every flag but `--output` can be given as an environment variable; the flag wins, and an empty variable counts as unset. Tracing is
+//! configured by OpenTelemetry's own variables (<https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/>).
 
 use std::{ffi::OsString, io, net::SocketAddr, path::Path};
 

@@ -1,8 +1,8 @@
 //! The metrics socket: HTTP/1.1 for Prometheus and for people.
 //!
-//! A scrape never asks a store; it reads what the last query left. A connection is accepted only when the request on the one
-//! before is answered: a KILL may lose only the request being answered at that instant. What has not been accepted waits in
-//! systemd's socket for the next process.
+//! A scrape never asks a store; it reads what the last query left. Many connections are served at once, but a new one is accepted
+//! only when the requests that have arrived are answered: a KILL loses only those being answered at that instant. Connections that
+//! are not accepted yet wait in systemd's socket for the next process.
 //!
 //! Clients that hold connections do not keep others out: at the limit, the connection that has been silent longest is closed.
 

@@ -60,13 +60,17 @@ fn kind_and_url(address: &str) -> Result<(&'static StoreKind, &str), String> {
 
 /// As in `rkt for rkt's api-service, or cri for containerd`.
 fn kinds_and_runtimes() -> String {
-    let kinds = KINDS.map(|kind| format!("{} for {}", kind.name, kind.runtimes));
-    kinds.join(", or ")
+    let kinds = KINDS
+        .iter()
+        .map(|kind| format!("{} for {}", kind.name, kind.runtimes));
+    kinds.collect::<Vec<_>>().join(", or ")
 }
 
 /// The text of `--store` in `--help`.
 pub(super) fn help() -> String {
-    let kinds = KINDS.map(|kind| format!("`{}` ({})", kind.name, kind.runtimes));
+    let kinds = KINDS.iter();
+    let kinds = kinds.map(|kind| format!("`{}` ({})", kind.name, kind.runtimes));
+    let kinds: Vec<String> = kinds.collect();
     let ports = KINDS.iter().filter_map(|kind| {
         let port = kind.default_port?;
         Some(format!("; {}'s port is {port} when left out", kind.name))

@@ -44,7 +44,7 @@ pub(super) const LAST_QUERY: &str = "imagestore_last_query_timestamp_seconds";
 pub(super) const LAST_SUCCESS: &str = "imagestore_last_success_timestamp_seconds";
 
 /// Every gauge that a query sets.
-pub(super) static FAMILIES: [Family; 14] = [
+pub(super) static FAMILIES: &[Family] = &[
     Family {
         name: UP,
         help: "Whether the last completed query of the store succeeded (1) or failed (0).",

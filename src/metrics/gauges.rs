@@ -85,7 +85,7 @@ impl Known {
 
     /// A query came to an end.
     pub(super) fn ended(&mut self, ended: Ended) {
-        for family in &FAMILIES {
+        for family in FAMILIES {
             if let Value::Query(value) = family.value
                 && let Some(value) = value(&ended)
             {
@@ -96,7 +96,7 @@ impl Known {
 
     /// Whatever an earlier answer said, and this one does not, is gone.
     pub(super) fn answered(&mut self, answer: &Answer) {
-        for family in &FAMILIES {
+        for family in FAMILIES {
             match family.value {
                 Value::Query(_) => {}
                 Value::Answer(value) => {

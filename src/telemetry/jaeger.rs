@@ -1,6 +1,6 @@
 //! The Jaeger agent protocol: compact Thrift over UDP (jaeger.thrift, agent.thrift of jaeger-idl).
 //!
-//! The crate opentelemetry-jaeger ended with OpenTelemetry 0.23; it lives in this file alone, behind a conversion of today's
+//! The crate opentelemetry-jaeger ended with OpenTelemetry 0.23; only this room sees it, behind a conversion of today's
 //! spans into those of its time. It does the Thrift; the socket is ours, because only its owner learns that nobody listens.
 
 #![allow(deprecated, reason = "all of opentelemetry-jaeger is")]
