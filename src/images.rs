@@ -19,8 +19,7 @@ pub(crate) use grpc::{Connection, Limit};
 pub(crate) use kind::StoreKind;
 
 use grpc::{Calls, Target};
-use kind::{Listed, Store};
-use side_call::SideCall;
+use kind::{Description, Listed, Store};
 
 /// What a query may spend on the side calls, once the images are counted.
 const SIDE_CALLS_TIMEOUT: Duration = Duration::from_secs(2);
@@ -43,8 +42,6 @@ pub struct ImageStore {
     url: String,
     target: Target,
     store: Box<dyn Store>,
-    identity: SideCall,
-    filesystems: SideCall,
 }
 
 /// As it is configured: NAME=KIND+URL.
@@ -69,14 +66,11 @@ impl ImageStore {
     ///
     /// When tonic does not accept the address, which the configuration has checked.
     pub fn new(config: &StoreConfig) -> Result<Self, tonic::transport::Error> {
-        let [identity, filesystems] = config.kind.side_calls.map(SideCall::of);
         Ok(Self {
             name: config.name.clone(),
             url: config.url(),
             target: Target::new(config.address.clone())?,
             store: (config.kind.store)(),
-            identity,
-            filesystems,
         })
     }
 
@@ -130,18 +124,19 @@ impl ImageStore {
         &mut self,
         limit: &Limit,
         connection: &Connection,
-        mut answer: Answer,
+        answer: Answer,
     ) -> Answer {
         let limit = limit.at_most(SIDE_CALLS_TIMEOUT);
         let calls = Calls::new(&self.name, &self.target, &limit, connection);
-        let (runtime, filesystems) =
-            tokio::join!(self.store.identify(&calls), self.store.filesystems(&calls));
-        answer.runtime = self.identity.outcome(&self.name, runtime);
-        answer.filesystems = self.filesystems.outcome(&self.name, filesystems).flatten();
-        if let Some(runtime) = &answer.runtime {
-            self.store.identified(runtime);
+        let Description {
+            runtime,
+            filesystems,
+        } = self.store.describe(&calls).await;
+        Answer {
+            runtime,
+            filesystems,
+            ..answer
         }
-        answer
     }
 }
 

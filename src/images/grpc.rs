@@ -48,6 +48,11 @@ impl<'a> Calls<'a> {
         }
     }
 
+    /// The store's name.
+    pub(super) fn store(&self) -> &'a str {
+        self.store
+    }
+
     /// One call in a client span of its own.
     ///
     /// A panic is an error of this call. What is known of the store is whole then: it changes between calls, by their outcomes.

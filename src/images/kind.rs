@@ -16,8 +16,6 @@ pub(crate) struct StoreKind {
     pub(crate) runtimes: &'static str,
     /// The TCP port where none is given; `None` for stores that listen on Unix sockets.
     pub(crate) default_port: Option<u16>,
-    /// The methods of the side calls, in full: who the runtime is, and what its file systems hold.
-    pub(in crate::images) side_calls: [&'static str; 2],
     /// A store of this kind that was never asked.
     pub(in crate::images) store: fn() -> Box<dyn Store>,
 }
@@ -28,16 +26,17 @@ pub(in crate::images) trait Store: fmt::Debug {
     /// Lists the images.
     async fn list(&mut self, calls: &Calls<'_>) -> Result<Listed, QueryError>;
 
-    /// Asks who the runtime is.
-    async fn identify(&self, calls: &Calls<'_>) -> Result<Runtime, QueryError>;
+    /// Asks who the runtime is and what its file systems hold. What fails is logged and missing.
+    async fn describe(&mut self, calls: &Calls<'_>) -> Description;
+}
 
-    /// Asks what the file systems hold; `None` for a kind that does not report it.
-    async fn filesystems(&self, _calls: &Calls<'_>) -> Result<Option<Vec<Filesystem>>, QueryError> {
-        Ok(None)
-    }
-
-    /// This runtime has answered.
-    fn identified(&mut self, _runtime: &Runtime) {}
+/// What a store says of itself beside its list.
+#[derive(Debug)]
+pub(in crate::images) struct Description {
+    /// Who answered.
+    pub(in crate::images) runtime: Option<Runtime>,
+    /// The file systems that hold its images; `None` also for kinds that do not report them.
+    pub(in crate::images) filesystems: Option<Vec<Filesystem>>,
 }
 
 /// A complete list.

@@ -1,7 +1,10 @@
-//! A call beside the list of images, whose failure costs nothing but what it would have said.
+//! A call beside the list of images, whose failure costs nothing but its own answer.
 
 use std::mem;
 
+use tonic::Status;
+
+use super::grpc::{Calls, Channel, Context};
 use crate::answer::QueryError;
 
 /// One of a store's side calls, and whether it fails at present.
@@ -19,26 +22,31 @@ impl SideCall {
         }
     }
 
-    /// What the call said, if it said anything.
+    /// Makes the call; `None` when it fails.
     ///
-    /// The first failure of a row is a warning and the end of the row an info line; a row can be as long as the service lives,
-    /// so what lies between is for debugging. A call that we have abandoned is neither.
-    pub(super) fn outcome<T>(&mut self, store: &str, outcome: Result<T, QueryError>) -> Option<T> {
-        let call = self.method;
-        let error = match outcome {
-            Ok(said) => {
+    /// The first failure in a row is logged as a warning and the recovery at info; a row can last as long as the service, so the
+    /// failures in between are for debugging. An abandoned call is not logged.
+    pub(super) async fn ask<T>(
+        &mut self,
+        calls: &Calls<'_>,
+        ask: impl AsyncFnOnce(&mut Channel, Context) -> Result<T, Status>,
+    ) -> Option<T> {
+        let (store, call) = (calls.store(), self.method);
+        let error = match calls.call(call, ask).await {
+            Ok(answer) => {
                 if mem::take(&mut self.failing) {
                     tracing::info!({ imagestore.store = store, call }, "side call answered again");
                 }
-                return Some(said);
+                return Some(answer);
             }
             Err(QueryError::Abandoned) => return None,
             Err(error) => error,
         };
+        let code = error.code().name();
         if mem::replace(&mut self.failing, true) {
-            tracing::debug!({ imagestore.store = store, call, code = error.code().name(), %error }, "side call failed again");
+            tracing::debug!({ imagestore.store = store, call, code, %error }, "side call failed again");
         } else {
-            tracing::warn!({ imagestore.store = store, call, code = error.code().name(), %error }, "side call failed");
+            tracing::warn!({ imagestore.store = store, call, code, %error }, "side call failed");
         }
         None
     }

@@ -3,14 +3,14 @@
 use std::{collections::BTreeMap, mem};
 
 use async_trait::async_trait;
-use scan::Visitor;
 use tonic::{Code, Status};
 
 use crate::{
-    answer::{self, Contents, Filesystem, Image, QueryError, Runtime},
+    answer::{self, Filesystem, QueryError, Runtime},
     images::{
         grpc::{self, Calls, Channel, Context},
-        kind::{Listed, Store, StoreKind},
+        kind::{Description, Listed, Store, StoreKind},
+        side_call::SideCall,
     },
     words::label,
 };
@@ -26,17 +26,17 @@ mod v1 {
     tonic::include_proto!("runtime.v1");
 }
 
+mod count;
 mod name;
 
-use name::Name;
+use count::Count;
 
 /// The kind `cri`.
 pub(super) static KIND: StoreKind = StoreKind {
     name: "cri",
     runtimes: "containerd, CRI-O, k3s and other Kubernetes runtimes",
     default_port: None,
-    side_calls: [VERSION, IMAGE_FS_INFO],
-    store: || Box::<Cri>::default(),
+    store: || Box::new(Cri::new()),
 };
 
 /// Lists the images in one message.
@@ -55,12 +55,33 @@ const IMAGE_FS_INFO: &str = "runtime.v1.ImageService/ImageFsInfo";
 const MAX_FILESYSTEMS: usize = 16;
 
 /// A runtime.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Cri {
     /// Whether it is known not to stream its list.
     lists_whole: bool,
     /// Who answered last.
     runtime: Option<Runtime>,
+    version: SideCall,
+    image_fs_info: SideCall,
+}
+
+impl Cri {
+    fn new() -> Self {
+        Self {
+            lists_whole: false,
+            runtime: None,
+            version: SideCall::of(VERSION),
+            image_fs_info: SideCall::of(IMAGE_FS_INFO),
+        }
+    }
+
+    /// A runtime that has been replaced may stream what its predecessor could not.
+    fn remember(&mut self, runtime: &Runtime) {
+        if self.runtime.as_ref().is_some_and(|known| known != runtime) {
+            self.lists_whole = false;
+        }
+        self.runtime = Some(runtime.clone());
+    }
 }
 
 #[async_trait(?Send)]
@@ -83,20 +104,18 @@ impl Store for Cri {
         listed
     }
 
-    async fn identify(&self, calls: &Calls<'_>) -> Result<Runtime, QueryError> {
-        calls.call(VERSION, version).await
-    }
-
-    async fn filesystems(&self, calls: &Calls<'_>) -> Result<Option<Vec<Filesystem>>, QueryError> {
-        calls.call(IMAGE_FS_INFO, image_fs_info).await.map(Some)
-    }
-
-    /// A runtime that has been replaced may stream what its predecessor could not.
-    fn identified(&mut self, runtime: &Runtime) {
-        if self.runtime.as_ref().is_some_and(|known| known != runtime) {
-            self.lists_whole = false;
+    async fn describe(&mut self, calls: &Calls<'_>) -> Description {
+        let (runtime, filesystems) = tokio::join!(
+            self.version.ask(calls, version),
+            self.image_fs_info.ask(calls, image_fs_info)
+        );
+        if let Some(runtime) = &runtime {
+            self.remember(runtime);
         }
-        self.runtime = Some(runtime.clone());
+        Description {
+            runtime,
+            filesystems,
+        }
     }
 }
 
@@ -108,7 +127,7 @@ async fn list_images(channel: &mut Channel, context: Context) -> Result<Listed, 
         .await
         .map_err(explained)?;
     grpc::require_one_message(received.messages)?;
-    Ok(count.listed(received.bytes))
+    Ok(listed(count, received.bytes))
 }
 
 /// Calls StreamImages without a filter, and says whether the stream has `begun`. What came before an error is not counted.
@@ -122,7 +141,12 @@ async fn stream_images(
     let streamed = grpc::list(channel, STREAM_IMAGES, &request, context, &mut count).await;
     *begun = count.begun;
     let received = streamed.map_err(explained)?;
-    Ok(count.listed(received.bytes))
+    Ok(listed(count, received.bytes))
+}
+
+fn listed(Count { contents, .. }: Count, bytes: u64) -> Listed {
+    grpc::record(&contents);
+    Listed { contents, bytes }
 }
 
 /// Calls Version.
@@ -196,94 +220,6 @@ fn explained(status: Status) -> Status {
             ))
         }
         _ => status,
-    }
-}
-
-/// Counts the images as they pass.
-#[derive(Debug)]
-struct Count {
-    contents: Contents,
-    /// Whether a message has begun.
-    begun: bool,
-    size: u64,
-    pinned: bool,
-    tag: Name,
-    digest: Name,
-}
-
-impl Count {
-    const REPO_TAGS: u32 = 2;
-    const REPO_DIGESTS: u32 = 3;
-    const SIZE: u32 = 4;
-    const PINNED: u32 = 8;
-
-    fn new() -> Self {
-        Self {
-            contents: Contents::with_tags_and_pins(),
-            begun: false,
-            size: 0,
-            pinned: false,
-            tag: Name::default(),
-            digest: Name::default(),
-        }
-    }
-
-    fn listed(self, bytes: u64) -> Listed {
-        grpc::record(&self.contents);
-        Listed {
-            contents: self.contents,
-            bytes,
-        }
-    }
-}
-
-impl Visitor for Count {
-    fn begin_message(&mut self) {
-        self.begun = true;
-    }
-
-    fn integer(&mut self, field: u32, value: u64) {
-        match field {
-            Self::SIZE => self.size = value,
-            Self::PINNED => self.pinned = value != 0,
-            _ => {}
-        }
-    }
-
-    fn wanted(&self, field: u32) -> usize {
-        match field {
-            Self::REPO_TAGS if !self.tag.is_given() => Name::WANTED,
-            Self::REPO_DIGESTS if !self.digest.is_given() => Name::WANTED,
-            _ => 0,
-        }
-    }
-
-    fn bytes(&mut self, field: u32, beginning: &[u8]) {
-        match field {
-            Self::REPO_TAGS => self.tag.give(beginning),
-            Self::REPO_DIGESTS => self.digest.give(beginning),
-            _ => {}
-        }
-    }
-
-    fn end(&mut self) {
-        let tagged = self.tag.is_given();
-        let name = if tagged {
-            &mut self.tag
-        } else {
-            &mut self.digest
-        };
-        self.contents.add(Image {
-            size_bytes: self.size,
-            imported_seconds: None,
-            tagged: Some(tagged),
-            pinned: Some(self.pinned),
-            registry: Some(name.registry()),
-        });
-        self.size = 0;
-        self.pinned = false;
-        self.tag.forget();
-        self.digest.forget();
     }
 }
 

@@ -8,7 +8,8 @@ use crate::{
     answer::{Contents, Image, QueryError, Runtime},
     images::{
         grpc::{self, Calls, Channel, Context},
-        kind::{Listed, Store, StoreKind},
+        kind::{Description, Listed, Store, StoreKind},
+        side_call::SideCall,
     },
     words::label,
 };
@@ -30,8 +31,11 @@ pub(super) static KIND: StoreKind = StoreKind {
     runtimes: "rkt's api-service",
     // See `rkt api-service --help`.
     default_port: Some(15441),
-    side_calls: [GET_INFO, ""],
-    store: || Box::new(Rkt),
+    store: || {
+        Box::new(Rkt {
+            info: SideCall::of(GET_INFO),
+        })
+    },
 };
 
 /// Lists the images; the answer grows with the store.
@@ -41,7 +45,9 @@ const LIST_IMAGES: &str = "v1alpha.PublicAPI/ListImages";
 const GET_INFO: &str = "v1alpha.PublicAPI/GetInfo";
 
 #[derive(Debug)]
-struct Rkt;
+struct Rkt {
+    info: SideCall,
+}
 
 #[async_trait(?Send)]
 impl Store for Rkt {
@@ -49,8 +55,11 @@ impl Store for Rkt {
         calls.call(LIST_IMAGES, list_images).await
     }
 
-    async fn identify(&self, calls: &Calls<'_>) -> Result<Runtime, QueryError> {
-        calls.call(GET_INFO, info).await
+    async fn describe(&mut self, calls: &Calls<'_>) -> Description {
+        Description {
+            runtime: self.info.ask(calls, info).await,
+            filesystems: None,
+        }
     }
 }
 

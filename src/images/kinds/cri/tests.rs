@@ -5,7 +5,8 @@ use proptest::{collection::vec, prelude::*, sample::select};
 use prost::Message;
 use scan::{Scanner, Visitor};
 
-use super::{Contents, Count, Image, Name, v1};
+use super::{Count, name::Name, v1};
+use crate::answer::{Contents, Image};
 
 /// The first of these that is a name.
 fn name(names: &[String]) -> Name {
