@@ -20,7 +20,6 @@ use crate::{
     metrics::{Metrics, TraceOutcome},
 };
 
-mod ids;
 mod jaeger;
 mod log;
 mod otlp;
@@ -48,8 +47,8 @@ const LAST_LINES_TIMEOUT: Duration = Duration::from_secs(1);
 /// The crate's own spans; those of the libraries, the exporters' among them, are not traced.
 const OWN_TARGET: &str = env!("CARGO_CRATE_NAME");
 
-/// The running log and trace output; to be flushed before the program ends. Dropped, it writes the last log lines, for at most a
-/// second; if some are lost, it says so on standard error where that has room.
+/// The running log and trace output; to be flushed before the program ends. When dropped, it writes the last log lines, for at most
+/// a second; if some are lost, standard error says so, if it has room.
 #[derive(Debug)]
 pub struct Telemetry {
     traces: Option<TraceQueue>,
@@ -100,17 +99,16 @@ pub fn start(
     .map_err(TelemetryError::Log)?;
     tracing_subscriber::registry()
         .with(queue.as_ref().map(|queue| trace_layer(queue.provider())))
-        .with(ids::IdsLayer::default().with_filter(own()))
         .with(layer.with_filter(filter.clone()))
         .init();
     panics::log();
     Ok(Telemetry { traces: queue, log })
 }
 
-/// Logs why the program ends, when there is no [`Telemetry`] or no longer: an event with the field `error`. Waits until it is
-/// written, for at most a second.
+/// Logs why the program ends: `log` makes one event with the field `error`, which may have several lines. Needs no [`Telemetry`].
+/// Waits until the event is written, for at most a second.
 ///
-/// On standard error, that field alone is shown, after the program's name. It may have several lines.
+/// Standard error gets the program's name and that field alone.
 ///
 /// # Errors
 ///

@@ -8,10 +8,10 @@ const IDS: &str = include_str!("../src/telemetry/log/journal.rs");
 const ENTRIES: &str = concat!(
     include_str!("../src/daemon.rs"),
     include_str!("../src/daemon/predecessor.rs"),
-    include_str!("../src/refusal.rs"),
     include_str!("../src/main.rs"),
     include_str!("../src/observe.rs"),
-    include_str!("../src/telemetry/log/journal/extended.rs"),
+    include_str!("../src/refusal.rs"),
+    include_str!("../src/telemetry/log/journal.rs"),
 );
 
 #[test]

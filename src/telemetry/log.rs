@@ -1,7 +1,7 @@
 //! The log: each event becomes an entry in a bounded queue, and a thread of its own writes it to the journal or to standard error.
 //!
 //! Both block their writers for as long as nobody reads them, and this process serves scrapes from one thread. Lines that the
-//! queue has no room for are counted, and reported as soon as lines can be written again.
+//! queue has no room for, or that standard error does not take, are counted, and reported as soon as lines can be written again.
 
 use std::{
     fmt, io,
@@ -16,7 +16,7 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 use tracing::{Event, Subscriber};
-use tracing_subscriber::{Layer, filter::Targets, layer::Context, registry::LookupSpan};
+use tracing_subscriber::{Layer, filter::Targets, layer::Context};
 
 mod entry;
 mod journal;
@@ -29,7 +29,7 @@ use journal::Journal;
 
 use crate::words::counted;
 
-/// The name of the thread, which is the only one that may wait for a reader.
+/// The name of the thread, the only one that may wait for a reader.
 pub(super) const THREAD: &str = "log";
 
 /// Entries that wait for the journal or standard error.
@@ -71,15 +71,8 @@ enum Message {
     End,
 }
 
-/// Where lines go, and what they look like.
-struct Output {
-    /// `None`: to standard error.
-    journal: Option<Journal>,
-    format: Format,
-}
-
 /// Starts the thread that writes what the layer is given: to the journal if standard error is the journal's and its socket is
-/// there, else to standard error in this format. `on_drop` is called for each line that is lost.
+/// there, else to standard error. `on_drop` is called for each line that is lost.
 ///
 /// # Errors
 ///
@@ -109,9 +102,13 @@ pub(super) fn start(
         .name(THREAD.to_owned())
         .spawn(move || {
             let _at_the_end = at_the_end;
-            let output = Output {
-                journal: Journal::open(filter),
-                format,
+            let mut journal = Journal::open(filter);
+            let output = |entry: &_| match &mut journal {
+                Some(journal) => {
+                    journal.write(entry, format);
+                    Ok(())
+                }
+                None => stderr::write(entry, format),
             };
             write(output, &entries, &shared);
             // Nobody waits if the owner has given up.
@@ -143,12 +140,9 @@ impl Drop for Log {
     }
 }
 
-impl<S> Layer<S> for LogLayer
-where
-    S: Subscriber + for<'span> LookupSpan<'span>,
-{
-    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
-        let entry = Box::new(Entry::of(event, &context));
+impl<S: Subscriber> Layer<S> for LogLayer {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let entry = Box::new(Entry::of(event));
         self.shared.waiting.fetch_add(1, Ordering::Relaxed);
         if let Err(TrySendError::Full(_)) = self.queue.try_send(Message::Entry(entry)) {
             self.shared.waiting.fetch_sub(1, Ordering::Relaxed);
@@ -183,64 +177,45 @@ impl Shared {
     fn report_dropped(&self) {
         let lines = self.unreported.swap(0, Ordering::Relaxed);
         if lines > 0 {
-            tracing::warn!(lines, "log lines dropped because the log was blocked");
+            tracing::warn!(lines, "log lines dropped because the log did not take them");
         }
     }
 }
 
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shared")
-            .field("waiting", &self.waiting)
-            .field("unreported", &self.unreported)
-            .field("ending", &self.ending)
-            .finish_non_exhaustive()
+        f.debug_struct("Shared").finish_non_exhaustive()
     }
 }
 
-impl Output {
-    fn write(&mut self, entry: &Entry) -> io::Result<()> {
-        match &mut self.journal {
-            Some(journal) => {
-                journal.write(entry, self.format);
-                Ok(())
-            }
-            None => stderr::write(entry, self.format),
-        }
-    }
-}
-
-fn write(mut output: Output, entries: &Receiver<Message>, shared: &Shared) {
-    let mut written = false;
-    while let Some(entry) = next(entries, shared, written) {
-        written = output.write(&entry).is_ok();
-        shared.waiting.fetch_sub(1, Ordering::Relaxed);
+/// Until the end has come and all entries are written.
+fn write(
+    mut output: impl FnMut(&Entry) -> io::Result<()>,
+    entries: &Receiver<Message>,
+    shared: &Shared,
+) {
+    while let Some(entry) = next(entries, shared) {
+        let written = output(&entry).is_ok();
+        let was_last = shared.waiting.fetch_sub(1, Ordering::Relaxed) == 1;
         if !written {
             shared.dropped();
+        } else if was_last {
+            // Through the queue, now that it is empty: behind the lines that came before those that were dropped.
+            shared.report_dropped();
         }
     }
 }
 
-/// Waits for an entry, unless the end has come and all are written.
-///
-/// Dropped lines are reported through the queue, when it is empty: behind the lines that came before them, and not while the last
-/// one could not be `written`.
-fn next(entries: &Receiver<Message>, shared: &Shared, written: bool) -> Option<Box<Entry>> {
+/// Waits for an entry, unless the end has come.
+fn next(entries: &Receiver<Message>, shared: &Shared) -> Option<Box<Entry>> {
     loop {
-        let message = entries.try_recv().ok().or_else(|| {
-            if written {
-                shared.report_dropped();
-            }
-            if shared.ending.load(Ordering::Acquire) {
-                entries.try_recv().ok()
-            } else {
-                entries.recv().ok()
-            }
-        });
-        match message? {
-            Message::Entry(entry) => return Some(entry),
-            // Lines may have been dropped that are not reported yet.
-            Message::End => {}
+        let message = if shared.ending.load(Ordering::Acquire) {
+            entries.try_recv().ok()
+        } else {
+            entries.recv().ok()
+        };
+        if let Message::Entry(entry) = message? {
+            return Some(entry);
         }
     }
 }

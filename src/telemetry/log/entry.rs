@@ -1,25 +1,32 @@
-//! An event that can outlive the place it comes from.
+//! An event as it waits in the queue.
 
 use std::{fmt, time::SystemTime};
 
+use opentelemetry::{
+    Context,
+    trace::{SpanContext, TraceContextExt},
+};
 use tracing::{
-    Event, Metadata, Subscriber,
+    Event, Metadata,
     field::{Field, Visit},
 };
-use tracing_subscriber::{layer::Context, registry::LookupSpan};
 
-use super::super::ids::{self, Ids};
+use crate::words::cut;
 
 /// The field that tracing's macros put the message into.
 pub(super) const MESSAGE: &str = "message";
+
+/// Longest value in bytes: values come from stores, collectors and libraries, and wait in the queue.
+const LONGEST: usize = 8 * 1024;
 
 /// What is known of an event.
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) time: SystemTime,
     pub(super) metadata: &'static Metadata<'static>,
-    pub(super) values: Vec<(Field, Text)>,
-    pub(super) ids: Option<Ids>,
+    pub(super) values: Vec<(&'static str, Text)>,
+    /// The innermost span around the event, if its trace is sampled. The ids of another trace lead nowhere.
+    pub(super) span: Option<SpanContext>,
 }
 
 /// A field's value.
@@ -27,40 +34,43 @@ pub(super) struct Entry {
 pub(super) enum Text {
     /// A string.
     Str(String),
-    /// Any other value, as it is shown.
+    /// Any other value, as `Debug` formats it.
     Shown(String),
 }
 
 impl Entry {
-    pub(super) fn of<S>(event: &Event<'_>, context: &Context<'_, S>) -> Self
-    where
-        S: Subscriber + for<'span> LookupSpan<'span>,
-    {
+    pub(super) fn of(event: &Event<'_>) -> Self {
         let mut values = Values(Vec::new());
         event.record(&mut values);
+        // tracing-opentelemetry keeps OpenTelemetry's current context in step with the spans that are entered.
+        let span = Context::map_current(|context| context.span().span_context().clone());
         Self {
             time: SystemTime::now(),
             metadata: event.metadata(),
             values: values.0,
-            ids: ids::of(context.event_span(event)),
+            span: Some(span).filter(SpanContext::is_sampled),
         }
     }
 
     /// The value of this field, if the event has it.
     pub(super) fn value(&self, name: &str) -> Option<&Text> {
         let mut values = self.values.iter();
-        let (_, text) = values.find(|(field, _)| field.name() == name)?;
+        let (_, text) = values.find(|(field, _)| *field == name)?;
         Some(text)
     }
 
-    /// What people read: the message, the fields with their values as `show` has them, the trace's id. Nothing is escaped yet.
+    /// All fields but the message.
+    pub(super) fn fields(&self) -> impl Iterator<Item = &(&'static str, Text)> {
+        self.values.iter().filter(|(name, _)| *name != MESSAGE)
+    }
+
+    /// For people: the message, the fields with their values as `show` formats them, the trace's id. Nothing is escaped yet.
     pub(super) fn text(&self, show: impl Fn(&Text) -> String) -> String {
         let message = self.value(MESSAGE).map(|text| text.as_str().to_owned());
-        let fields = self.values.iter().filter_map(|(field, text)| {
-            let name = field.name();
-            (name != MESSAGE).then(|| format!("{name}={}", show(text)))
-        });
-        let id = self.ids.map(|ids| format!("trace_id={}", ids.trace));
+        let fields = self.fields();
+        let fields = fields.map(|(name, text)| format!("{name}={}", show(text)));
+        let span = self.span.as_ref();
+        let id = span.map(|span| format!("trace_id={}", span.trace_id()));
         let parts: Vec<String> = message.into_iter().chain(fields).chain(id).collect();
         parts.join(" ")
     }
@@ -74,15 +84,15 @@ impl Text {
     }
 }
 
-struct Values(Vec<(Field, Text)>);
+struct Values(Vec<(&'static str, Text)>);
 
 impl Visit for Values {
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.0.push((field.clone(), Text::Str(value.to_owned())));
+        self.0.push((field.name(), Text::Str(cut(value, LONGEST))));
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        let shown = format!("{value:?}");
-        self.0.push((field.clone(), Text::Shown(shown)));
+        let shown = cut(&format!("{value:?}"), LONGEST);
+        self.0.push((field.name(), Text::Shown(shown)));
     }
 }

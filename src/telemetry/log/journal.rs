@@ -1,8 +1,13 @@
 //! The journal: entries with fields, through tracing-journald.
+//!
+//! tracing-journald writes in the thread that logs, and waits there; so the log's thread dispatches a copy of each event to it. It has
+//! no way to add a field to an event; so the copy has metadata of its own, with three fields more.
 
-use std::io;
+use std::{collections::HashMap, io};
 
-use tracing::{Dispatch, Event, Value};
+use tracing::{
+    Dispatch, Event, Metadata, Value, callsite::Identifier, field::FieldSet, metadata::Kind,
+};
 use tracing_journald::{Priority, PriorityMappings};
 use tracing_subscriber::{filter::Targets, layer::SubscriberExt};
 
@@ -12,18 +17,18 @@ use super::{
 };
 use crate::words::{escaped, escaped_lines};
 
-mod extended;
-
-use extended::Extended;
-
 /// `SYSLOG_IDENTIFIER=`, for `journalctl -t`.
 const IDENTIFIER: &str = env!("CARGO_PKG_NAME");
+
+/// The fields that each entry has besides those of its event.
+const ADDED: [&str; 3] = ["TRACE_ID", "SPAN_ID", "MESSAGE_ID"];
 
 /// The journal's socket.
 #[derive(Debug)]
 pub(super) struct Journal {
     dispatch: Dispatch,
-    extended: Extended,
+    /// The metadata of copies, made once for each place in the code that logs.
+    extended: HashMap<Identifier, &'static Metadata<'static>>,
 }
 
 /// Whether `$JOURNAL_STREAM` (systemd.exec(5)) names the file that our standard error is.
@@ -38,7 +43,7 @@ fn is_our_stderr() -> bool {
 }
 
 impl Journal {
-    /// Opens it, unless standard error is not the journal's or its socket is missing. Waits while the socket is full.
+    /// `None` if standard error is not the journal's, or its socket is missing. Waits while the socket is full.
     ///
     /// `filter` keeps spans and events of libraries from being made for its sake.
     pub(super) fn open(filter: Targets) -> Option<Self> {
@@ -56,47 +61,63 @@ impl Journal {
             });
         Some(Self {
             dispatch: Dispatch::new(tracing_subscriber::registry().with(journald).with(filter)),
-            extended: Extended::default(),
+            extended: HashMap::new(),
         })
     }
 
-    /// Dispatches the event once more, to tracing-journald and with the fields that it adds. Waits until the journal has taken it.
-    ///
-    /// `MESSAGE=` is one line, but that of last words, which journalctl(1) shows in as many as there are.
+    /// Waits until the journal has taken the entry.
     pub(super) fn write(&mut self, entry: &Entry, format: Format) {
+        let span = entry.span.as_ref();
+        let own = entry.metadata.fields().iter();
+        let own = own.map(|field| match field.name() {
+            MESSAGE => Some(message(entry, format)),
+            name => Some(escaped_lines(entry.value(name)?.as_str())),
+        });
         let added = [
-            entry.ids.map(|ids| ids.trace.to_string()),
-            entry.ids.map(|ids| ids.span.to_string()),
+            span.map(|span| span.trace_id().to_string()),
+            span.map(|span| span.span_id().to_string()),
             message_id(entry.metadata.name()).map(str::to_owned),
         ];
-        let text = entry.text(|text| text.as_str().to_owned());
-        let message = match format {
-            Format::Lines => escaped(&text),
-            Format::LastWords => escaped_lines(&text),
-        };
-        let fields = entry.metadata.fields().iter();
-        let values: Vec<Option<String>> = fields
-            .map(|field| Some(escaped_lines(entry.value(field.name())?.as_str())))
-            .collect();
-        let metadata = self.extended.of(entry.metadata);
-        let fields = entry.metadata.fields().iter().zip(&values);
-        let own = fields.map(|(field, value)| {
-            // `MESSAGE=` is all that journalctl(1) shows unless it is asked for more.
-            match field.name() {
-                MESSAGE => Some(message.as_str()),
-                _ => value.as_deref(),
-            }
-        });
-        let texts: Vec<Option<&str>> = own.chain(added.iter().map(Option::as_deref)).collect();
-        let texts = texts.iter().map(|text| Some(text.as_ref()? as &dyn Value));
-        let texts: Vec<Option<&dyn Value>> = texts.collect();
+        let values: Vec<Option<String>> = own.chain(added).collect();
+        let values = values
+            .iter()
+            .map(|value| Some(value.as_ref()? as &dyn Value));
+        let values: Vec<Option<&dyn Value>> = values.collect();
+        let metadata = self.extended(entry.metadata);
         tracing::dispatcher::with_default(&self.dispatch, || {
-            Event::dispatch(metadata, &metadata.fields().value_set_all(&texts));
+            Event::dispatch(metadata, &metadata.fields().value_set_all(&values));
         });
+    }
+
+    /// Events need metadata that last for ever; there are no more of them than places in the code.
+    fn extended(&mut self, metadata: &'static Metadata<'static>) -> &'static Metadata<'static> {
+        self.extended.entry(metadata.callsite()).or_insert_with(|| {
+            let fields = metadata.fields().iter().map(|field| field.name());
+            let fields: Vec<_> = fields.chain(ADDED).collect();
+            Box::leak(Box::new(Metadata::new(
+                metadata.name(),
+                metadata.target(),
+                *metadata.level(),
+                metadata.file(),
+                metadata.line(),
+                metadata.module_path(),
+                FieldSet::new(fields.leak(), metadata.callsite()),
+                Kind::EVENT,
+            )))
+        })
     }
 }
 
-/// The events that matter have a name, and an id in the journal's catalog.
+/// What journalctl(1) shows by default: one line, except for last words.
+fn message(entry: &Entry, format: Format) -> String {
+    let text = entry.text(|text| text.as_str().to_owned());
+    match format {
+        Format::Lines => escaped(&text),
+        Format::LastWords => escaped_lines(&text),
+    }
+}
+
+/// The events that matter have a name, and under this id an entry in the journal's catalog.
 fn message_id(event: &str) -> Option<&'static str> {
     match event {
         "service ready" => Some("0f1ef67be4944cda80f256f9b19f5e97"),

@@ -1,6 +1,7 @@
 //! The queue and its end.
 
 use std::{
+    io,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -11,8 +12,9 @@ use std::{
 };
 
 use tokio_util::sync::CancellationToken;
+use tracing_subscriber::layer::SubscriberExt;
 
-use super::{Entry, Log, Message, QUEUE, Shared, next};
+use super::{Entry, Log, LogLayer, Message, QUEUE, Shared, write};
 
 /// Any.
 fn entry() -> Box<Entry> {
@@ -23,7 +25,7 @@ fn entry() -> Box<Entry> {
         time: SystemTime::UNIX_EPOCH,
         metadata: metadata.expect("the span is enabled"),
         values: Vec::new(),
-        ids: None,
+        span: None,
     })
 }
 
@@ -32,6 +34,7 @@ fn the_end_waits_for_a_full_queue() {
     let (queue, entries) = sync_channel(QUEUE);
     let (finish, finished) = sync_channel(1);
     let shared = Arc::new(Shared::new(|| ()));
+    shared.waiting.store(QUEUE as u64, Ordering::Relaxed);
     for _ in 0..QUEUE {
         queue.try_send(Message::Entry(entry())).unwrap();
     }
@@ -49,9 +52,11 @@ fn the_end_waits_for_a_full_queue() {
         while !shared.ending.load(Ordering::Acquire) {
             thread::yield_now();
         }
-        while next(&entries, &shared, true).is_some() {
+        let output = |_: &Entry| {
             count.fetch_add(1, Ordering::Relaxed);
-        }
+            Ok(())
+        };
+        write(output, &entries, &shared);
         finish.send(()).expect("it is waited for");
     });
     drop(log);
@@ -72,15 +77,44 @@ fn what_is_still_waiting_at_the_end_is_lost_and_counted() {
     assert_eq!(shared.give_up(), 0);
 }
 
-#[test]
-fn lines_that_were_dropped_are_reported_before_the_end() {
+/// How many lines are not reported after one line was dropped, the end has come and one that waited was written with this result.
+fn unreported_after(written: fn() -> io::Result<()>) -> u64 {
     let (queue, entries) = sync_channel(QUEUE);
     let shared = Shared::new(|| ());
     shared.dropped();
+    shared.waiting.store(1, Ordering::Relaxed);
     shared.ending.store(true, Ordering::Release);
     queue.try_send(Message::Entry(entry())).unwrap();
     queue.try_send(Message::End).unwrap();
-    assert!(next(&entries, &shared, true).is_some());
-    assert!(next(&entries, &shared, true).is_none());
-    assert_eq!(shared.give_up(), 0);
+    write(|_| written(), &entries, &shared);
+    shared.give_up()
+}
+
+#[test]
+fn lines_that_were_dropped_are_reported_before_the_end() {
+    assert_eq!(unreported_after(|| Ok(())), 0);
+}
+
+#[test]
+fn no_report_is_written_where_a_line_could_not_be() {
+    assert_eq!(unreported_after(|| Err(io::ErrorKind::NotFound.into())), 2);
+}
+
+#[test]
+fn an_endless_value_is_cut_before_it_waits() {
+    let (queue, entries) = sync_channel(QUEUE);
+    let shared = Arc::new(Shared::new(|| ()));
+    let subscriber = tracing_subscriber::registry().with(LogLayer { queue, shared });
+    let endless = "x".repeat(1024 * 1024);
+    tracing::subscriber::with_default(subscriber, || {
+        tracing::error!(text = endless, "text");
+        tracing::error!(shown = %endless, "shown");
+    });
+    for message in entries {
+        let Message::Entry(entry) = message else {
+            panic!("the end has not come");
+        };
+        let text = entry.text(|text| text.as_str().to_owned());
+        assert!(text.len() < 9 * 1024, "{}", text.len());
+    }
 }
