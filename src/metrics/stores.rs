@@ -40,7 +40,7 @@ impl Stores {
         let info = IntGaugeVec::new(
             Opts::new(
                 "imagestore_info",
-                "Always 1, from the start: name, kind (rkt or cri) and configured address of each store.",
+                "Always 1, from the start: name, kind and configured address of each store.",
             ),
             &["store", "kind", "address"],
         )?;
