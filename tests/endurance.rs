@@ -6,6 +6,7 @@ use lab::poll::eventually;
 use lab::rkt_api_service::{self, Behaviour, Language, Reason, v1alpha};
 use lab::service::{PATIENCE, Service};
 use lab::{TempDir, tempdir};
+use tonic::Status;
 
 /// How many images the stand-ins hold.
 const IMAGES: usize = 7;
@@ -22,7 +23,6 @@ const MIB: usize = 1024 * 1024;
 const LONG: &str = "10m";
 
 fn every_way_to_fail_by_itself() -> Vec<Behaviour> {
-    let message = || "no".to_owned();
     vec![
         Behaviour::Refuse,
         Behaviour::Speak(Language::Http1),
@@ -31,14 +31,8 @@ fn every_way_to_fail_by_itself() -> Vec<Behaviour> {
         Behaviour::Speak(Language::Tls),
         Behaviour::Speak(Language::Goaway),
         Behaviour::Speak(Language::Nonsense),
-        Behaviour::Fail {
-            code: 14,
-            message: message(),
-        },
-        Behaviour::FailAfterBody {
-            code: 15,
-            message: message(),
-        },
+        Behaviour::Fail(Status::unavailable("no")),
+        Behaviour::FailAfterBody(Status::data_loss("no")),
         Behaviour::CutOff,
         Behaviour::Reset(Reason::INTERNAL_ERROR),
         Behaviour::Lie,
@@ -109,7 +103,7 @@ impl Scene {
         self.behave(behaviour);
         self.service.query();
         let up = self.service.scrape().sum("imagestore_up");
-        assert_eq!(up, Some(0.0), "{behaviour}");
+        assert_eq!(up, Some(0.0), "{behaviour:?}");
     }
 
     fn failures(&self) -> f64 {

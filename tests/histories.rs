@@ -16,6 +16,7 @@ use proptest::sample::select;
 use proptest::test_runner::TestCaseResult;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
+use tonic::Code;
 
 #[path = "histories/model.rs"]
 mod model;
@@ -61,13 +62,27 @@ fn configuration() -> impl Strategy<Value = Vec<Configured>> {
     })
 }
 
+/// Cancelled by the store itself, among others.
+const LIST_FAILURES: &[Code] = &[
+    Code::Cancelled,
+    Code::Unknown,
+    Code::ResourceExhausted,
+    Code::Unavailable,
+];
+
+const SIDE_CALL_FAILURES: &[Code] = &[
+    Code::Unimplemented,
+    Code::Unknown,
+    Code::Unavailable,
+    Code::Cancelled,
+];
+
 fn side_call<T: Clone + std::fmt::Debug>(
     says: impl Strategy<Value = T>,
 ) -> impl Strategy<Value = Side<T>> {
     prop_oneof![
         3 => says.prop_map(Side::Says),
-        // UNIMPLEMENTED, UNKNOWN, UNAVAILABLE, and the store's own CANCELLED.
-        2 => select(vec![12, 2, 14, 1]).prop_map(Side::Fails),
+        2 => select(SIDE_CALL_FAILURES).prop_map(Side::Fails),
         1 => Just(Side::Hangs),
     ]
 }
@@ -75,7 +90,7 @@ fn side_call<T: Clone + std::fmt::Debug>(
 fn plan() -> impl Strategy<Value = Plan> {
     let list = prop_oneof![
         5 => Just(List::Answers),
-        2 => select(vec![1, 2, 8, 14]).prop_map(List::Fails),
+        2 => select(LIST_FAILURES).prop_map(List::Fails),
         1 => Just(List::Hangs),
     ];
     let version = (select(vec!["one", "other"]), 0..3_u8).prop_map(|(runtime, version)| Said {

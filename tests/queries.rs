@@ -1,7 +1,6 @@
 //! What a query of rkt's api-service leaves behind, whatever the store does.
 
-use std::path::Path;
-
+use lab::TempDir;
 use lab::exposition::Scrape;
 use lab::rkt_api_service::{Images, StandIn};
 use lab::service::{Builder, Service};
@@ -36,9 +35,9 @@ impl Scene {
         Self::of(StandIn::tcp(Images::generated(IMAGES)), |builder| builder)
     }
 
-    fn over_unix(path: &Path) -> Self {
-        let store = StandIn::unix(path, Images::generated(IMAGES)).expect("the path is free");
-        Self::of(store, |builder| builder)
+    fn over_unix(folder: &TempDir) -> Self {
+        let [_, unix] = tcp_and_unix(folder);
+        Self::of(unix, |builder| builder)
     }
 
     fn with_deadline(deadline: &str) -> Self {
@@ -60,6 +59,13 @@ impl Scene {
         self.service.query();
         self.service.scrape()
     }
+}
+
+/// A store at a port, and one at a socket in this folder.
+fn tcp_and_unix(folder: &TempDir) -> [StandIn; 2] {
+    let path = folder.path().join("api.sock");
+    let unix = StandIn::unix(&path, Images::generated(IMAGES)).expect("the path is free");
+    [StandIn::tcp(Images::generated(IMAGES)), unix]
 }
 
 fn program() -> Builder {

@@ -9,6 +9,7 @@ use lab::rkt_api_service as rkt;
 use lab::service::{Builder, Listen, PATIENCE, ReservedPort, Service, Signal, run};
 use lab::{TempDir, cri_runtime as cri, tempdir};
 use serde_json::Value;
+use tonic::Status;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_exp-rkt-grpc");
 
@@ -66,10 +67,7 @@ impl Scene {
 }
 
 fn failing() -> cri::Behaviour {
-    cri::Behaviour::Fail {
-        code: 14,
-        message: "come back later".to_owned(),
-    }
+    cri::Behaviour::Fail(Status::unavailable("come back later"))
 }
 
 fn text(bytes: &[u8]) -> &str {
@@ -219,9 +217,7 @@ fn broken_details_of_a_status_do_not_hide_it() {
             ("grpc-message", "no%ff"),
             ("grpc-status-details-bin", details),
         ];
-        let field = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
-        let status = status.map(field).to_vec();
-        scene.cri.behave(cri::Behaviour::Trailers(status));
+        scene.cri.behave(cri::Behaviour::trailers(&status));
         let output = scene.run(&["query", "--store", &url]);
         assert_eq!(output.status.code(), Some(1), "{output:?}");
         let told = text(&output.stdout);
@@ -303,10 +299,9 @@ fn what_a_runtime_says_cannot_command_the_terminal_nor_forge_a_line() {
     let told = text(&output.stdout);
     assert_eq!(told.lines().count(), 4, "{told:?}");
     assert!(!told.contains('\x1b'), "{told:?}");
-    scene.cri.behave(cri::Behaviour::Fail {
-        code: 14,
-        message: "\x1b[31mred\nforged".to_owned(),
-    });
+    scene.cri.behave(cri::Behaviour::Fail(Status::unavailable(
+        "\x1b[31mred\nforged",
+    )));
     let output = scene.table();
     let told = text(&output.stdout);
     assert_eq!(told.lines().count(), 4, "{told:?}");

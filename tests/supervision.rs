@@ -9,6 +9,7 @@ use lab::poll::eventually;
 use lab::rkt_api_service::{Behaviour, Images, StandIn};
 use lab::service::{Builder, Notification, PATIENCE, Service, Signal, http};
 use lab::{TempDir, tempdir};
+use tonic::Status;
 
 /// `WATCHDOG_USEC`; the service is to be heard twice as often.
 const WATCHDOG: Duration = Duration::from_millis(100);
@@ -171,10 +172,9 @@ fn a_scrape_is_answered_once_ready_is_said() {
 #[test]
 fn a_failed_query_is_told_in_one_line_whatever_the_store_says() {
     let stand_in = StandIn::tcp(Images::generated(1));
-    stand_in.behave(Behaviour::Fail {
-        code: 14,
-        message: "down\nREADY=1\r\nSTOPPING=1".to_owned(),
-    });
+    stand_in.behave(Behaviour::Fail(Status::unavailable(
+        "down\nREADY=1\r\nSTOPPING=1",
+    )));
     let service = service(&stand_in).start();
     service.trigger();
     let status = only_status(&service);

@@ -7,6 +7,7 @@ use lab::jaeger_agent::{JaegerAgent, Trace, Value};
 use lab::otlp_collector::{self, FlatSpan, OtlpCollector};
 use lab::service::{PATIENCE, Service, run};
 use lab::{TempDir, tempdir};
+use tonic::Status;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_exp-rkt-grpc");
 
@@ -58,10 +59,7 @@ impl Scene {
 }
 
 fn failure() -> Behaviour {
-    Behaviour::Fail {
-        code: 14,
-        message: HOSTILE.to_owned(),
-    }
+    Behaviour::Fail(Status::unavailable(HOSTILE))
 }
 
 /// No character of [`HOSTILE`] that is not a letter, but for line breaks between lines.

@@ -196,7 +196,7 @@ impl Stage {
 fn open_store(screen: &mut Screen) -> Step<Store> {
     let store = Store::open()?;
     screen.say(&format!(
-        "A stand-in for rkt's api-service, with the {} images of examples/manifests, at {}.",
+        "A stand-in for rkt's api-service, with {} sample images, at {}.",
         store.count(),
         places::described(store.address(), places::STORE)
     ))?;

@@ -1,14 +1,11 @@
 //! The store that is asked: a stand-in for rkt's api-service that can go away and come back.
 
-use std::fs;
 use std::net::SocketAddr;
 
 use lab::rkt_api_service::{Images, StandIn};
 
 use crate::places;
 use crate::{Break, Step};
-
-const MANIFESTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/manifests");
 
 /// Ends when it is dropped.
 #[derive(Debug)]
@@ -20,10 +17,9 @@ pub(super) struct Store {
 }
 
 impl Store {
-    /// Serves the sample manifests.
+    /// Serves the sample images.
     pub(super) fn open() -> Step<Self> {
-        fs::read_dir(MANIFESTS).map_err(Break::because("examples/manifests"))?;
-        let images = Images::Manifests(MANIFESTS.into());
+        let images = Images::samples();
         let stand_in = places::stand_in(&images)?;
         Ok(Self {
             count: images.totals().count,

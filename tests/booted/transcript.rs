@@ -65,9 +65,6 @@ impl Drop for Transcript<'_> {
     }
 }
 
-/// The images of `examples/manifests`.
-const SAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/manifests");
-
 const SCRAPE: &str =
     "curl -s http://127.0.0.1:33333/metrics | grep -E '^imagestore_(up|images|last_success)'";
 
@@ -88,8 +85,7 @@ fn what_operators_see_is_written_down_for_the_readme() {
 }
 
 fn a_query(transcript: &mut Transcript<'_>) {
-    let images = Images::Manifests(SAMPLES.into());
-    let _store = transcript.host.store(images);
+    let _store = transcript.host.store(Images::samples());
     let agent = transcript.host.jaeger_agent();
     transcript.types("systemctl start exp-rkt-grpc", &[]);
     transcript.triggers();

@@ -1,17 +1,13 @@
 //! One message or a stream of them.
 
 use lab::cri_runtime::{Behaviour, Images, Method};
+use tonic::{Code, Status};
 
 use super::{Scene, failures, number};
 
-const UNIMPLEMENTED: i32 = 12;
-
-fn fail_after(messages: usize, code: i32) -> Behaviour {
-    Behaviour::FailAfter {
-        messages,
-        code,
-        message: "no more of it".to_owned(),
-    }
+/// This many batches, then a failure.
+fn fail_after(batches: usize, code: Code) -> Behaviour {
+    Behaviour::FailAfter(batches, Status::new(code, "no more of it"))
 }
 
 /// 25 images, in batches of 10.
@@ -65,7 +61,7 @@ fn a_runtime_without_the_stream_is_asked_for_the_list() {
 #[test]
 fn a_stream_that_is_unimplemented_only_behind_its_headers_is_missing_too() {
     let scene = scene();
-    let behind_headers = fail_after(0, UNIMPLEMENTED);
+    let behind_headers = fail_after(0, Code::Unimplemented);
     scene
         .runtime
         .behave_for(Method::StreamImages, behind_headers);
@@ -101,10 +97,7 @@ fn a_missing_stream_is_forgotten_when_the_runtime_is_of_another_version() {
 #[test]
 fn a_runtime_that_answers_neither_way_is_asked_both_ways_again() {
     let scene = scene();
-    let unavailable = Behaviour::Fail {
-        code: 14,
-        message: "starting".to_owned(),
-    };
+    let unavailable = Behaviour::Fail(Status::unavailable("starting"));
     scene.runtime.without(Method::StreamImages);
     scene.runtime.behave_for(Method::ListImages, unavailable);
     scene.ask();
@@ -127,7 +120,7 @@ fn a_stream_that_breaks_between_batches_leaves_the_last_numbers_as_they_were() {
     let scene = scene();
     scene.ask();
     scene.runtime.serve_images(Images::generated(70));
-    let broken = fail_after(2, 13);
+    let broken = fail_after(2, Code::Internal);
     scene.runtime.behave_for(Method::StreamImages, broken);
     let scrape = scene.ask();
     assert_eq!(number(&scrape, "imagestore_images"), Some(25.0));
@@ -152,7 +145,7 @@ fn a_stream_that_breaks_within_a_batch_leaves_the_last_numbers_as_they_were() {
 #[test]
 fn a_broken_stream_is_not_made_good_by_the_list() {
     let scene = scene();
-    let broken = fail_after(1, 14);
+    let broken = fail_after(1, Code::Unavailable);
     scene.runtime.behave_for(Method::StreamImages, broken);
     assert_eq!(scene.methods_asked(), [Method::StreamImages]);
 }
@@ -160,7 +153,7 @@ fn a_broken_stream_is_not_made_good_by_the_list() {
 #[test]
 fn nothing_is_counted_of_a_first_stream_that_breaks() {
     let scene = scene();
-    let broken = fail_after(2, 14);
+    let broken = fail_after(2, Code::Unavailable);
     scene.runtime.behave_for(Method::StreamImages, broken);
     let scrape = scene.ask();
     assert_eq!(number(&scrape, "imagestore_images"), None);
@@ -171,7 +164,7 @@ fn nothing_is_counted_of_a_first_stream_that_breaks() {
 fn a_stream_that_is_unimplemented_behind_a_batch_is_broken_and_not_missing() {
     let scene = scene();
     scene.ask();
-    let late = fail_after(1, UNIMPLEMENTED);
+    let late = fail_after(1, Code::Unimplemented);
     scene.runtime.behave_for(Method::StreamImages, late);
     assert_eq!(scene.methods_asked(), [Method::StreamImages]);
     let scrape = scene.service.scrape();
@@ -185,8 +178,7 @@ fn a_stream_that_is_unimplemented_behind_a_batch_is_broken_and_not_missing() {
 #[test]
 fn a_batch_without_images_is_a_batch() {
     let scene = scene();
-    let status = ("grpc-status".to_owned(), UNIMPLEMENTED.to_string());
-    let late = Behaviour::Trailers(vec![status]);
+    let late = Behaviour::trailers(&[("grpc-status", "12")]);
     scene.runtime.behave_for(Method::StreamImages, late);
     assert_eq!(scene.methods_asked(), [Method::StreamImages]);
     let scrape = scene.service.scrape();
@@ -207,17 +199,23 @@ fn listing_fails(behaviour: Behaviour) -> Scene {
 
 #[test]
 fn a_list_that_fails_lets_the_next_query_try_the_stream_again() {
-    // 8: a list that is longer than containerd sends in one message. 12: a method that is gone.
-    for code in [8, 14, 2, UNIMPLEMENTED] {
-        let message = "trying to send message larger than max".to_owned();
-        let scene = listing_fails(Behaviour::Fail { code, message });
+    for code in [
+        // A list that is longer than containerd sends in one message.
+        Code::ResourceExhausted,
+        Code::Unavailable,
+        Code::Unknown,
+        // A method that is gone.
+        Code::Unimplemented,
+    ] {
+        let status = Status::new(code, "trying to send message larger than max");
+        let scene = listing_fails(Behaviour::Fail(status));
         // Upgraded, with the same list.
         scene
             .runtime
             .behave_for(Method::StreamImages, Behaviour::Answer);
-        assert_eq!(scene.lists_asked(), [Method::StreamImages], "{code}");
+        assert_eq!(scene.lists_asked(), [Method::StreamImages], "{code:?}");
         let up = number(&scene.service.scrape(), "imagestore_up");
-        assert_eq!(up, Some(1.0), "{code}");
+        assert_eq!(up, Some(1.0), "{code:?}");
     }
 }
 

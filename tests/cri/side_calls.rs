@@ -6,6 +6,7 @@ use lab::cri_runtime::v1::{self, FilesystemUsage};
 use lab::cri_runtime::{Behaviour, Images, Method, filesystem};
 use lab::exposition::Scrape;
 use lab::service::PATIENCE;
+use tonic::Status;
 
 use super::{Scene, number};
 
@@ -53,10 +54,7 @@ fn asked_when(methods: &[Method], behaviour: &Behaviour) -> Scrape {
 }
 
 fn failing() -> Behaviour {
-    Behaviour::Fail {
-        code: 2,
-        message: "the plugin is broken".to_owned(),
-    }
+    Behaviour::Fail(Status::unknown("the plugin is broken"))
 }
 
 #[test]
@@ -325,7 +323,7 @@ fn about(scene: &Scene, call: &str) -> Vec<String> {
 
 #[test]
 fn the_first_failure_of_a_row_is_a_warning_and_the_recovery_an_info_line() {
-    for refusal in [failing(), missing_version()] {
+    for refusal in [failing(), Method::Version.missing()] {
         let scene = scene();
         let version = |behaviour| scene.runtime.behave_for(Method::Version, behaviour);
         for _ in 0..2 {
@@ -363,34 +361,22 @@ fn each_side_call_has_a_row_of_its_own() {
     assert_eq!(about(&scene, "ImageService/ImageFsInfo").len(), 1);
 }
 
-fn missing_version() -> Behaviour {
-    Behaviour::Fail {
-        code: 12,
-        message: "unknown method Version for service runtime.v1.RuntimeService".to_owned(),
-    }
-}
-
 #[test]
 fn side_calls_that_are_garbage_cost_nothing_but_themselves() {
     for behaviour in [Behaviour::Garbage, Behaviour::Lie, Behaviour::CutOff] {
         let scrape = asked_when(&[Method::Version, Method::ImageFsInfo], &behaviour);
-        assert_eq!(runtime(&scrape), None, "{behaviour}");
+        assert_eq!(runtime(&scrape), None, "{behaviour:?}");
     }
 }
 
 #[test]
 fn broken_details_of_a_side_call_s_status_cost_nothing_but_the_call() {
-    let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     for (number, details) in [("5", "!!!"), ("0", "AB=="), ("5", "AA,AA"), ("0", "\u{ff}")] {
         let status = [
-            field("grpc-status", number),
-            field("grpc-status-details-bin", details),
+            ("grpc-status", number),
+            ("grpc-status-details-bin", details),
         ];
-        let grpc = field("content-type", "application/grpc");
-        for behaviour in [
-            Behaviour::Head([&[grpc], &status[..]].concat()),
-            Behaviour::Trailers(status.to_vec()),
-        ] {
+        for behaviour in [Behaviour::head(&status), Behaviour::trailers(&status)] {
             asked_when(&[Method::Version], &behaviour);
             asked_when(&[Method::ImageFsInfo], &behaviour);
         }

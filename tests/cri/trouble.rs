@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use lab::cri_runtime::{Behaviour, Images, Method, Reason};
+use tonic::{Code, Status};
 
 use super::{Scene, failures, number};
 
@@ -18,10 +19,10 @@ fn assert_fails(behaviour: Behaviour, deadline: &str, code: &str) {
     scene.runtime.serve_images(Images::generated(5));
     scene.runtime.behave(behaviour.clone());
     let scrape = scene.ask();
-    assert_eq!(number(&scrape, "imagestore_up"), Some(0.0), "{behaviour}");
-    assert_eq!(failures(&scrape, code), before + 1.0, "{behaviour}");
+    assert_eq!(number(&scrape, "imagestore_up"), Some(0.0), "{behaviour:?}");
+    assert_eq!(failures(&scrape, code), before + 1.0, "{behaviour:?}");
     let images = number(&scrape, "imagestore_images");
-    assert_eq!(images, Some(3.0), "{behaviour}");
+    assert_eq!(images, Some(3.0), "{behaviour:?}");
 }
 
 #[test]
@@ -71,9 +72,9 @@ fn answers_that_do_not_end_exceed_the_deadline() {
         });
         scene.runtime.behave(behaviour.clone());
         let scrape = scene.ask();
-        assert_eq!(number(&scrape, "imagestore_up"), Some(0.0), "{behaviour}");
-        assert_eq!(failures(&scrape, "DEADLINE_EXCEEDED"), 1.0, "{behaviour}");
-        assert_eq!(number(&scrape, "imagestore_images"), None, "{behaviour}");
+        assert_eq!(number(&scrape, "imagestore_up"), Some(0.0), "{behaviour:?}");
+        assert_eq!(failures(&scrape, "DEADLINE_EXCEEDED"), 1.0, "{behaviour:?}");
+        assert_eq!(number(&scrape, "imagestore_images"), None, "{behaviour:?}");
     }
 }
 
@@ -85,10 +86,7 @@ fn an_answer_that_does_not_end_leaves_the_numbers_of_the_one_before() {
 
 #[test]
 fn a_late_failure_has_the_runtimes_code() {
-    let late = Behaviour::FailAfterBody {
-        code: 15,
-        message: "the disk is gone".to_owned(),
-    };
+    let late = Behaviour::FailAfterBody(Status::data_loss("the disk is gone"));
     assert_fails(late, "10m", "DATA_LOSS");
 }
 
@@ -136,13 +134,14 @@ fn a_runtime_that_reads_its_store_after_a_start_is_not_ready() {
     let scene = Scene::of(Images::generated(3));
     // containerd 1.x says it with code UNKNOWN, 2.x with UNAVAILABLE.
     for (code, message) in [
-        (2, "server is not initialized yet"),
-        (14, "server is not initialized yet: unavailable"),
+        (Code::Unknown, "server is not initialized yet"),
+        (
+            Code::Unavailable,
+            "server is not initialized yet: unavailable",
+        ),
     ] {
-        scene.runtime.behave(Behaviour::Fail {
-            code,
-            message: message.to_owned(),
-        });
+        let status = Status::new(code, message);
+        scene.runtime.behave(Behaviour::Fail(status));
         let status = scene.service.query();
         let sentence = format!("the runtime is starting and not ready yet: {message}");
         assert!(status.contains(&sentence), "{status}");
@@ -153,10 +152,9 @@ fn a_runtime_that_reads_its_store_after_a_start_is_not_ready() {
 #[test]
 fn a_runtime_that_serves_no_cri_of_today_is_told_what_may_be_wrong() {
     let scene = Scene::of(Images::generated(3));
-    scene.runtime.behave(Behaviour::Fail {
-        code: 12,
-        message: "unknown service runtime.v1.ImageService".to_owned(),
-    });
+    scene.runtime.behave(Behaviour::Fail(Status::unimplemented(
+        "unknown service runtime.v1.ImageService",
+    )));
     let status = scene.service.query();
     for part in [
         "the runtime does not serve runtime.v1",

@@ -3,25 +3,16 @@
 use std::collections::BTreeMap;
 
 use lab::exposition::{Sample, Scrape};
+use lab::stand_in::code_name;
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
+use tonic::Code;
 
 use super::Configured;
 use super::world::{List, NOBODY, Plan, RKT, Side, World};
 
 /// A family and the values of its labels by name, the store's among them or not.
 type Series = (String, BTreeMap<String, String>);
-
-/// The code of a connection that cannot be made.
-const UNAVAILABLE: i32 = 14;
-
-/// The names of the codes that queries fail with here.
-const CODES: [(i32, &str); 4] = [
-    (1, "CANCELLED"),
-    (2, "UNKNOWN"),
-    (8, "RESOURCE_EXHAUSTED"),
-    (UNAVAILABLE, "UNAVAILABLE"),
-];
 
 /// What is checked by itself: it is not the same in each run.
 const TIMES: [&str; 2] = [
@@ -51,7 +42,7 @@ struct Store {
     known: Option<Known>,
     /// Of this process.
     queries: u64,
-    failures: BTreeMap<&'static str, u64>,
+    failures: BTreeMap<String, u64>,
 }
 
 /// A process, and what it keeps for the next one.
@@ -159,7 +150,7 @@ impl Store {
 
     fn query(&mut self, plan: &Plan) {
         let failure = match plan.list {
-            _ if self.address == NOBODY => Some(UNAVAILABLE),
+            _ if self.address == NOBODY => Some(Code::Unavailable),
             List::Hangs => return,
             List::Fails(code) => Some(code),
             List::Answers => None,
@@ -170,8 +161,7 @@ impl Store {
         match failure {
             Some(failure) => {
                 known.up = 0.0;
-                let (_, name) = CODES.iter().find(|(code, _)| *code == failure).unwrap();
-                *self.failures.entry(name).or_default() += 1;
+                *self.failures.entry(code_name(failure)).or_default() += 1;
             }
             None => {
                 known.up = 1.0;

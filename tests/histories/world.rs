@@ -9,6 +9,7 @@ use exp_rkt_grpc::observe::Observer;
 use lab::cri_runtime::{self as cri, v1::FilesystemUsage};
 use lab::rkt_api_service as rkt;
 use lab::{TempDir, tempdir};
+use tonic::{Code, Status};
 
 use super::{Configured, End, scrape, until};
 
@@ -46,7 +47,7 @@ pub(super) struct Plan {
 pub(super) enum List {
     Answers,
     /// With this gRPC code.
-    Fails(i32),
+    Fails(Code),
     Hangs,
 }
 
@@ -55,7 +56,7 @@ pub(super) enum List {
 pub(super) enum Side<T> {
     Says(T),
     /// With this gRPC code.
-    Fails(i32),
+    Fails(Code),
     Hangs,
 }
 
@@ -150,13 +151,17 @@ fn is_tagged(number: usize) -> bool {
 impl<T> Side<T> {
     fn without_hanging(self) -> Self {
         match self {
-            Self::Hangs => Self::Fails(2),
+            Self::Hangs => Self::Fails(Code::Unknown),
             other => other,
         }
     }
 
     fn without_answer(hang: bool) -> Self {
-        if hang { Self::Hangs } else { Self::Fails(2) }
+        if hang {
+            Self::Hangs
+        } else {
+            Self::Fails(Code::Unknown)
+        }
     }
 }
 
@@ -289,11 +294,8 @@ impl World {
     }
 }
 
-fn fail(code: i32) -> cri::Behaviour {
-    cri::Behaviour::Fail {
-        code,
-        message: "it is planned".to_owned(),
-    }
+fn fail(code: Code) -> cri::Behaviour {
+    cri::Behaviour::Fail(Status::new(code, "it is planned"))
 }
 
 fn list(list: List) -> cri::Behaviour {

@@ -50,10 +50,7 @@ fn message_of(entry: &Entry) -> String {
 }
 
 fn failure() -> Behaviour {
-    Behaviour::Fail {
-        code: 14,
-        message: "later\nperhaps".to_owned(),
-    }
+    Behaviour::Fail(tonic::Status::unavailable("later\nperhaps"))
 }
 
 #[test]

@@ -36,10 +36,7 @@ fn essence(line: &str) -> String {
 }
 
 fn failure() -> Behaviour {
-    Behaviour::Fail {
-        code: 14,
-        message: "come back later".to_owned(),
-    }
+    Behaviour::Fail(tonic::Status::unavailable("come back later"))
 }
 
 #[test]
@@ -86,10 +83,11 @@ fn a_failed_query_says_which_store_which_code_and_why() {
 #[test]
 fn what_a_store_says_cannot_break_a_line_or_colour_the_terminal() {
     let scene = Scene::set(program());
-    scene.store.behave(Behaviour::Fail {
-        code: 14,
-        message: "\u{1b}[31mlater\n2026-01-01T00:00:00Z  INFO all is well\r".to_owned(),
-    });
+    scene
+        .store
+        .behave(Behaviour::Fail(tonic::Status::unavailable(
+            "\u{1b}[31mlater\n2026-01-01T00:00:00Z  INFO all is well\r",
+        )));
     scene.service.query();
     let text = text(&scene);
     let controls = text.matches(|c: char| c.is_control() && c != '\n');
@@ -156,10 +154,7 @@ fn at_level_error_an_answered_query_is_silent() {
 #[test]
 fn at_level_debug_there_is_more() {
     let scene = Scene::set(program().arg("--log-level").arg("debug"));
-    let unknown = Behaviour::Fail {
-        code: 12,
-        message: "what is info?".to_owned(),
-    };
+    let unknown = Behaviour::Fail(tonic::Status::unimplemented("what is info?"));
     scene
         .store
         .behave_for(lab::rkt_api_service::Method::GetInfo, unknown);

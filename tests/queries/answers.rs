@@ -3,6 +3,7 @@
 use lab::rkt_api_service::{Behaviour, Images, Method, StandIn, v1alpha};
 use lab::service::PATIENCE;
 use lab::tempdir;
+use tonic::Status;
 
 use super::{IMAGES, Scene, images, program, value};
 
@@ -50,7 +51,7 @@ fn a_query_over_tcp_counts_the_images_and_adds_up_their_sizes() {
 #[test]
 fn a_query_over_a_unix_socket_counts_the_same() {
     let folder = tempdir().expect("a temporary folder can be made");
-    let scene = Scene::over_unix(&folder.path().join("api.sock"));
+    let scene = Scene::over_unix(&folder);
     assert_counted(&scene, &Images::generated(IMAGES));
 }
 
@@ -158,7 +159,7 @@ fn an_import_time_that_is_none_is_absent_and_not_1970() {
 #[test]
 fn each_query_sees_the_store_as_it_is_then() {
     let scene = Scene::set();
-    for count in [3, 9, 0, 4] {
+    for count in [3, 93, 0, 4] {
         scene.store.serve_images(Images::generated(count));
         assert_eq!(images(&scene.query()), Some(count as f64));
     }
@@ -203,10 +204,7 @@ fn the_runtime_says_who_it_is_and_an_earlier_one_is_forgotten() {
 
 #[test]
 fn a_runtime_that_does_not_say_who_it_is_still_has_its_images_counted() {
-    let fail = Behaviour::Fail {
-        code: 12,
-        message: "unknown method".to_owned(),
-    };
+    let fail = Behaviour::Fail(Status::unimplemented("unknown method"));
     for behaviour in [fail, Behaviour::Hang, Behaviour::CutOff, Behaviour::Garbage] {
         let scene = Scene::set();
         scene.store.behave_for(Method::GetInfo, behaviour);
@@ -226,24 +224,6 @@ fn a_runtime_that_does_not_say_any_more_who_it_is_is_not_known_any_more() {
     let scrape = scene.query();
     assert_eq!(scrape.sum("imagestore_runtime_info"), None);
     assert_eq!(value(&scrape, "imagestore_up"), Some(1.0));
-}
-
-#[test]
-fn ninety_images_added_while_the_service_runs_are_found_by_files() {
-    let folder = tempdir().expect("a temporary folder can be made");
-    let scene = Scene::of(
-        StandIn::tcp(Images::Manifests(folder.path().to_owned())),
-        |builder| builder,
-    );
-    assert_eq!(images(&scene.query()), Some(0.0));
-    for number in 0..90 {
-        let manifest = format!(
-            r#"{{"acKind": "ImageManifest", "acVersion": "0.8.11", "name": "example.org/{number}"}}"#
-        );
-        let path = folder.path().join(format!("{number}.json"));
-        std::fs::write(path, manifest).expect("the folder can be written");
-    }
-    assert_eq!(images(&scene.query()), Some(90.0));
 }
 
 #[test]

@@ -2,34 +2,16 @@
 
 use lab::rkt_api_service::{Behaviour, Images, Language, Reason, StandIn};
 use lab::service::{PATIENCE, ReservedPort};
+use lab::stand_in::code_name;
 use lab::tempdir;
+use tonic::{Code, Status};
 
-use super::{IMAGES, Scene, failures_of, images, program, value};
-
-/// The names of the gRPC status codes from 1 on.
-const CODES: [&str; 16] = [
-    "CANCELLED",
-    "UNKNOWN",
-    "INVALID_ARGUMENT",
-    "DEADLINE_EXCEEDED",
-    "NOT_FOUND",
-    "ALREADY_EXISTS",
-    "PERMISSION_DENIED",
-    "RESOURCE_EXHAUSTED",
-    "FAILED_PRECONDITION",
-    "ABORTED",
-    "OUT_OF_RANGE",
-    "UNIMPLEMENTED",
-    "INTERNAL",
-    "UNAVAILABLE",
-    "DATA_LOSS",
-    "UNAUTHENTICATED",
-];
+use super::{IMAGES, Scene, failures_of, images, program, tcp_and_unix, value};
 
 /// A query that fails between two good ones: counted under `code`, explained by `why`, and nothing else is changed or lost.
 #[track_caller]
 fn assert_fails_and_recovers(scene: &Scene, behaviour: Behaviour, code: &str, why: &str) {
-    let told = behaviour.to_string();
+    let told = format!("{behaviour:?}");
     let before = scene.query();
     let failed_before = failures_of(&before, code).unwrap_or_default();
     scene.store.behave(behaviour);
@@ -67,13 +49,12 @@ fn assert_fails_and_recovers(scene: &Scene, behaviour: Behaviour, code: &str, wh
 #[test]
 fn each_grpc_code_is_counted_under_its_name_and_the_store_s_words_are_told() {
     let scene = Scene::set();
-    for (number, code) in (1..).zip(CODES) {
-        let behaviour = Behaviour::Fail {
-            code: number,
-            message: format!("reason {number}"),
-        };
-        let why = format!("{code}: reason {number}");
-        assert_fails_and_recovers(&scene, behaviour, code, &why);
+    for number in 1..=16 {
+        let (code, text) = (Code::from_i32(number), format!("reason {number}"));
+        let name = code_name(code);
+        let why = format!("{name}: {text}");
+        let behaviour = Behaviour::Fail(Status::new(code, text));
+        assert_fails_and_recovers(&scene, behaviour, &name, &why);
     }
     let failures = scene
         .service
@@ -84,10 +65,7 @@ fn each_grpc_code_is_counted_under_its_name_and_the_store_s_words_are_told() {
 
 #[test]
 fn a_status_behind_a_whole_list_makes_it_worthless() {
-    let behaviour = Behaviour::FailAfterBody {
-        code: 15,
-        message: "on second thoughts".to_owned(),
-    };
+    let behaviour = Behaviour::FailAfterBody(Status::data_loss("on second thoughts"));
     assert_fails_and_recovers(&Scene::set(), behaviour, "DATA_LOSS", "on second thoughts");
 }
 
@@ -102,11 +80,7 @@ fn an_answer_that_breaks_the_protocol_is_internal_and_says_where() {
         (Behaviour::WithoutTrailers, "ended without a status"),
         (Behaviour::NoMessage, "has status OK and holds no message"),
         (
-            Behaviour::FailAfter {
-                messages: 0,
-                code: 0,
-                message: String::new(),
-            },
+            Behaviour::FailAfter(0, Status::ok("")),
             "has status OK and holds no message",
         ),
     ] {
@@ -117,16 +91,10 @@ fn an_answer_that_breaks_the_protocol_is_internal_and_says_where() {
 #[test]
 fn a_connection_that_is_cut_off_half_way_is_unavailable_over_tcp_and_unix() {
     let folder = tempdir().expect("a temporary folder can be made");
-    for scene in [
-        Scene::set(),
-        Scene::over_unix(&folder.path().join("api.sock")),
-    ] {
-        assert_fails_and_recovers(
-            &scene,
-            Behaviour::CutOff,
-            "UNAVAILABLE",
-            "the connection was lost: ",
-        );
+    for store in tcp_and_unix(&folder) {
+        let scene = Scene::of(store, |builder| builder);
+        let why = "the connection was lost: ";
+        assert_fails_and_recovers(&scene, Behaviour::CutOff, "UNAVAILABLE", why);
     }
 }
 
@@ -137,16 +105,14 @@ const AGAIN: usize = 50;
 #[track_caller]
 fn assert_always_told(behaviour: &Behaviour, code: &str, words: &str) {
     let folder = tempdir().expect("a temporary folder can be made");
-    for scene in [
-        Scene::set(),
-        Scene::over_unix(&folder.path().join("api.sock")),
-    ] {
+    for store in tcp_and_unix(&folder) {
+        let scene = Scene::of(store, |builder| builder);
         scene.store.behave(behaviour.clone());
         let address = scene.store.url().replace("rkt+", "");
         let words = words.replace("ADDRESS", &address);
         for _ in 0..AGAIN {
             let status = scene.service.query();
-            assert!(status.contains(&words), "{behaviour}: {status}");
+            assert!(status.contains(&words), "{behaviour:?}: {status}");
         }
         let scrape = scene.service.scrape();
         assert_eq!(failures_of(&scrape, code), Some(AGAIN as f64));
@@ -252,9 +218,7 @@ fn a_store_that_hangs_is_given_up_at_the_deadline_and_its_connection_is_closed()
 #[test]
 fn a_store_that_accepts_connections_and_says_nothing_is_told_from_one_that_hangs() {
     let folder = tempdir().expect("a temporary folder can be made");
-    let path = folder.path().join("api.sock");
-    let of_unix = StandIn::unix(&path, Images::generated(IMAGES)).expect("the path is free");
-    for store in [StandIn::tcp(Images::generated(IMAGES)), of_unix] {
+    for store in tcp_and_unix(&folder) {
         let address = store.url().replace("rkt+", "");
         let scene = Scene::of(store, |builder| builder.arg("--deadline").arg("3s"));
         let why = format!("no complete answer within 3s: {address} has not begun to speak");
@@ -321,10 +285,9 @@ fn a_socket_that_is_missing_or_stale_is_unavailable_until_somebody_listens() {
 #[test]
 fn a_failed_query_is_one_error_line_with_its_code() {
     let scene = Scene::set();
-    scene.store.behave(Behaviour::Fail {
-        code: 5,
-        message: "gone".to_owned(),
-    });
+    scene
+        .store
+        .behave(Behaviour::Fail(Status::not_found("gone")));
     scene.service.query();
     scene.service.stop();
     let log = scene.service.stderr();
@@ -345,10 +308,10 @@ fn a_failed_query_is_one_error_line_with_its_code() {
 #[test]
 fn a_store_s_hostile_words_break_neither_log_nor_status_nor_metrics() {
     let scene = Scene::set();
-    scene.store.behave(Behaviour::Fail {
-        code: 2,
-        message: format!("x\nREADY=1\n\u{1b}[31m{}", "ä".repeat(1500)),
-    });
+    scene.store.behave(Behaviour::Fail(Status::unknown(format!(
+        "x\nREADY=1\n\u{1b}[31m{}",
+        "ä".repeat(1500)
+    ))));
     let status = scene.service.query();
     assert!(!status.contains(char::is_control), "{status:?}");
     assert_eq!(failures_of(&scene.service.scrape(), "UNKNOWN"), Some(1.0));

@@ -1,23 +1,17 @@
 //! What is not the store's fault: a limit of this process or host, and names that are not found.
 
-use lab::rkt_api_service::{Images, StandIn};
-use lab::service::{PATIENCE, Service, run};
+use lab::service::{PATIENCE, run};
 use lab::tempdir;
 
-use super::IMAGES;
+use super::{program, tcp_and_unix};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_exp-rkt-grpc");
 
 #[test]
 fn a_query_without_a_descriptor_left_is_a_limit_of_ours() {
     let folder = tempdir().expect("a temporary folder can be made");
-    let path = folder.path().join("api.sock");
-    let unix = StandIn::unix(&path, Images::generated(IMAGES)).expect("the path is free");
-    for store in [StandIn::tcp(Images::generated(IMAGES)), unix] {
-        let service = Service::builder(PROGRAM)
-            .env("OTEL_TRACES_EXPORTER", "none")
-            .store(store.url())
-            .start();
+    for store in tcp_and_unix(&folder) {
+        let service = program().store(store.url()).start();
         // It has what it has, and gets no other one: not for the status that it would send to systemd either.
         let pid = format!("--pid={}", service.pid());
         run("prlimit", [pid.as_str(), "--nofile=3"], &[]);

@@ -2,6 +2,7 @@
 
 use lab::rkt_api_service::{Behaviour, Images, Language, Method, StandIn};
 use lab::service::PATIENCE;
+use tonic::Status;
 
 use super::{Scene, failures_of, images, program};
 
@@ -16,29 +17,18 @@ fn told(scene: &Scene, behaviour: Behaviour, code: &str) -> String {
     status
 }
 
-fn fields(fields: &[(&str, &str)]) -> Vec<(String, String)> {
-    let owned = fields.iter();
-    owned
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-        .collect()
-}
-
-/// A trailers-only answer with these fields.
-fn head(more: &[(&str, &str)]) -> Behaviour {
-    let grpc = [("content-type", "application/grpc")];
-    Behaviour::Head(fields(&[&grpc, more].concat()))
-}
-
 /// Both ways to fail with this text: in the headers, and behind a list.
 fn failing(message: &str) -> [Behaviour; 2] {
-    let (code, message) = (5, message.to_owned());
+    let status = Status::not_found(message);
     [
-        Behaviour::Fail {
-            code,
-            message: message.clone(),
-        },
-        Behaviour::FailAfterBody { code, message },
+        Behaviour::Fail(status.clone()),
+        Behaviour::FailAfterBody(status),
     ]
+}
+
+/// A status of these fields in both places: in the headers, and behind a list.
+fn both(status: &[(&'static str, &str)]) -> [Behaviour; 2] {
+    [Behaviour::head(status), Behaviour::trailers(status)]
 }
 
 #[test]
@@ -94,7 +84,7 @@ fn what_is_wrong_in_the_percent_encoding_of_a_text_is_shown_as_it_is() {
     ] {
         let status = [("grpc-status", "5"), ("grpc-message", encoded)];
         let right = format!("NOT_FOUND: {text}");
-        for behaviour in [head(&status), Behaviour::Trailers(fields(&status))] {
+        for behaviour in both(&status) {
             let status = told(&scene, behaviour, "NOT_FOUND");
             assert!(status.ends_with(&right), "{encoded}: {status}");
         }
@@ -113,7 +103,7 @@ fn details_of_a_status_are_not_read() {
             ("grpc-message", "gone"),
             ("grpc-status-details-bin", details),
         ];
-        for behaviour in [head(&status), Behaviour::Trailers(fields(&status))] {
+        for behaviour in both(&status) {
             let status = told(&scene, behaviour.clone(), "NOT_FOUND");
             assert!(status.ends_with("NOT_FOUND: gone"), "{status}");
             // Nor are those of a side call.
@@ -131,13 +121,13 @@ fn what_stands_beside_a_good_status_is_not_read() {
     for beside in BROKEN_DETAILS {
         for field in ["grpc-status-details-bin", "grpc-message"] {
             let status = [("grpc-status", "0"), (field, beside)];
-            scene.store.behave(Behaviour::Trailers(fields(&status)));
+            scene.store.behave(Behaviour::trailers(&status));
             let scrape = scene.query();
             assert_eq!(super::value(&scrape, "imagestore_up"), Some(1.0));
         }
     }
     let status = [("grpc-status", "0"), ("grpc-message", "%ff%fe")];
-    scene.store.behave(Behaviour::Trailers(fields(&status)));
+    scene.store.behave(Behaviour::trailers(&status));
     let scrape = scene.query();
     assert_eq!(super::value(&scrape, "imagestore_up"), Some(1.0));
     assert!(!scene.service.stderr().contains("panicked"));
@@ -147,8 +137,8 @@ fn what_stands_beside_a_good_status_is_not_read() {
 fn a_status_without_a_text_says_so() {
     let scene = Scene::set();
     for behaviour in [
-        head(&[("grpc-status", "5")]),
-        head(&[("grpc-status", "5"), ("grpc-message", "")]),
+        Behaviour::head(&[("grpc-status", "5")]),
+        Behaviour::head(&[("grpc-status", "5"), ("grpc-message", "")]),
     ] {
         let status = told(&scene, behaviour, "NOT_FOUND");
         assert!(status.ends_with("NOT_FOUND: no reason given"), "{status}");
@@ -160,7 +150,7 @@ fn a_status_that_is_no_code_is_unknown_and_shown() {
     let scene = Scene::set();
     for number in ["17", "99999999999", "-1", "five"] {
         let status = [("grpc-status", number), ("grpc-message", "gone")];
-        for behaviour in [head(&status), Behaviour::Trailers(fields(&status))] {
+        for behaviour in both(&status) {
             let status = told(&scene, behaviour, "UNKNOWN");
             let right = format!("UNKNOWN: {number:?} is not a gRPC status: gone");
             assert!(status.ends_with(&right), "{status}");
@@ -181,8 +171,8 @@ fn other_protocols_of_a_similar_name_are_not_grpc() {
         let why = format!("the answer is not gRPC: its content-type is \"{name}\"");
         let status = told(&scene, Behaviour::ContentType(name.to_owned()), "UNKNOWN");
         assert!(status.contains(&why), "{status}");
-        let error = fields(&[("content-type", name), ("grpc-status", "5")]);
-        let status = told(&scene, Behaviour::Head(error), "UNKNOWN");
+        let error = Behaviour::head(&[("content-type", name), ("grpc-status", "5")]);
+        let status = told(&scene, error, "UNKNOWN");
         assert!(status.contains(&why), "{status}");
     }
     for name in [
@@ -200,7 +190,7 @@ fn other_protocols_of_a_similar_name_are_not_grpc() {
 #[test]
 fn headers_that_http_2_forbids_are_told_as_the_answer_s_and_not_as_a_reset() {
     let scene = Scene::set();
-    let behaviour = head(&[("grpc-status", "5"), ("content-length", "7")]);
+    let behaviour = Behaviour::head(&[("grpc-status", "5"), ("content-length", "7")]);
     let status = told(&scene, behaviour, "INTERNAL");
     let why = "the answer breaks HTTP/2: PROTOCOL_ERROR";
     assert!(status.contains(why), "{status}");
@@ -236,19 +226,13 @@ fn a_store_that_repeats_its_code_in_its_text_does_not_have_it_told_twice() {
         "rpc error: code = Unavailable desc = gone",
         "rpc error: code = Unavailable desc = rpc error: code = Unavailable desc = gone",
     ] {
-        let behaviour = Behaviour::Fail {
-            code: 14,
-            message: message.to_owned(),
-        };
+        let behaviour = Behaviour::Fail(Status::unavailable(message));
         let status = told(&scene, behaviour, "UNAVAILABLE");
         assert_eq!(status, "rkt: query failed: UNAVAILABLE: gone");
     }
     // Another code says something of its own.
     let message = "rpc error: code = NotFound desc = gone";
-    let behaviour = Behaviour::Fail {
-        code: 14,
-        message: message.to_owned(),
-    };
+    let behaviour = Behaviour::Fail(Status::unavailable(message));
     let status = told(&scene, behaviour, "UNAVAILABLE");
     assert!(status.ends_with(message), "{status}");
 }

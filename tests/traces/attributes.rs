@@ -5,6 +5,7 @@ use std::time::Duration;
 use lab::jaeger_agent::{JaegerAgent, Log, Value};
 use lab::rkt_api_service::{Behaviour, Images, Method, StandIn};
 use lab::service::PATIENCE;
+use tonic::Status;
 
 use super::{
     CONNECT, GET_INFO, IMAGES, LIST_IMAGES, ROOT, Scene, exporting_to, tag, wait_for_traces,
@@ -124,10 +125,9 @@ fn the_count_is_an_event_of_the_root() {
 #[test]
 fn a_failure_is_an_event_of_the_root() {
     let scene = Scene::set();
-    scene.store.behave(Behaviour::Fail {
-        code: 7,
-        message: "not for you".to_owned(),
-    });
+    scene
+        .store
+        .behave(Behaviour::Fail(Status::permission_denied("not for you")));
     let trace = scene.trace();
     let [failed] = &trace.root().logs[..] else {
         panic!("{}", trace.render());
@@ -141,10 +141,7 @@ fn a_failure_is_an_event_of_the_root() {
 #[test]
 fn a_runtime_that_does_not_say_who_it_is_fails_its_own_span_only() {
     let scene = Scene::set();
-    let unknown = Behaviour::Fail {
-        code: 12,
-        message: "what is info?".to_owned(),
-    };
+    let unknown = Behaviour::Fail(Status::unimplemented("what is info?"));
     scene.store.behave_for(Method::GetInfo, unknown);
     let trace = scene.trace();
     let get_info = trace.span(GET_INFO);

@@ -3,6 +3,7 @@
 use lab::jaeger_agent::{JaegerAgent, Span, Trace};
 use lab::rkt_api_service::Behaviour;
 use lab::service::{PATIENCE, ReservedPort, Service};
+use tonic::Status;
 
 use super::{CONNECT, LIST_IMAGES, Scene, exporting_to, tag};
 
@@ -117,10 +118,9 @@ fn a_deadline_that_is_exceeded_while_connecting_ends_that_span_too() {
 
 #[test]
 fn a_stores_own_code_and_text_are_told() {
-    let failed = Failed::by(Behaviour::Fail {
-        code: 8,
-        message: "too many askers".to_owned(),
-    });
+    let failed = Failed::by(Behaviour::Fail(Status::resource_exhausted(
+        "too many askers",
+    )));
     assert_eq!(failed.code, "RESOURCE_EXHAUSTED");
     failed.assert_told("too many askers", &[]);
 }

@@ -4,6 +4,7 @@ use lab::jaeger_agent::Value;
 use lab::otlp_collector::{FlatSpan, OtlpCollector};
 use lab::rkt_api_service::Behaviour;
 use lab::service::{Builder, PATIENCE};
+use tonic::Status;
 
 use super::{LIST_IMAGES, ROOT, Scene, program, store, tag};
 
@@ -11,10 +12,7 @@ use super::{LIST_IMAGES, ROOT, Scene, program, store, tag};
 const MARK: &str = "[cut]";
 
 fn failing_with(length: usize) -> Behaviour {
-    Behaviour::Fail {
-        code: 13,
-        message: "x".repeat(length),
-    }
+    Behaviour::Fail(Status::internal("x".repeat(length)))
 }
 
 #[test]

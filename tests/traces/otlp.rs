@@ -368,10 +368,9 @@ fn attributes_are_those_of_the_jaeger_trace_and_integers_are_integers() {
 #[test]
 fn a_failure_is_the_status_of_the_call_and_of_the_root() {
     let scene = Scene::set();
-    scene.store.behave(rkt_api_service::Behaviour::Fail {
-        code: 14,
-        message: "come back later".to_owned(),
-    });
+    scene.store.behave(rkt_api_service::Behaviour::Fail(
+        tonic::Status::unavailable("come back later"),
+    ));
     let trace = scene.trace();
     for name in [ROOT, LIST_IMAGES] {
         let failed = span(&trace, name);

@@ -13,17 +13,12 @@ mod images;
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
-use std::io;
-
-use bytes::Bytes;
 use prost::{DecodeError, Message};
+use tonic::Status;
 
 use crate::stand_in::{Listing, Protocol};
 
-pub use crate::stand_in::{
-    Behaviour, InvalidBehaviour, InvalidListen, Language, Listen, Reason, Refusal,
-};
+pub use crate::stand_in::{Behaviour, Reason};
 pub use images::{Image, Images, Totals};
 
 use v1::{FilesystemUsage, ImageFsInfoResponse, VersionResponse};
@@ -36,9 +31,6 @@ pub mod v1 {
 
 /// Images in a message of StreamImages, as in CRI-O.
 const BATCH: usize = 3_000;
-
-/// The gRPC code of a method that is not there.
-const UNIMPLEMENTED: i32 = 12;
 
 /// A running stand-in for a runtime.
 pub type StandIn = crate::stand_in::StandIn<Cri>;
@@ -79,8 +71,6 @@ pub enum Request {
     ImageFsInfo,
     /// Version's.
     Version(v1::VersionRequest),
-    /// What could not be decoded, or a method that is not served: the gRPC code and text of the answer.
-    Refused(i32, String),
 }
 
 impl StandIn {
@@ -128,13 +118,11 @@ impl Method {
         }
     }
 
-    /// What a server says that has the service, but not the method.
-    fn missing(self) -> Behaviour {
+    /// What a server that has the service but not the method answers: grpc-go's words.
+    pub fn missing(self) -> Behaviour {
         let (service, method) = self.parts();
-        Behaviour::Fail {
-            code: UNIMPLEMENTED,
-            message: Cri::unknown_method(service, method),
-        }
+        let message = format!("unknown method {method} for service {service}");
+        Behaviour::Fail(Status::unimplemented(message))
     }
 }
 
@@ -175,7 +163,6 @@ pub fn filesystem(mountpoint: &str, used_bytes: u64, inodes_used: u64) -> Filesy
 
 impl Protocol for Cri {
     const KIND: &'static str = "cri";
-    const SERVICES: &'static [&'static str] = &[IMAGE_SERVICE, RUNTIME_SERVICE];
 
     type Method = Method;
     type Request = Request;
@@ -196,13 +183,8 @@ impl Protocol for Cri {
         })
     }
 
-    /// As grpc-go says it.
-    fn unknown_method(service: &str, method: &str) -> String {
-        format!("unknown method {method} for service {service}")
-    }
-
-    fn answer(&self, request: &Request) -> io::Result<Vec<Listing>> {
-        Ok(match request {
+    fn answer(&self, request: &Request) -> Vec<Listing> {
+        match request {
             Request::ListImages(_) => vec![self.images.listing()],
             Request::StreamImages(_) => self.images.batches(self.batch),
             Request::ImageFsInfo => {
@@ -212,29 +194,11 @@ impl Protocol for Cri {
                 };
                 vec![Listing::of_bytes(response.encode_to_vec())]
             }
-            Request::Version(_) | Request::Refused(..) => {
-                vec![Listing::of_bytes(self.version.encode_to_vec())]
-            }
-        })
-    }
-
-    fn flood_block() -> Bytes {
-        images::flood_block()
-    }
-}
-
-impl From<Refusal> for Request {
-    fn from(Refusal { code, message }: Refusal) -> Self {
-        Self::Refused(code, message)
-    }
-}
-
-/// What people want to know of it.
-impl fmt::Display for Request {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Refused(code, message) => write!(f, "refused={code} ({message})"),
-            _ => Ok(()),
+            Request::Version(_) => vec![Listing::of_bytes(self.version.encode_to_vec())],
         }
+    }
+
+    fn generated(count: usize) -> Listing {
+        Images::generated(count).listing()
     }
 }

@@ -1,113 +1,10 @@
-//! Protobuf messages by hand: taken apart into fields, disordered as any sender may, put together, and cut into pieces.
+//! Protobuf lists as any sender may send them: with fields that nobody knows, repeated or out of order, and cut into pieces.
 
 use proptest::{collection::vec, prelude::*, sample::Index};
+use prost::encoding::{DecodeContext, WireType, decode_key, encode_key, encode_varint, skip_field};
 
-/// A message as a list of fields.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Message(pub Vec<Field>);
-
-/// A field, known or not.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Field {
-    /// From 1 to 2^29 - 1.
-    pub number: u32,
-    /// What it holds.
-    pub value: Value,
-}
-
-/// The wire types but groups.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Value {
-    /// VARINT
-    Varint(u64),
-    /// I64
-    I64([u8; 8]),
-    /// LEN
-    Len(Vec<u8>),
-    /// I32
-    I32([u8; 4]),
-}
-
-impl Message {
-    /// Takes an encoded message apart. Panics when it is none, or holds groups.
-    pub fn parse(mut bytes: &[u8]) -> Self {
-        let mut fields = Vec::new();
-        while !bytes.is_empty() {
-            fields.push(Field::take(&mut bytes));
-        }
-        Self(fields)
-    }
-
-    /// The message on the wire.
-    pub fn encode(&self) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        for Field { number, value } in &self.0 {
-            let (wire_type, content): (_, &[u8]) = match value {
-                Value::Varint(_) => (0, &[]),
-                Value::I64(content) => (1, content),
-                Value::Len(content) => (2, content),
-                Value::I32(content) => (5, content),
-            };
-            put_varint(u64::from(*number) << 3 | wire_type, &mut bytes);
-            match value {
-                Value::Varint(value) => put_varint(*value, &mut bytes),
-                Value::Len(content) => put_varint(content.len() as u64, &mut bytes),
-                Value::I64(_) | Value::I32(_) => {}
-            }
-            bytes.extend_from_slice(content);
-        }
-        bytes
-    }
-}
-
-impl Field {
-    fn take(bytes: &mut &[u8]) -> Self {
-        let tag = take_varint(bytes);
-        let value = match tag & 7 {
-            0 => Value::Varint(take_varint(bytes)),
-            1 => Value::I64(take_chunk(bytes)),
-            2 => {
-                let length = take_varint(bytes) as usize;
-                let (content, rest) = bytes.split_at(length);
-                *bytes = rest;
-                Value::Len(content.to_vec())
-            }
-            5 => Value::I32(take_chunk(bytes)),
-            wire_type => panic!("wire type {wire_type}"),
-        };
-        Self {
-            number: (tag >> 3) as u32,
-            value,
-        }
-    }
-}
-
-fn take_chunk<const N: usize>(bytes: &mut &[u8]) -> [u8; N] {
-    let (chunk, rest) = bytes.split_first_chunk().expect("the field is whole");
-    *bytes = rest;
-    *chunk
-}
-
-fn take_varint(bytes: &mut &[u8]) -> u64 {
-    let mut value = 0;
-    for shift in (0..).step_by(7) {
-        let (&byte, rest) = bytes.split_first().expect("the varint is whole");
-        *bytes = rest;
-        value |= u64::from(byte & 0x7f) << shift;
-        if byte < 0x80 {
-            break;
-        }
-    }
-    value
-}
-
-fn put_varint(mut value: u64, bytes: &mut Vec<u8>) {
-    while value >= 0x80 {
-        bytes.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    bytes.push(value as u8);
-}
+/// A whole field as encoded: key and value.
+type Field = Vec<u8>;
 
 /// What a sender may do to a list `{ repeated Element elements = 1; }` without breaking the protocol.
 #[derive(Clone, Debug)]
@@ -129,8 +26,8 @@ enum Change {
     Swap(Index, Index),
 }
 
-/// The number of the list's field.
-const ELEMENTS: u32 = 1;
+/// The key of the list's field: number 1, length-delimited.
+const ELEMENT: u8 = 0x0a;
 
 impl Disorder {
     /// Any disorder, with the given numbers of fields that neither the list nor its elements know.
@@ -151,35 +48,29 @@ impl Disorder {
 
     /// The list, encoded again after the disorder.
     pub fn of(&self, list: &[u8]) -> Vec<u8> {
-        let mut list = Message::parse(list);
+        let mut list = fields(list);
         for (place, change) in &self.0 {
             match place {
                 Place::List => change.make(&mut list),
                 Place::Element(index) => {
-                    let mut elements: Vec<&mut Vec<u8>> = list
-                        .0
-                        .iter_mut()
-                        .filter_map(|field| match &mut field.value {
-                            Value::Len(content) if field.number == ELEMENTS => Some(content),
-                            _ => None,
-                        })
-                        .collect();
+                    let elements = list.iter_mut().filter(|field| field[0] == ELEMENT);
+                    let mut elements: Vec<&mut Field> = elements.collect();
                     let length = elements.len();
                     if length > 0 {
-                        let content = &mut elements[index.index(length)];
-                        let mut element = Message::parse(content);
-                        change.make(&mut element);
-                        **content = element.encode();
+                        let element = &mut elements[index.index(length)];
+                        let mut content = fields(content(element));
+                        change.make(&mut content);
+                        **element = length_delimited(1, &content.concat());
                     }
                 }
             }
         }
-        list.encode()
+        list.concat()
     }
 }
 
 impl Change {
-    fn make(&self, Message(fields): &mut Message) {
+    fn make(&self, fields: &mut Vec<Field>) {
         let length = fields.len();
         match self {
             Self::Add(at, field) => fields.insert(at.index(length + 1), field.clone()),
@@ -188,21 +79,59 @@ impl Change {
                 let field = fields[from.index(length)].clone();
                 fields.insert(to.index(length + 1), field);
             }
-            Self::Swap(one, other) => {
-                fields.swap(one.index(length), other.index(length));
-            }
+            Self::Swap(one, other) => fields.swap(one.index(length), other.index(length)),
         }
     }
 }
 
-fn field(number: impl Strategy<Value = u32>) -> impl Strategy<Value = Field> {
-    let value = prop_oneof![
-        any::<u64>().prop_map(Value::Varint),
-        any::<[u8; 8]>().prop_map(Value::I64),
-        vec(any::<u8>(), 0..300).prop_map(Value::Len),
-        any::<[u8; 4]>().prop_map(Value::I32),
+/// The fields of an encoded message.
+fn fields(mut message: &[u8]) -> Vec<Field> {
+    let mut fields = Vec::new();
+    while !message.is_empty() {
+        let field = message;
+        let (number, wire_type) = decode_key(&mut message).expect("the message is whole");
+        let skipped = skip_field(wire_type, number, &mut message, DecodeContext::default());
+        skipped.expect("the message is whole");
+        fields.push(field[..field.len() - message.len()].to_vec());
+    }
+    fields
+}
+
+/// What an element holds, behind its key of one byte and its length.
+fn content(mut element: &[u8]) -> &[u8] {
+    element = &element[1..];
+    prost::decode_length_delimiter(&mut element).expect("the field is whole");
+    element
+}
+
+fn length_delimited(number: u32, content: &[u8]) -> Field {
+    let mut field = Vec::new();
+    encode_key(number, WireType::LengthDelimited, &mut field);
+    encode_varint(content.len() as u64, &mut field);
+    field.extend_from_slice(content);
+    field
+}
+
+/// A field of any wire type but groups.
+fn field(number: impl Strategy<Value = u32> + Clone) -> impl Strategy<Value = Field> {
+    let other = prop_oneof![
+        any::<u64>().prop_map(|value| {
+            let mut varint = Vec::new();
+            encode_varint(value, &mut varint);
+            (WireType::Varint, varint)
+        }),
+        any::<[u8; 8]>().prop_map(|value| (WireType::SixtyFourBit, value.to_vec())),
+        any::<[u8; 4]>().prop_map(|value| (WireType::ThirtyTwoBit, value.to_vec())),
     ];
-    (number, value).prop_map(|(number, value)| Field { number, value })
+    prop_oneof![
+        1 => (number.clone(), vec(any::<u8>(), 0..300))
+            .prop_map(|(number, content)| length_delimited(number, &content)),
+        3 => (number, other).prop_map(|(number, (wire_type, value))| {
+            let mut field = Vec::new();
+            encode_key(number, wire_type, &mut field);
+            [field, value].concat()
+        }),
+    ]
 }
 
 /// The message in gRPC's framing.

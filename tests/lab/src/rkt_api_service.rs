@@ -7,21 +7,14 @@
 //! | `images`, `images/*` | what the store holds |
 
 mod images;
-#[cfg(test)]
-mod tests;
 
-use std::fmt;
-use std::io;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use prost::{DecodeError, Message};
 
 use crate::stand_in::{Listing, Protocol};
 
-pub use crate::stand_in::{
-    Behaviour, InvalidBehaviour, InvalidListen, Language, Listen, Reason, Refusal,
-};
+pub use crate::stand_in::{Behaviour, Language, Reason};
 pub use images::{Images, Totals};
 
 use v1alpha::ListImagesRequest;
@@ -61,8 +54,6 @@ pub enum Request {
     GetInfo,
     /// ListImages'.
     ListImages(ListImagesRequest),
-    /// What could not be decoded, or a method that is not served: the gRPC code and text of the answer.
-    Refused(i32, String),
 }
 
 impl StandIn {
@@ -92,7 +83,6 @@ impl From<Images> for Rkt {
 
 impl Protocol for Rkt {
     const KIND: &'static str = "rkt";
-    const SERVICES: &'static [&'static str] = &["v1alpha.PublicAPI"];
 
     type Method = Method;
     type Request = Request;
@@ -112,41 +102,17 @@ impl Protocol for Rkt {
         }
     }
 
-    fn unknown_method(_service: &str, method: &str) -> String {
-        format!("unknown method {method}")
-    }
-
-    fn answer(&self, request: &Request) -> io::Result<Vec<Listing>> {
-        let listing = match request {
-            Request::ListImages(request) => self.images.listing(request)?,
-            Request::GetInfo | Request::Refused(..) => {
+    fn answer(&self, request: &Request) -> Vec<Listing> {
+        vec![match request {
+            Request::ListImages(_) => self.images.listing(),
+            Request::GetInfo => {
                 let info = Some(self.info.clone());
                 Listing::of_bytes(v1alpha::GetInfoResponse { info }.encode_to_vec())
             }
-        };
-        Ok(vec![listing])
+        }]
     }
 
-    fn flood_block() -> Bytes {
-        images::flood_block()
-    }
-}
-
-impl From<Refusal> for Request {
-    fn from(Refusal { code, message }: Refusal) -> Self {
-        Self::Refused(code, message)
-    }
-}
-
-/// What people want to know of it.
-impl fmt::Display for Request {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::GetInfo => Ok(()),
-            Self::ListImages(ListImagesRequest { filters, detail }) => {
-                write!(f, "detail={detail} filters={}", filters.len())
-            }
-            Self::Refused(code, message) => write!(f, "refused={code} ({message})"),
-        }
+    fn generated(count: usize) -> Listing {
+        Images::generated(count).listing()
     }
 }

@@ -10,7 +10,7 @@
 //! | `response` | what is written in answer, well or badly |
 //! | `listing` | messages that list images, made while they are read |
 //! | `message` | gRPC framing of listings that are never held whole |
-//! | `behaviour` | every way to answer, and its name on the command line |
+//! | `behaviour` | every way to answer |
 //! | `call` | what arrived |
 //! | `shared` | what its thread and its user both see |
 
@@ -33,19 +33,18 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use bytes::Bytes;
 use prost::DecodeError;
 use tokio::sync::oneshot;
+use tonic::Code;
 
-pub use behaviour::{Behaviour, Fields, InvalidBehaviour, Language};
-pub use call::{Call, Refusal};
+pub use behaviour::{Behaviour, Language};
+pub use call::Call;
 pub use h2::Reason;
-pub use listen::{InvalidListen, Listen};
 pub use listing::Listing;
 
 pub(crate) use listing::{BLOCK, encoded_len, put_image};
 
-use listen::Listener;
+use listen::{Listen, Listener};
 use shared::{Shared, State};
 
 /// What a stand-in speaks, and what it holds.
@@ -53,14 +52,11 @@ pub trait Protocol: Clone + fmt::Debug + Send + Sized + 'static {
     /// What stands before the `+` of the service's `--store`.
     const KIND: &'static str;
 
-    /// The gRPC services, some of whose methods are served.
-    const SERVICES: &'static [&'static str];
-
     /// The methods that are served.
     type Method: Copy + fmt::Debug + Eq + Hash + Send;
 
-    /// A request message, or why there is none. As text, what people want to know of it.
-    type Request: Clone + fmt::Debug + fmt::Display + From<Refusal> + Send;
+    /// A request message.
+    type Request: Clone + fmt::Debug + Send;
 
     /// The method of a `:path`, when it is served.
     fn method(path: &str) -> Option<Self::Method>;
@@ -72,18 +68,23 @@ pub trait Protocol: Clone + fmt::Debug + Send + Sized + 'static {
     /// When it is no protobuf, or not this message's.
     fn decode(method: Self::Method, message: &[u8]) -> Result<Self::Request, DecodeError>;
 
-    /// What a real server says of a method that one of its services does not have.
-    fn unknown_method(service: &str, method: &str) -> String;
-
     /// The right answer: the messages, of which all methods but streaming ones have one.
-    ///
-    /// # Errors
-    ///
-    /// When what the store holds cannot be read.
-    fn answer(&self, request: &Self::Request) -> io::Result<Vec<Listing>>;
+    fn answer(&self, request: &Self::Request) -> Vec<Listing>;
 
-    /// A block of images that can be sent again and again.
-    fn flood_block() -> Bytes;
+    /// A message that lists this many images.
+    fn generated(count: usize) -> Listing;
+}
+
+/// The name of a code as gRPC's specification spells it, for example `RESOURCE_EXHAUSTED`.
+pub fn code_name(code: Code) -> String {
+    let mut name = String::new();
+    for letter in format!("{code:?}").chars() {
+        if letter.is_uppercase() && !name.is_empty() {
+            name.push('_');
+        }
+        name.push(letter.to_ascii_uppercase());
+    }
+    name
 }
 
 /// A running stand-in; dropping it is [`StandIn::stop`].
@@ -119,12 +120,7 @@ impl<P: Protocol> StandIn<P> {
         Self::at(&Listen::Unix(path.to_owned()), store)
     }
 
-    /// Serves at `listen`.
-    ///
-    /// # Errors
-    ///
-    /// As [`StandIn::tcp_at`] and [`StandIn::unix`].
-    pub fn at(listen: &Listen, store: impl Into<P>) -> io::Result<Self> {
+    fn at(listen: &Listen, store: impl Into<P>) -> io::Result<Self> {
         let (listener, listen) = Listener::bind(listen)?;
         let shared = Arc::new(Shared::new(store.into()));
         let serving = Arc::clone(&shared);

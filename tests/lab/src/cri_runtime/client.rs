@@ -6,11 +6,7 @@ use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
 
 use super::v1::image_service_client::ImageServiceClient;
-use super::v1::runtime_service_client::RuntimeServiceClient;
-use super::v1::{
-    FilesystemUsage, Image, ImageFsInfoRequest, ListImagesRequest, StreamImagesRequest,
-    VersionRequest, VersionResponse,
-};
+use super::v1::{Image, ListImagesRequest, StreamImagesRequest};
 
 /// All images of the runtime at this socket.
 ///
@@ -41,34 +37,6 @@ pub fn stream_images(socket: &Path) -> (Vec<Vec<Image>>, Result<(), Status>) {
         Ok(())
     });
     (batches, end)
-}
-
-/// The file systems that hold images of the runtime at this socket.
-///
-/// # Errors
-///
-/// As [`list_images`].
-pub fn image_filesystems(socket: &Path) -> Result<Vec<FilesystemUsage>, Status> {
-    in_runtime(async {
-        let mut client = ImageServiceClient::new(connect(socket).await?);
-        let response = client.image_fs_info(ImageFsInfoRequest {}).await?;
-        Ok(response.into_inner().image_filesystems)
-    })
-}
-
-/// What the runtime at this socket says of itself.
-///
-/// # Errors
-///
-/// As [`list_images`].
-pub fn version(socket: &Path) -> Result<VersionResponse, Status> {
-    in_runtime(async {
-        let mut client = RuntimeServiceClient::new(connect(socket).await?);
-        let request = VersionRequest {
-            version: String::new(),
-        };
-        Ok(client.version(request).await?.into_inner())
-    })
 }
 
 async fn connect(socket: &Path) -> Result<Channel, Status> {

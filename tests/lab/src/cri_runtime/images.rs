@@ -4,10 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
-
 use super::v1::{ImageSpec, Int64Value};
-use crate::stand_in::{BLOCK, Listing, encoded_len, put_image};
+use crate::stand_in::{Listing, encoded_len};
 
 /// CRI's `Image` on the wire; its names are bytes here, because a broken runtime's need not be text.
 #[derive(Clone, PartialEq, prost::Message)]
@@ -180,14 +178,4 @@ fn generated(ordinal: usize) -> Image {
         spec: Some(ImageSpec::default()),
         pinned: ordinal.is_multiple_of(20),
     }
-}
-
-/// A block of images that can be sent again and again.
-pub(super) fn flood_block() -> Bytes {
-    let mut block = BytesMut::new();
-    let mut ordinals = 0..;
-    while let (true, Some(ordinal)) = (block.len() < BLOCK, ordinals.next()) {
-        put_image(&generated(ordinal), &mut block);
-    }
-    block.freeze()
 }

@@ -1,22 +1,17 @@
 //! Every way to answer a call.
 
 mod language;
-mod text;
 
 use std::time::Duration;
 
 use h2::Reason;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use tonic::Status;
 
 pub use language::Language;
-pub use text::InvalidBehaviour;
-
-/// Names and values of header fields; the names in lower case, the values visible ASCII.
-pub type Fields = Vec<(String, String)>;
 
 /// How a call, or for some kinds a connection, is answered.
-///
-/// As text, `KIND` or `KIND=VALUE`: see [`Behaviour::help`].
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug)]
 pub enum Behaviour {
     /// The right answer.
     Answer,
@@ -32,28 +27,12 @@ pub enum Behaviour {
     /// Sends the headers and the first half of the message, then nothing, until released.
     HangInBody,
     /// Fails at once, in a trailers-only response.
-    Fail {
-        /// The gRPC code, 1 to 16.
-        code: i32,
-        /// `grpc-message`, before percent-encoding.
-        message: String,
-    },
+    Fail(Status),
     /// Sends the whole message, then fails in the trailers.
-    FailAfterBody {
-        /// The gRPC code, 1 to 16.
-        code: i32,
-        /// `grpc-message`, before percent-encoding.
-        message: String,
-    },
-    /// Sends the headers and so many messages of the right answer, then fails in the trailers.
-    FailAfter {
-        /// Messages; those of a method that streams are batches.
-        messages: usize,
-        /// The gRPC code, 1 to 16.
-        code: i32,
-        /// `grpc-message`, before percent-encoding.
-        message: String,
-    },
+    FailAfterBody(Status),
+    /// Sends the headers and this many messages of the right answer, then fails in the trailers. A method that streams sends
+    /// its batches as messages.
+    FailAfter(usize, Status),
     /// Sends about half of the message, then closes the connection, with no GOAWAY.
     CutOff,
     /// Sends about half of the message, then RST_STREAM.
@@ -79,10 +58,10 @@ pub enum Behaviour {
     },
     /// The right answer, under this `content-type`.
     ContentType(String),
-    /// A trailers-only response with these fields, as they are; as text `NAME:VALUE|NAME:VALUE`.
-    Head(Fields),
-    /// A message without images, then trailers with these fields, as they are; as text `NAME:VALUE|NAME:VALUE`.
-    Trailers(Fields),
+    /// A trailers-only response with these fields, as they are.
+    Head(HeaderMap),
+    /// A message without images, then trailers with these fields, as they are.
+    Trailers(HeaderMap),
     /// The right answer, after this long.
     Slow(Duration),
     /// The right answer in DATA frames of so many bytes, at most 32 of them per millisecond.
@@ -95,4 +74,27 @@ pub enum Behaviour {
         /// Images, at most 2,000,000,000.
         count: usize,
     },
+}
+
+impl Behaviour {
+    /// [`Behaviour::Head`] with these fields, and gRPC's `content-type` unless there is one among them. Names are in lower case.
+    pub fn head(fields: &[(&'static str, &str)]) -> Self {
+        let grpc = ("content-type", "application/grpc");
+        Self::Head(header_map([&grpc].into_iter().chain(fields)))
+    }
+
+    /// [`Behaviour::Trailers`] with these fields. Names are in lower case.
+    pub fn trailers(fields: &[(&'static str, &str)]) -> Self {
+        Self::Trailers(header_map(fields))
+    }
+}
+
+/// Of two fields with one name the later one counts.
+fn header_map<'a>(fields: impl IntoIterator<Item = &'a (&'static str, &'a str)>) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for (name, value) in fields {
+        let value = HeaderValue::from_bytes(value.as_bytes()).expect("a field's value");
+        headers.insert(HeaderName::from_static(name), value);
+    }
+    headers
 }

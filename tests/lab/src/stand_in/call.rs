@@ -4,17 +4,9 @@ use std::fmt;
 use std::time::Instant;
 
 use http::HeaderMap;
+use tonic::Status;
 
 use super::Protocol;
-
-/// Why there is no request message: the gRPC code and text of the answer.
-#[derive(Clone, Debug)]
-pub struct Refusal {
-    /// The gRPC code.
-    pub code: i32,
-    /// `grpc-message`.
-    pub message: String,
-}
 
 /// A call as it arrived, request body included.
 #[derive(Clone, Debug)]
@@ -25,8 +17,8 @@ pub struct Call<P: Protocol> {
     pub authority: Option<String>,
     /// All other headers, pseudo headers excepted.
     pub headers: HeaderMap,
-    /// The decoded message.
-    pub request: P::Request,
+    /// The decoded message, or the status with which the call was refused.
+    pub request: Result<P::Request, Status>,
     /// When it had arrived whole.
     pub at: Instant,
     /// On which connection: the first one accepted is 1.
@@ -45,19 +37,12 @@ impl<P: Protocol> Call<P> {
     }
 }
 
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "refused={} ({})", self.code, self.message)
-    }
-}
-
 /// One line for people.
 impl<P: Protocol> fmt::Display for Call<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} connection={}", self.path, self.connection)?;
-        let request = self.request.to_string();
-        if !request.is_empty() {
-            write!(f, " {request}")?;
+        if let Err(status) = &self.request {
+            write!(f, " refused={status}")?;
         }
         for name in ["grpc-timeout", "traceparent", "user-agent"] {
             if let Some(value) = self.header(name) {

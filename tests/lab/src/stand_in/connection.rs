@@ -4,18 +4,18 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::sync::Notify;
+use tonic::Status;
 
 use super::Behaviour;
 use super::Protocol;
-use super::call::{Call, Refusal};
+use super::call::Call;
 use super::listen::{Listener, Stream};
-use super::response::{ResponseBody, Status, respond};
+use super::response::{ResponseBody, respond};
 use super::shared::Shared;
 
 /// How long accepting pauses after it failed, for example because no file descriptor was left.
@@ -108,7 +108,7 @@ impl<P: Protocol> Connection<P> {
             path: head.uri.path().to_owned(),
             authority: head.uri.authority().map(ToString::to_string),
             headers: head.headers,
-            request: request.clone().unwrap_or_else(P::Request::from),
+            request: request.clone(),
             at: Instant::now(),
             connection: self.ordinal,
         };
@@ -135,49 +135,61 @@ impl<P: Protocol> Drop for Connection<P> {
     }
 }
 
-/// The request message, or how a real server answers what is none.
+/// The request message, or how a real server refuses what it cannot read.
 fn read_request<P: Protocol>(
     path: &str,
     encoding: Option<&str>,
-    body: &Bytes,
-) -> Result<P::Request, Refusal> {
-    let refused = |code, message: String| Err(Refusal { code, message });
-    let Some(method) = P::method(path) else {
-        return Err(unknown_method::<P>(path));
-    };
-    let message = match body.split_first_chunk::<5>() {
+    body: &[u8],
+) -> Result<P::Request, Status> {
+    let method = P::method(path);
+    let method = method.ok_or_else(|| Status::unimplemented(format!("unknown method {path}")))?;
+    match body.split_first_chunk::<5>() {
         Some(([0, length @ ..], message))
             if u32::from_be_bytes(*length) as usize == message.len() =>
         {
-            message
+            P::decode(method, message).map_err(|error| Status::unknown(error.to_string()))
         }
-        Some(([1, ..], _)) => {
-            let text = format!(
-                "Decompressor is not installed for grpc-encoding {:?}",
-                encoding.unwrap_or("")
-            );
-            return refused(Status::UNIMPLEMENTED, text);
-        }
-        _ => {
-            return refused(
-                Status::INTERNAL,
-                "the request is no whole gRPC message".into(),
-            );
-        }
-    };
-    P::decode(method, message).or_else(|error| refused(Status::UNKNOWN, error.to_string()))
+        Some(([1, ..], _)) => Err(Status::unimplemented(format!(
+            "Decompressor is not installed for grpc-encoding {:?}",
+            encoding.unwrap_or("")
+        ))),
+        _ => Err(Status::internal(
+            "the request is not one whole gRPC message",
+        )),
+    }
 }
 
-fn unknown_method<P: Protocol>(path: &str) -> Refusal {
-    let (code, message) = match path.trim_start_matches('/').split_once('/') {
-        Some((service, method)) if P::SERVICES.contains(&service) => {
-            (Status::UNIMPLEMENTED, P::unknown_method(service, method))
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rkt_api_service::Rkt;
+    use tonic::Code;
+
+    /// A stand-in that is more lenient than a real server would hide a broken client.
+    #[test]
+    fn a_request_that_a_real_server_refuses_is_refused() {
+        const LIST: &str = "/v1alpha.PublicAPI/ListImages";
+        for (path, body, code) in [
+            (LIST, &b"\0\0\0\0\0"[..], Code::Ok),
+            (
+                "/v1alpha.PublicAPI/ListPods",
+                b"\0\0\0\0\0",
+                Code::Unimplemented,
+            ),
+            (
+                "/runtime.v1.ImageService/ListImages",
+                b"\0\0\0\0\0",
+                Code::Unimplemented,
+            ),
+            (LIST, b"\x01\0\0\0\0", Code::Unimplemented),
+            (LIST, b"\0\0\0\0\x01\x0f", Code::Unknown),
+            (LIST, b"\0\0\0\0\0\0", Code::Internal),
+            (LIST, b"\0\0", Code::Internal),
+            (LIST, b"", Code::Internal),
+        ] {
+            let read = read_request::<Rkt>(path, None, body);
+            let read = read.map_or_else(|status| status.code(), |_| Code::Ok);
+            assert_eq!(read, code, "{path} {body:?}");
         }
-        Some((service, _)) => (Status::UNIMPLEMENTED, format!("unknown service {service}")),
-        None => (
-            Status::INVALID_ARGUMENT,
-            format!("malformed method name: {path:?}"),
-        ),
-    };
-    Refusal { code, message }
+    }
 }

@@ -1,57 +1,20 @@
 //! Where the stand-in listens: TCP or a Unix socket.
 
-use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 
-/// An address to listen at: `127.0.0.1:15441`, `[::1]:0` or `unix:/path`.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Listen {
+/// An address to listen at.
+#[derive(Clone, Debug)]
+pub(super) enum Listen {
     /// TCP; port 0 means any free one.
     Tcp(SocketAddr),
     /// A Unix socket at this path.
     Unix(PathBuf),
-}
-
-/// A text that is no [`Listen`].
-#[derive(Debug)]
-pub struct InvalidListen;
-
-impl fmt::Display for InvalidListen {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(
-            "expected ADDRESS:PORT with a numeric address, such as 127.0.0.1:15441, or unix:/path",
-        )
-    }
-}
-
-impl std::error::Error for InvalidListen {}
-
-impl FromStr for Listen {
-    type Err = InvalidListen;
-
-    fn from_str(text: &str) -> Result<Self, InvalidListen> {
-        match text.strip_prefix("unix:") {
-            Some("") => Err(InvalidListen),
-            Some(path) => Ok(Self::Unix(path.into())),
-            None => text.parse().map(Self::Tcp).map_err(|_| InvalidListen),
-        }
-    }
-}
-
-impl fmt::Display for Listen {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp(address) => write!(f, "{address}"),
-            Self::Unix(path) => write!(f, "unix:{}", path.display()),
-        }
-    }
 }
 
 /// A byte stream of either kind.

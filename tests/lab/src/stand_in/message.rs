@@ -1,7 +1,5 @@
 //! gRPC framing: messages that are made while they are sent, and never held whole.
 
-use std::io;
-
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::listing::Listing;
@@ -22,16 +20,13 @@ pub(super) struct Messages {
 
 impl Messages {
     /// One after another.
-    ///
-    /// # Errors
-    ///
-    /// When one is longer than a gRPC message can be: 4 GiB - 1.
-    pub(super) fn frame(compressed: Compressed, listings: Vec<Listing>) -> io::Result<Self> {
-        let mut messages = Self::raw(b"");
-        for listing in listings {
-            messages = messages.followed_by(compressed, listing)?;
-        }
-        Ok(messages)
+    /// Panics when one is longer than a gRPC message can be: 4 GiB - 1.
+    pub(super) fn frame(compressed: Compressed, listings: Vec<Listing>) -> Self {
+        listings
+            .into_iter()
+            .fold(Self::raw(b""), |messages, listing| {
+                messages.followed_by(compressed, listing)
+            })
     }
 
     /// These bytes as they are, prefix or not.
@@ -44,13 +39,8 @@ impl Messages {
     }
 
     /// The prefix shares a block with what comes first behind it.
-    fn followed_by(self, compressed: Compressed, mut listing: Listing) -> io::Result<Self> {
-        let length = u32::try_from(listing.length).map_err(|_| {
-            io::Error::other(format!(
-                "{} bytes do not fit into a gRPC message",
-                listing.length
-            ))
-        })?;
+    fn followed_by(self, compressed: Compressed, mut listing: Listing) -> Self {
+        let length = u32::try_from(listing.length).expect("a gRPC message is shorter than 4 GiB");
         let begin = std::iter::once_with(move || {
             let first = listing.blocks.next().unwrap_or_default();
             let mut begin = BytesMut::with_capacity(5 + first.len());
@@ -60,11 +50,11 @@ impl Messages {
             (begin.freeze(), listing.blocks)
         });
         let message = begin.flat_map(|(begin, rest)| std::iter::once(begin).chain(rest));
-        Ok(Self {
+        Self {
             remaining: self.remaining + 5 + listing.length,
             ready: self.ready,
             blocks: Box::new(self.blocks.chain(message)),
-        })
+        }
     }
 
     /// Bytes that have not been taken yet, prefixes included.

@@ -4,7 +4,6 @@
 use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
-use prost::Message;
 
 use crate::rkt_api_service::v1alpha::{Image, ImageFormat, ImageType, KeyValue};
 use crate::stand_in::{BLOCK, Listing, put_image};
@@ -40,12 +39,12 @@ pub(super) struct Facts {
 }
 
 impl Generator {
-    pub(super) fn new(count: usize, seed: u64, detail: bool) -> Self {
+    pub(super) fn new(count: usize, seed: u64) -> Self {
         let ordinal_digits = count.saturating_sub(1).to_string().len().max(6);
         Self {
             count,
             seed,
-            template: Template::new(ordinal_digits, detail),
+            template: Template::new(ordinal_digits),
         }
     }
 
@@ -56,14 +55,6 @@ impl Generator {
     pub(super) fn facts(&self) -> impl Iterator<Item = Facts> + Clone + use<> {
         let seed = self.seed;
         (0..self.count).map(move |ordinal| Facts::new(seed, ordinal))
-    }
-
-    pub(super) fn images(self) -> impl Iterator<Item = Image> + Clone {
-        self.facts().map(move |facts| {
-            let mut bytes = self.template.bytes.clone();
-            self.template.fill(&mut bytes, &facts);
-            Image::decode_length_delimited(&bytes[1..]).expect("the template is an image")
-        })
     }
 
     pub(super) fn listing(self) -> Listing {
@@ -123,11 +114,11 @@ struct Template {
 }
 
 impl Template {
-    fn new(ordinal_digits: usize, detail: bool) -> Self {
+    fn new(ordinal_digits: usize) -> Self {
         let ordinal = ORDINAL.repeat(ordinal_digits);
         let name = format!("example.org/service-{ordinal}");
         let mut encoded = BytesMut::new();
-        put_image(&sample(&name, detail), &mut encoded);
+        put_image(&sample(&name), &mut encoded);
         let bytes = encoded.to_vec();
         Self {
             digests: find(&bytes, &DIGEST),
@@ -171,8 +162,8 @@ impl Template {
     }
 }
 
-fn sample(name: &str, detail: bool) -> Image {
-    let pair = |key: &str, value: &str| KeyValue {
+fn sample(name: &str) -> Image {
+    let pair = |(key, value): (&str, &str)| KeyValue {
         key: key.into(),
         value: value.into(),
     };
@@ -181,18 +172,6 @@ fn sample(name: &str, detail: bool) -> Image {
         ("created", "2016-05-20T15:00:00Z"),
         ("authors", "Example Team <a@example.org>"),
     ];
-    let named = |pairs: &[(&str, &str)]| {
-        let named =
-            |(name, value): &(&str, &str)| serde_json::json!({"name": name, "value": value});
-        pairs.iter().map(named).collect::<Vec<_>>()
-    };
-    let manifest = serde_json::json!({
-        "acKind": "ImageManifest",
-        "acVersion": "0.8.11",
-        "name": name,
-        "labels": named(&labels),
-        "annotations": named(&annotations),
-    });
     Image {
         base_format: Some(ImageFormat {
             r#type: ImageType::Appc.into(),
@@ -202,14 +181,10 @@ fn sample(name: &str, detail: bool) -> Image {
         name: name.into(),
         version: VERSION.into(),
         import_timestamp: (1 << 35) - 1,
-        manifest: if detail {
-            manifest.to_string().into_bytes()
-        } else {
-            Vec::new()
-        },
         size: (1 << 28) - 1,
-        annotations: annotations.map(|(key, value)| pair(key, value)).into(),
-        labels: labels.map(|(key, value)| pair(key, value)).into(),
+        annotations: annotations.map(pair).into(),
+        labels: labels.map(pair).into(),
+        ..Image::default()
     }
 }
 
@@ -258,47 +233,4 @@ fn put_varint(place: &mut [u8], number: i64) {
         left >>= 7;
     }
     place[last] = left as u8;
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::collections::HashSet;
-
-    #[test]
-    fn images_are_distinct_and_the_same_for_the_same_seed() {
-        let images = |seed| {
-            Generator::new(1_000, seed, true)
-                .images()
-                .collect::<Vec<_>>()
-        };
-        let ids: HashSet<_> = images(1).into_iter().map(|image| image.id).collect();
-        assert_eq!(ids.len(), 1_000);
-        assert_eq!(images(1), images(1));
-        assert_ne!(images(1), images(2));
-    }
-
-    #[test]
-    fn nothing_of_the_template_is_left() {
-        for image in Generator::new(100, 7, true).images() {
-            let manifest = String::from_utf8(image.manifest.clone()).unwrap();
-            let texts = [&image.id, &image.name, &image.version, &manifest];
-            assert!(
-                texts.iter().all(|text| !text.contains(['#', '?', '~'])),
-                "{image:?}"
-            );
-            assert!(manifest.contains(&image.name) && manifest.contains(&image.version));
-            assert!(SIZES.contains(&image.size.try_into().unwrap()));
-            assert!(IMPORT_TIMES.contains(&image.import_timestamp.try_into().unwrap()));
-            assert_eq!(image.id.len(), 71);
-        }
-    }
-
-    #[test]
-    fn names_grow_beyond_a_million_images() {
-        let generator = Generator::new(1_000_001, 1, false);
-        let first = generator.clone().images().next().unwrap();
-        assert_eq!(first.name, "example.org/service-0000000");
-        assert_eq!(generator.encoded_bytes(), 1_000_001 * 255);
-    }
 }

@@ -29,17 +29,6 @@ pub enum Language {
 const SETTINGS: &[u8] = b"\0\0\0\x04\0\0\0\0\0";
 
 impl Language {
-    pub(super) const ALL: [(&'static str, Self); 8] = [
-        ("http1", Self::Http1),
-        ("ssh", Self::Ssh),
-        ("farewell", Self::Farewell),
-        ("tls", Self::Tls),
-        ("goaway", Self::Goaway),
-        ("pings", Self::Pings),
-        ("shutdown", Self::Shutdown),
-        ("nonsense", Self::Nonsense),
-    ];
-
     /// The first words of whoever speaks it.
     fn words(self) -> Vec<u8> {
         match self {

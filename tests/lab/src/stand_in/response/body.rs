@@ -7,12 +7,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Body, Frame};
 use tokio::sync::{mpsc, oneshot, watch};
+use tonic::Status;
 
-use super::{Status, field_map, released};
+use super::{released, status_fields};
 use crate::stand_in::Protocol;
 use crate::stand_in::behaviour::Behaviour;
 use crate::stand_in::connection::Connection;
-use crate::stand_in::listing::Listing;
+use crate::stand_in::listing::{BLOCK, Listing};
 use crate::stand_in::message::{Compressed, Messages};
 
 /// How long what was sent gets to leave before its stream or connection is broken, which drops what is still queued.
@@ -93,12 +94,11 @@ impl Frames {
                 self.half_of(&mut messages).await?;
                 self.released().await?;
                 self.rest_of(messages).await?;
-                self.trailers(&Status::ok()).await
+                self.trailers(&Status::ok("")).await
             }
-            Behaviour::FailAfterBody { code, message }
-            | Behaviour::FailAfter { code, message, .. } => {
+            Behaviour::FailAfterBody(status) | Behaviour::FailAfter(_, status) => {
                 self.rest_of(messages).await?;
-                self.trailers(&Status { code, message }).await
+                self.trailers(&status).await
             }
             Behaviour::CutOff => {
                 self.half_of(&mut messages).await?;
@@ -117,16 +117,15 @@ impl Frames {
             Behaviour::WithoutTrailers => self.rest_of(messages).await,
             Behaviour::Trailers(fields) => {
                 self.rest_of(messages).await?;
-                self.send(Part::Frame(Frame::trailers(field_map(&fields))))
-                    .await
+                self.send(Part::Frame(Frame::trailers(fields))).await
             }
             Behaviour::Dribble { chunk } => {
                 self.dribble(messages, chunk).await?;
-                self.trailers(&Status::ok()).await
+                self.trailers(&Status::ok("")).await
             }
             _ => {
                 self.rest_of(messages).await?;
-                self.trailers(&Status::ok()).await
+                self.trailers(&Status::ok("")).await
             }
         }
     }
@@ -140,7 +139,7 @@ impl Frames {
     }
 
     async fn trailers(&self, status: &Status) -> Sent {
-        self.send(Part::Frame(Frame::trailers(status.headers())))
+        self.send(Part::Frame(Frame::trailers(status_fields(status))))
             .await
     }
 
@@ -186,12 +185,15 @@ impl Frames {
 
     /// The longest messages there can be, one after another, each of whole images.
     async fn flood<P: Protocol>(&self) -> Sent {
-        let block = P::flood_block();
+        let block = P::generated(BLOCK / 256)
+            .blocks
+            .flatten()
+            .collect::<Vec<_>>();
         let times = u32::MAX as usize / block.len();
         loop {
             let listings = vec![Listing::repeated(&block, times)];
-            let message = Messages::frame(Compressed::No, listings);
-            self.rest_of(message.map_err(|_| ClientGone)?).await?;
+            self.rest_of(Messages::frame(Compressed::No, listings))
+                .await?;
         }
     }
 
