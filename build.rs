@@ -1,4 +1,4 @@
-//! Compiles the .proto files without protoc, and notes the git revision where there is one.
+//! Compiles the .proto files without protoc, and records the git revision if there is one.
 
 use std::{
     error::Error,
@@ -20,10 +20,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         "" => env!("CARGO_PKG_VERSION").to_owned(),
         revision => format!("{} ({revision})", env!("CARGO_PKG_VERSION")),
     };
-    // Cargo also sets these where it runs the program, which refuses EXP_RKT_GRPC_ variables that it does not know.
+    // BUILD_, because Cargo sets these for `cargo run` too, and the program refuses EXP_RKT_GRPC_ variables that it does not know.
     println!("cargo::rustc-env=BUILD_REVISION={revision}");
     println!("cargo::rustc-env=BUILD_VERSION={version}");
-    // The log of HEAD grows with every commit and checkout. A path that does not exist would rebuild for ever.
+    // The log of HEAD grows with every commit and checkout. For a path that does not exist, Cargo would rebuild every time.
     let log = Path::new(".git/logs/HEAD");
     if log.exists() {
         println!("cargo::rerun-if-changed={}", log.display());
@@ -31,7 +31,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// One for each kind of store.
+/// The .proto files, one for each kind of store.
 fn protos() -> io::Result<Vec<PathBuf>> {
     let entries = fs::read_dir("proto")?.map(|entry| Ok(entry?.path()));
     let mut paths = entries.collect::<io::Result<Vec<_>>>()?;
@@ -40,7 +40,7 @@ fn protos() -> io::Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// The abbreviated commit of this very checkout; none in a source archive, even inside somebody else's checkout.
+/// The abbreviated commit of this checkout; `None` in a source archive, even inside another project's checkout.
 fn revision() -> Option<String> {
     if !Path::new(".git").exists() {
         return None;

@@ -1,4 +1,4 @@
-//! Sockets in: what systemd passes, or a listening socket of our own.
+//! The listening sockets: passed by systemd, or bound by the service.
 //!
 //! See sd_listen_fds(3) and systemd.socket(5). Nothing here may run once a second thread exists: taking the sockets clears the
 //! environment variables that announced them.
@@ -18,23 +18,23 @@ mod passed;
 
 pub use passed::Passed;
 
-/// How to change the address of the metrics socket. Restarting the socket unit restarts the service, too; until then systemd has
-/// no socket for the changed address, and passes none.
+/// How to change the address of the metrics socket. Restarting the socket unit also restarts the service; until then systemd has no
+/// socket for the changed address, and passes none.
 pub(crate) const CHANGE_OF_ADDRESS: &str = "run systemctl edit exp-rkt-grpc.socket to set the address, then systemctl restart exp-rkt-grpc.socket";
 
-/// Longest list of names that is shown whole, in bytes.
+/// Maximum length in bytes of a list of names in an error.
 const MAX_NAMES: usize = 512;
 
-/// What the process has to work with.
+/// The sockets and descriptors to work with.
 #[derive(Debug)]
 pub struct Sockets {
     /// Where scrapes arrive; at least one.
     pub listeners: Vec<Socket>,
-    /// Who made those.
+    /// Where the listeners come from.
     pub origin: Origin,
-    /// What an earlier process has left in systemd's descriptor store, by name.
+    /// Descriptors that an earlier process left in systemd's store, with their names.
     pub stored: Vec<(String, OwnedFd)>,
-    /// What is named as if it had been left there, and cannot be, with the reason: to be logged once there is a log.
+    /// Descriptors with such a name that cannot be used, with the reason; logged once there is a log.
     pub(crate) ignored: Vec<(String, io::Error)>,
 }
 
@@ -67,33 +67,33 @@ impl fmt::Display for Socket {
     }
 }
 
-/// Who made the listening sockets.
+/// Where the listening sockets come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// systemd passed them (socket activation).
     Systemd,
-    /// We bound one to `--listen`.
+    /// The service bound one to `--listen`.
     Bound,
 }
 
-/// Why there is no socket to serve.
+/// Why there is no usable listening socket.
 #[derive(Debug, Error)]
 pub enum ActivationError {
-    /// `LISTEN_FDS` or `LISTEN_FDNAMES` do not say what sd_listen_fds(3) says they should, or name closed descriptors.
+    /// `LISTEN_FDS` or `LISTEN_FDNAMES` violates sd_listen_fds(3), or names closed descriptors.
     #[error("the sockets that systemd announces in LISTEN_FDS and LISTEN_FDNAMES cannot be used")]
     Announcement(#[source] io::Error),
-    /// Several sockets came and none is called `metrics`.
+    /// Several sockets were passed and none is named `metrics`.
     #[error(
         "systemd passed the sockets {}: expected one of them to be named \"metrics\" (FileDescriptorName=metrics in the .socket unit)",
         shown(.0)
     )]
     NoMetricsSocket(Vec<String>),
-    /// The socket is not one that connections can be accepted from.
+    /// The socket cannot accept connections.
     #[error(
         "the socket that systemd passed is not a listening stream socket: expected ListenStream= and Accept=no in the .socket unit"
     )]
     NotListening(#[source] Option<io::Error>),
-    /// systemd runs the service and has passed no socket, and no address was given.
+    /// systemd runs the service but passed no socket, and no address was given.
     #[error(
         "systemd passed no socket: if the address of exp-rkt-grpc.socket was changed, run systemctl restart exp-rkt-grpc.socket (restarting the service is not enough); to serve without a socket unit, set --listen (EXP_RKT_GRPC_LISTEN)"
     )]
@@ -101,15 +101,15 @@ pub enum ActivationError {
     /// The address of `--listen` cannot be bound.
     #[error("cannot listen on {address}: {}", listening::cure(*address, source))]
     Bind {
-        /// What `--listen` said.
+        /// The address.
         address: SocketAddr,
-        /// What bind(2) or listen(2) said.
+        /// The error of bind(2) or listen(2).
         source: io::Error,
     },
 }
 
 impl Sockets {
-    /// Logs what was ignored.
+    /// Logs the ignored descriptors.
     pub fn warn_of_ignored(&self) {
         for (name, error) in &self.ignored {
             tracing::warn!(name, %error, "stored descriptor ignored");
@@ -118,7 +118,7 @@ impl Sockets {
 }
 
 impl Origin {
-    /// Logs that an address was given, if it has no effect.
+    /// Warns if an address was given but has no effect.
     pub fn warn_of_unused(self, listen: Option<SocketAddr>) {
         if let (Self::Systemd, Some(address)) = (self, listen) {
             tracing::warn!(
@@ -140,7 +140,7 @@ impl fmt::Display for Origin {
 }
 
 impl ActivationError {
-    /// Whether starting again with the same units and settings is bound to fail again.
+    /// Whether a restart with the same units and settings would fail again.
     #[must_use]
     pub(crate) fn is_configuration(&self) -> bool {
         !matches!(self, Self::Bind { .. })
@@ -156,7 +156,7 @@ impl From<Socket> for OwnedFd {
     }
 }
 
-/// What is too long is cut and marked.
+/// The names, truncated if the list is too long.
 fn shown(names: &[String]) -> String {
     words::cut(&format!("{names:?}"), MAX_NAMES)
 }
@@ -171,7 +171,7 @@ mod tests {
     fn an_abstract_socket_is_shown_by_its_name() {
         let name = format!("exp-rkt-grpc\n{}", std::process::id());
         let address = net::SocketAddr::from_abstract_name(&name).expect("it is short");
-        let socket = UnixListener::bind_addr(&address).expect("nobody else has it");
+        let socket = UnixListener::bind_addr(&address).expect("it is free");
         let shown = Socket::Unix(socket).to_string();
         assert_eq!(shown, format!("@exp-rkt-grpc\\n{}", std::process::id()));
     }

@@ -1,4 +1,4 @@
-//! The vocabulary: what a store answers, and why it does not. All rooms speak it; it knows no protocol.
+//! The common vocabulary: the answers and errors of stores, independent of protocols.
 
 use std::time::Duration;
 
@@ -23,18 +23,18 @@ pub(crate) struct Answer {
     pub(crate) response_bytes: u64,
     /// From connecting to the last byte of the list.
     pub(crate) duration: Duration,
-    /// Who answered; `None` until the store has said so, and when it does not.
+    /// The runtime; `None` until the store has reported it, and if it never does.
     pub(crate) runtime: Option<Runtime>,
-    /// The file systems that hold its images; `None` until the store has reported them, and when it does not.
+    /// The file systems that hold its images; `None` until the store has reported them, and if it never does.
     pub(crate) filesystems: Option<Vec<Filesystem>>,
 }
 
-/// Who answered.
+/// The container runtime that answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Runtime {
     /// For example `rkt` or `containerd`.
     pub(crate) name: String,
-    /// Empty where the runtime reports none.
+    /// Empty if the runtime does not report it.
     pub(crate) version: String,
     /// Version of the API it serves.
     pub(crate) api_version: String,
@@ -45,8 +45,8 @@ pub(crate) struct Runtime {
 pub(crate) struct Filesystem {
     /// Where it is mounted.
     pub(crate) mountpoint: String,
-    /// Bytes that images use on it; `None` where the runtime does not report them.
+    /// Bytes that images use on it; `None` if the runtime does not report them.
     pub(crate) used_bytes: Option<u64>,
-    /// Inodes that images use on it; `None` where the runtime does not report them.
+    /// Inodes that images use on it; `None` if the runtime does not report them.
     pub(crate) inodes_used: Option<u64>,
 }

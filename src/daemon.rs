@@ -1,4 +1,4 @@
-//! The loop: waits for triggers, runs one event at a time, tells the watchdog that it is alive, and winds down when told to.
+//! The loop: waits for triggers, runs one event at a time, notifies the watchdog, and stops on a signal.
 
 use std::{
     future::{Future, pending},
@@ -23,51 +23,51 @@ mod predecessor;
 
 pub use predecessor::take_over;
 
-/// How long a running query may go on once the service is told to stop.
+/// How long a running query may continue after a stop signal.
 const DRAIN_GRACE: Duration = Duration::from_secs(5);
 
-/// The loop and what it is made of.
+/// The loop and its parts.
 #[derive(Debug)]
 pub struct Daemon {
     /// Runs the events.
     pub observer: Observer,
-    /// Query as soon as the loop runs.
+    /// Query as soon as the loop starts.
     pub query_at_start: bool,
-    /// How often the watchdog wants to hear from the loop.
+    /// Interval of the watchdog notifications; `None` without a watchdog.
     pub watchdog: Option<Duration>,
-    /// Tells systemd.
+    /// Notifies systemd.
     pub notifier: Notifier,
-    /// Keeps the numbers for the next process.
+    /// Keeps the state for the next process.
     pub fd_store: FdStore,
-    /// Cancelled when the service is told to stop.
+    /// Cancelled when the service begins to stop.
     pub stopping: CancellationToken,
 }
 
 /// How the loop ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// Everything accepted was answered, or given up in order.
+    /// Everything accepted was answered, or cancelled after its time limit.
     Drained,
-    /// A second signal cut that short.
+    /// A second stop signal arrived before that.
     Aborted,
 }
 
-/// A task that the service cannot do without has ended, though nobody had told it to.
+/// A task that the service needs has ended without a stop signal.
 #[derive(Debug, Error)]
-#[error("the {task} has ended while the service ran")]
+#[error("the {task} ended while the service was running")]
 pub struct TaskEnded {
     task: &'static str,
     source: Option<JoinError>,
 }
 
 impl TaskEnded {
-    /// Which task it was, and what it panicked of if it did.
+    /// The name of the task, and its panic if it panicked.
     #[must_use]
     pub fn new(task: &'static str, source: Option<JoinError>) -> Self {
         Self { task, source }
     }
 
-    /// At the end of the service the task's end is in order, unless it was a panic.
+    /// Logs a panic. Any other end of the task is expected once the service stops.
     fn warn_of_panic(self) {
         if let Some(error) = self.source {
             tracing::error!(task = self.task, %error, "task lost");
@@ -76,12 +76,12 @@ impl TaskEnded {
 }
 
 impl Daemon {
-    /// Runs until a signal says stop; then the running query has its grace, and `task` and `wind_down` are awaited.
+    /// Runs until a stop signal, then gives the running query its grace period and awaits `task` and `wind_down`.
     ///
     /// # Errors
     ///
-    /// When `task`, which must run for as long as the service does, ends before that: systemd is to start another service rather
-    /// than keep one that is deaf. The running query is abandoned then.
+    /// When `task` ends before a stop signal: the service cannot work without it, and systemd should start it again. The running
+    /// query is cancelled then.
     pub async fn run(
         self,
         signals: Signals,
@@ -105,7 +105,7 @@ impl Daemon {
                 tokio::select! {
                     signal = stops.next() => Ok(signal),
                     ended = task.as_mut() => Err(ended),
-                    // The events end only once the service is stopping.
+                    // `events` ends only after a stop signal.
                     () = events.as_mut() => pending().await,
                 }
             })
@@ -138,9 +138,7 @@ impl Daemon {
         lost.map_or(Ok(end), Err)
     }
 
-    /// One event after the other, until the service is stopping.
-    ///
-    /// Triggers that come during an event coalesce, so that they cause exactly one more after it.
+    /// Runs one event after another until the service is stopping. Triggers that arrive during an event cause exactly one more.
     async fn events(mut self, mut triggers: Triggers, abandoned: CancellationToken) {
         let stopping = self.stopping.clone();
         if self.query_at_start {
@@ -168,7 +166,7 @@ impl Daemon {
     }
 }
 
-/// The running event may end by itself, for as long as the grace is.
+/// Waits for the running event, and cancels it after the grace period.
 async fn give_grace(mut events: Pin<&mut impl Future<Output = ()>>, abandoned: &CancellationToken) {
     if timeout(DRAIN_GRACE, events.as_mut()).await.is_err() {
         abandoned.cancel();
@@ -186,7 +184,7 @@ async fn drain_or_abort(drained: impl Future<Output = ()>, stops: &mut Stops) ->
     }
 }
 
-/// Tells systemd that the loop runs, as often as it wants to know; by the loop itself, so that a loop that is stuck is silent.
+/// Notifies systemd from the loop itself that it runs: a stuck loop sends nothing.
 struct Watchdog {
     interval: Option<Interval>,
     notifier: Notifier,

@@ -1,8 +1,8 @@
 //! The metrics socket: HTTP/1.1 for Prometheus and for people.
 //!
-//! A scrape never asks a store; it reads what the last query left. Many connections are served at once, but a new one is accepted
-//! only when the requests that have arrived are answered: a KILL loses only those being answered at that instant. Connections that
-//! are not accepted yet wait in systemd's socket for the next process.
+//! A scrape never queries a store; it reads the last results. Many connections are served at once, but a new one is accepted only
+//! when the requests that have arrived are answered: a SIGKILL loses only the requests that are being answered at that moment.
+//! Connections that are not accepted yet wait in systemd's socket for the next process.
 //!
 //! Clients that hold connections do not keep others out: at the limit, the connection that has been silent longest is closed.
 
@@ -26,10 +26,10 @@ use activity::Activity;
 use connection::Shared;
 use connections::Connections;
 
-/// How long the last answers may take.
+/// Time limit for the last answers after a stop signal.
 const DRAIN_GRACE: Duration = Duration::from_secs(5);
 
-/// The metrics sockets, from which the runtime hears of connections.
+/// Serves the metrics sockets.
 #[derive(Debug)]
 pub struct Server {
     acceptors: Acceptors,
@@ -38,18 +38,18 @@ pub struct Server {
 /// Why a socket cannot be served.
 #[derive(Debug, Error)]
 #[error(
-    "cannot serve metrics at {address}: the kernel does not watch the socket; see epoll_ctl(2), and fs.epoll.max_user_watches where it says ENOSPC"
+    "cannot serve metrics at {address}: the kernel cannot watch the socket; see epoll_ctl(2), and for ENOSPC fs.epoll.max_user_watches"
 )]
 pub struct ServerError {
     /// The socket's address.
     address: String,
-    /// What epoll_ctl(2) said.
+    /// The error of epoll_ctl(2).
     source: io::Error,
 }
 
 impl Server {
-    /// Hands the sockets to the runtime, within which it must be called: whatever can fail does so here, and not when the service
-    /// has said that it is ready.
+    /// Registers the sockets with the runtime, within which it must be called. All that can fail is done here, before the service
+    /// reports that it is ready.
     ///
     /// # Errors
     ///
@@ -62,7 +62,7 @@ impl Server {
 
     /// Serves until `stopping` is cancelled, then answers what was accepted, for at most five seconds.
     ///
-    /// Failures of connections are theirs.
+    /// An error on a connection affects only that connection.
     pub async fn serve(mut self, metrics: Metrics, stopping: CancellationToken) {
         let mut connections = Connections::new(connections::limit());
         let shared = Shared {
@@ -78,10 +78,10 @@ impl Server {
                 stream = self.acceptors.accept(), if !connections.is_over_limit() => {
                     let activity = Arc::new(Activity::begin());
                     let task = shared.clone().serve(stream, Arc::clone(&activity));
-                    // A request that is there is answered here.
+                    // Answers a request that has already arrived.
                     connections.spawn(activity, task).await;
                     if connections.is_over_limit() {
-                        // Every request that has come in is answered before a connection is closed as silent.
+                        // Let all connections answer the requests that have arrived, before one is closed as silent.
                         tokio::task::yield_now().await;
                         connections.make_room();
                     }

@@ -1,4 +1,4 @@
-//! The order of acts, and the exit codes.
+//! Start-up, the service or one query, and the exit codes.
 
 use std::{
     env,
@@ -30,34 +30,34 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// musl's own allocator maps and unmaps every larger buffer, of which a long answer takes thousands: this one keeps them.
+/// musl's own allocator maps and unmaps every larger buffer, and a long answer needs thousands of them; dlmalloc reuses them.
 #[cfg(target_env = "musl")]
 #[global_allocator]
 static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 
-/// How many names of stores and collectors are looked up at a time, each in a thread of its own; `TasksMax=` of the unit has room
-/// for them.
-const LOOKUPS: usize = 16;
+/// Threads for concurrent lookups of host names (stores and collectors). `TasksMax=` of the unit leaves room for them.
+const LOOKUP_THREADS: usize = 16;
 
 /// What the command line and the configuration ask for.
-enum Act {
+enum Action {
     Serve(Config, Sockets),
     Query(Config, Output),
     Print(String),
 }
 
-/// What the linker places here runs before `main` and before Rust's own start, which takes most of the time until `main` and opens
-/// /dev/null in place of a closed standard output. See the System V ABI, "Initialization and Termination Functions".
+/// The linker places this pointer among the functions that run before `main` and before Rust's runtime starts. That runtime takes
+/// most of the start-up time, and replaces a closed standard output by /dev/null. See the System V ABI, "Initialization and
+/// Termination Functions".
 #[expect(
     unsafe_code,
-    reason = "the name of the section is a promise to the linker"
+    reason = "the section must contain nothing but pointers to functions"
 )]
 #[used]
 #[unsafe(link_section = ".init_array")]
 static BEFORE_MAIN: extern "C" fn() = before_main;
 
-/// Rust's runtime has not started yet: nothing here may allocate, print or panic. SIGQUIT's default action is a core dump: one that
-/// comes from here on is the first trigger.
+/// Rust's runtime has not started yet, so nothing here may allocate, print or panic. SIGQUIT's default action is a core dump; once
+/// blocked, it stays pending and becomes the first trigger.
 extern "C" fn before_main() {
     signals::block();
     stdout::note_whether_closed();
@@ -70,12 +70,12 @@ fn main() -> ExitCode {
     })
 }
 
-/// One thread: the signal handlers first; the sockets before any other thread.
+/// Runs on one thread. Registers the signal handlers first, and takes the sockets before any other thread exists.
 fn start() -> Result<ExitCode, Refusal> {
     process::require_descriptors()?;
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
-        .max_blocking_threads(LOOKUPS)
+        .max_blocking_threads(LOOKUP_THREADS)
         .build()?;
     let signals = {
         let _within = runtime.enter();
@@ -83,9 +83,9 @@ fn start() -> Result<ExitCode, Refusal> {
     };
     let mut passed = Passed::from_env()?;
     let done = match configure(&mut passed) {
-        Ok(Act::Serve(config, sockets)) => runtime.block_on(serve(config, sockets, signals)),
-        Ok(Act::Query(config, output)) => runtime.block_on(ask(config, output, signals)),
-        Ok(Act::Print(text)) => stdout::show(&text)
+        Ok(Action::Serve(config, sockets)) => runtime.block_on(serve(config, sockets, signals)),
+        Ok(Action::Query(config, output)) => runtime.block_on(ask(config, output, signals)),
+        Ok(Action::Print(text)) => stdout::show(&text)
             .map(|()| ExitCode::SUCCESS)
             .map_err(Refusal::from),
         Err(refusal) => {
@@ -94,22 +94,22 @@ fn start() -> Result<ExitCode, Refusal> {
             Ok(refusal.exit_code())
         }
     };
-    // A name that is still being looked up cannot be interrupted, and nobody waits for it any more.
+    // A running name lookup cannot be interrupted, so do not wait for it.
     runtime.shutdown_background();
     done
 }
 
-fn configure(passed: &mut Passed) -> Result<Act, Refusal> {
+fn configure(passed: &mut Passed) -> Result<Action, Refusal> {
     let environment: Environment = env::vars_os().collect();
     let config = match Config::read(env::args_os(), &environment, Path::new(SERVICE_FILE)) {
-        Err(ConfigError::Asked(text)) => return Ok(Act::Print(text)),
+        Err(ConfigError::Asked(text)) => return Ok(Action::Print(text)),
         config => config?,
     };
     Ok(match config.options.command {
-        Some(Command::Query { output }) => Act::Query(config, output),
+        Some(Command::Query { output }) => Action::Query(config, output),
         None => {
             let sockets = passed.take(config.listen, config.options.listen)?;
-            Act::Serve(config, sockets)
+            Action::Serve(config, sockets)
         }
     })
 }
@@ -121,7 +121,7 @@ async fn serve(config: Config, sockets: Sockets, signals: Signals) -> Result<Exi
     let (notifier, delivery) = Notifier::from_env();
     let delivery = tokio::spawn(delivery);
     let fd_store = daemon::take_over(&observer.kept(), sockets.stored, &notifier);
-    // systemd has the record after this turn of the loop, unless it reads nothing: before anything can fail.
+    // Lets the record be sent before anything below can fail; only systemd's full socket delays it.
     yield_now().await;
 
     metrics.register(ProcessCollector::new()?)?;
@@ -145,7 +145,7 @@ async fn serve(config: Config, sockets: Sockets, signals: Signals) -> Result<Exi
         fd_store,
         stopping,
     };
-    // What was not delivered has been logged.
+    // Failed deliveries have been logged.
     let wind_down = async { drop(tokio::join!(telemetry.flush(), notifier.flush())) };
     let ended = daemon.run(signals, task_ended, wind_down).await?;
     Ok(match ended {
@@ -164,7 +164,7 @@ async fn ask(config: Config, output: Output, signals: Signals) -> Result<ExitCod
     Ok(query::run(observer, telemetry, output, signals).await?)
 }
 
-/// Who speaks and who asks.
+/// Sets up logs, traces and the stores.
 fn prepare(config: &Config, metrics: &Metrics) -> Result<(Telemetry, Observer), Refusal> {
     let log = &config.options.log;
     let telemetry = telemetry::start(log, &config.traces, metrics.clone())?;
@@ -173,7 +173,7 @@ fn prepare(config: &Config, metrics: &Metrics) -> Result<(Telemetry, Observer), 
     Ok((telemetry, observer))
 }
 
-/// None of these ends while the service runs.
+/// Waits for the first task to end; none of them should while the service runs.
 async fn first_to_end(
     server: JoinHandle<()>,
     delivery: JoinHandle<()>,

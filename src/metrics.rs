@@ -1,7 +1,7 @@
-//! Every metric family: its name, its HELP, and the facts that move it. Facts in, text out.
+//! All metric families: name, HELP, and the methods that update them.
 //!
-//! Knows no gRPC and no HTTP: codes and paths come as words. Names, units and labels follow
-//! <https://prometheus.io/docs/practices/naming/>; the text is format 0.0.4.
+//! Independent of gRPC and HTTP. Names, units and labels follow <https://prometheus.io/docs/practices/naming/>; the text format is
+//! 0.0.4.
 
 use prometheus::{
     Encoder, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry, Result, TextEncoder,
@@ -24,12 +24,12 @@ use stores::Stores;
 /// `Content-Type` of [`Metrics::encode`].
 pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// All families, and the handles that move them. Copies share them.
+/// All families. Copies share them.
 #[derive(Clone, Debug)]
 pub struct Metrics {
-    /// What changes with queries only.
+    /// Families that change only with queries.
     stores: Stores,
-    /// What may be different at each scrape.
+    /// Families that may change between any two scrapes.
     live: Registry,
     triggers: IntCounterVec,
     traces: IntCounterVec,
@@ -38,7 +38,7 @@ pub struct Metrics {
     run: Run,
 }
 
-/// What made the service ask; the label `trigger`.
+/// What triggered a query; the label `trigger`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trigger {
     /// SIGQUIT.
@@ -50,7 +50,6 @@ pub enum Trigger {
 }
 
 impl Trigger {
-    /// The label's value.
     #[must_use]
     pub(crate) fn as_str(self) -> &'static str {
         match self {
@@ -61,14 +60,14 @@ impl Trigger {
     }
 }
 
-/// What became of a finished trace; the label `outcome`.
+/// The outcome of a finished trace; the label `outcome`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TraceOutcome {
     /// The exporter delivered it.
     Exported,
     /// The exporter could not deliver it.
     Failed,
-    /// It never reached the exporter: too many were waiting.
+    /// It was not passed to the exporter: too many were waiting.
     Dropped,
 }
 
@@ -85,11 +84,11 @@ impl TraceOutcome {
 }
 
 impl Metrics {
-    /// Registers every family; counters begin at 0, gauges appear when they are first measured.
+    /// Registers every family. Counters start at 0; gauges appear with their first measurement.
     ///
     /// # Errors
     ///
-    /// Never in practice: all names are constants, and different.
+    /// Never in practice: all names are distinct constants.
     pub fn new(version: &str, revision: &str) -> Result<Self> {
         let live = Registry::new();
         let metrics = Self {
@@ -103,7 +102,7 @@ impl Metrics {
             traces: counter(
                 &live,
                 "exp_rkt_grpc_traces_total",
-                "Finished traces by outcome: exported (sent, which over UDP nobody confirms), failed, or dropped (too many were waiting).",
+                "Finished traces by outcome: exported (sent; UDP does not confirm delivery), failed, or dropped (too many were waiting).",
                 &["outcome"],
             )?,
             http_requests: counter(
@@ -142,43 +141,39 @@ impl Metrics {
         Ok(metrics)
     }
 
-    /// Adds a collector of somebody else's, such as the process's.
+    /// Adds an external collector, for example the one of the process.
     ///
     /// # Errors
     ///
-    /// When a family of that name is there already.
+    /// When a family of that name is already registered.
     pub fn register(&self, collector: impl Collector + 'static) -> Result<()> {
         self.live.register(Box::new(collector))
     }
 
-    /// The handle of one store: its configured name, and kind and address in words that are the same for the same store.
+    /// The metrics of one store: `name` is the configured name, `url` the kind and address, in the form that identifies the store.
     #[must_use]
     pub(crate) fn store(&self, name: &str, url: &str) -> StoreMetrics {
         StoreMetrics::new(name, url, self.stores.clone())
     }
 
-    /// The run of the service that this process is.
     #[must_use]
     pub(crate) fn run(&self) -> &Run {
         &self.run
     }
 
-    /// There was an occasion to query.
     pub(crate) fn triggered(&self, trigger: Trigger) {
         self.triggers.with_label_values(&[trigger.as_str()]).inc();
     }
 
-    /// A finished trace came to its end.
     pub(crate) fn trace_ended(&self, outcome: TraceOutcome) {
         self.traces.with_label_values(&[outcome.as_str()]).inc();
     }
 
-    /// A request for `path` (of a fixed set) was answered with the status `code`.
+    /// Counts an answered request for `path`, one of a fixed set, with the status `code`.
     pub(crate) fn http_request(&self, path: &'static str, code: &str) {
         self.http_requests.with_label_values(&[path, code]).inc();
     }
 
-    /// A log line was lost.
     pub(crate) fn log_line_dropped(&self) {
         self.log_lines_dropped.inc();
     }
@@ -187,7 +182,7 @@ impl Metrics {
     ///
     /// # Errors
     ///
-    /// When a collector hands out a family without a sample.
+    /// When a collector returns a family without a sample.
     pub fn encode(&self) -> Result<Vec<u8>> {
         let mut text = self.stores.text()?;
         TextEncoder::new().encode(&self.live.gather(), &mut text)?;

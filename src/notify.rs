@@ -1,8 +1,8 @@
-//! Words out to systemd, and what it keeps for us, see sd_notify(3).
+//! Notifications to systemd, and its descriptor store, see sd_notify(3).
 //!
-//! systemd's socket blocks its writers while systemd reads nothing, so whatever cannot be sent at once waits. Of each kind of
-//! notification only the latest waits: systemd hears what is still true. None of these ever fails its caller: outside systemd
-//! they do nothing, and a manager that cannot be reached costs a debug line.
+//! Writing to systemd's socket blocks while systemd reads nothing, so notifications are queued. A newer notification replaces
+//! a queued one of the same kind, so that systemd receives only current values. Notifying never fails: outside systemd it does
+//! nothing, and an unreachable manager is logged at debug level.
 
 use std::{
     collections::VecDeque,
@@ -32,22 +32,22 @@ pub use fd_store::FdStore;
 use fd_store::Record;
 use holdings::Holdings;
 
-/// Where the manager listens.
+/// Variable that holds the address of the manager's socket.
 const NOTIFY_SOCKET: &str = "NOTIFY_SOCKET";
 
-/// Longest `STATUS=` text in bytes; `systemctl status` shows one line.
+/// Maximum length of the `STATUS=` text in bytes; `systemctl status` shows one line.
 const MAX_STATUS: usize = 512;
 
-/// How long the end of the program may wait for systemd to read.
+/// How long the program waits for systemd to read before it exits.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Sends notifications to systemd, in the order of their calls; without systemd, nowhere.
+/// Sends notifications to systemd in the order of the calls; does nothing outside systemd.
 #[derive(Clone, Debug, Default)]
-pub struct Notifier(Option<Arc<Waiting>>);
+pub struct Notifier(Option<Arc<Queue>>);
 
-/// What has not been sent.
+/// The notifications that have not been sent.
 #[derive(Debug, Default)]
-struct Waiting {
+struct Queue {
     notifications: Mutex<VecDeque<Notification>>,
     added: Notify,
 }
@@ -58,44 +58,42 @@ enum Notification {
     Status(String),
     Stopping,
     Watchdog,
-    /// A record to keep in the place of the one before it.
+    /// Stores a record in place of the previous one.
     Store(Record),
-    /// Nothing to send: systemd has this record from an earlier process.
+    /// Not sent: systemd holds this record from an earlier process.
     Holds(String),
-    /// A record to forget.
+    /// Removes a record.
     Remove(String),
-    /// Nothing to send: all before this has been.
+    /// Not sent: reports that everything before it has been sent.
     Flushed(oneshot::Sender<()>),
 }
 
 impl Notifier {
-    /// For the manager of `$NOTIFY_SOCKET`. The future sends, and never ends; it belongs to the service's loop, so that a loop that
-    /// is stuck is silent.
+    /// A notifier for the manager at `$NOTIFY_SOCKET`. The future sends and never ends; it runs in the loop of the service, so that
+    /// a stuck loop sends nothing.
     pub fn from_env() -> (Self, impl Future<Output = ()> + Send + 'static) {
         let Some(manager) = manager() else {
             return (Self(None), Either::Left(pending()));
         };
-        let waiting = Arc::<Waiting>::default();
-        let notifier = Self(Some(Arc::clone(&waiting)));
-        (notifier, Either::Right(deliver(manager, waiting)))
+        let queue = Arc::<Queue>::default();
+        let notifier = Self(Some(Arc::clone(&queue)));
+        (notifier, Either::Right(deliver(manager, queue)))
     }
 
-    /// The start-up is complete: the socket is served and the signal handlers stand.
+    /// Start-up is complete: the socket is served and the signal handlers are installed.
     pub fn ready(&self) {
         self.notify(Notification::Ready);
     }
 
-    /// What `systemctl status` shows as `Status:`; one line, at most 512 bytes.
+    /// The text that `systemctl status` shows as `Status:`; one line, at most 512 bytes.
     pub fn status(&self, text: &str) {
         self.notify(Notification::Status(text.to_owned()));
     }
 
-    /// The service has begun to stop.
     pub(crate) fn stopping(&self) {
         self.notify(Notification::Stopping);
     }
 
-    /// The service's loop is alive.
     pub(crate) fn watchdog(&self) {
         self.notify(Notification::Watchdog);
     }
@@ -104,26 +102,26 @@ impl Notifier {
     pub async fn flush(&self) {
         let (flushed, all) = oneshot::channel();
         self.notify(Notification::Flushed(flushed));
-        // An error: outside systemd there is nothing to wait for.
+        // Outside systemd the sender is dropped, so this ends at once.
         let _ = timeout(FLUSH_TIMEOUT, all).await;
     }
 
     fn notify(&self, notification: Notification) {
-        if let Some(waiting) = &self.0 {
-            waiting.add(notification);
+        if let Some(queue) = &self.0 {
+            queue.add(notification);
         }
     }
 }
 
-impl Waiting {
+impl Queue {
     fn add(&self, notification: Notification) {
-        let mut waiting = self.lock();
-        waiting.retain(|earlier| !notification.replaces(earlier));
-        waiting.push_back(notification);
+        let mut queue = self.lock();
+        queue.retain(|earlier| !notification.replaces(earlier));
+        queue.push_back(notification);
         self.added.notify_one();
     }
 
-    /// The next one, once there is one and it `may_be_sent`. Nothing is lost when it is dropped while it waits.
+    /// Waits for a notification that `may_be_sent`. Cancel-safe.
     async fn next(&self, may_be_sent: impl Fn(&Notification) -> bool) -> Notification {
         loop {
             if let Some(next) = self.take(&may_be_sent) {
@@ -134,9 +132,9 @@ impl Waiting {
     }
 
     fn take(&self, may_be_sent: impl Fn(&Notification) -> bool) -> Option<Notification> {
-        let mut waiting = self.lock();
-        waiting.front().filter(|next| may_be_sent(next))?;
-        waiting.pop_front()
+        let mut queue = self.lock();
+        queue.front().filter(|next| may_be_sent(next))?;
+        queue.pop_front()
     }
 
     fn lock(&self) -> MutexGuard<'_, VecDeque<Notification>> {
@@ -152,21 +150,21 @@ impl Notification {
             && discriminant(self) == discriminant(earlier)
     }
 
-    /// Whether it has to wait until it is known what became of the record before it.
+    /// Whether it must wait until the fate of the previous record is known.
     fn waits_for_the_store(&self) -> bool {
         matches!(self, Self::Store(_) | Self::Flushed(_))
     }
 }
 
-/// Sends what waits for this manager, one notification after the other.
-async fn deliver(manager: OsString, waiting: Arc<Waiting>) {
+/// Sends the queue to this manager, one notification after another.
+async fn deliver(manager: OsString, queue: Arc<Queue>) {
     let mut store = Holdings::default();
     loop {
         let settled = !store.is_unsettled();
         let next = tokio::select! {
             biased;
             outdated = store.settled() => outdated.map(Notification::Remove),
-            next = waiting.next(|next| settled || !next.waits_for_the_store()) => Some(next),
+            next = queue.next(|next| settled || !next.waits_for_the_store()) => Some(next),
         };
         let text = match next {
             Some(Notification::Ready) => "READY=1\n".to_owned(),
@@ -175,7 +173,7 @@ async fn deliver(manager: OsString, waiting: Arc<Waiting>) {
             Some(Notification::Watchdog) => "WATCHDOG=1\n".to_owned(),
             Some(Notification::Remove(name)) => holdings::remove(&name),
             Some(Notification::Store(record)) => {
-                sent(store.send(&manager, record).await);
+                log_failure(store.send(&manager, record).await);
                 continue;
             }
             Some(Notification::Holds(name)) => {
@@ -183,28 +181,28 @@ async fn deliver(manager: OsString, waiting: Arc<Waiting>) {
                 continue;
             }
             Some(Notification::Flushed(flushed)) => {
-                // Nobody waits any more.
+                // An error means that the caller no longer waits.
                 let _ = flushed.send(());
                 continue;
             }
             None => continue,
         };
-        sent(datagram::send(&manager, &text, None).await);
+        log_failure(datagram::send(&manager, &text, None).await);
     }
 }
 
-fn sent(result: io::Result<()>) {
+fn log_failure(result: io::Result<()>) {
     if let Err(error) = result {
         tracing::debug!(%error, "systemd not notified");
     }
 }
 
-/// What `systemctl status` shows of a program that ends; waits for at most two seconds.
+/// Sets the status of a program that exits; waits for at most two seconds.
 pub(crate) fn last_status(text: &str) {
     send_now(&status_line(text));
 }
 
-/// Asks systemd for so much more time to start; waits for at most two seconds. `false`: no systemd has been told.
+/// Asks systemd for more time to start; waits for at most two seconds. `false` if the request was not sent.
 #[must_use]
 pub(crate) fn extend_start(by: Duration) -> bool {
     send_now(&format!("EXTEND_TIMEOUT_USEC={}\n", by.as_micros()))
@@ -216,13 +214,13 @@ fn send_now(text: &str) -> bool {
     };
     let result = datagram::send_within(FLUSH_TIMEOUT, &manager, text);
     let is_sent = result.is_ok();
-    sent(result);
+    log_failure(result);
     is_sent
 }
 
-/// How often [`Notifier::watchdog`] is to be called: half of `$WATCHDOG_USEC`, as sd_watchdog_enabled(3) advises.
+/// Interval of the calls of [`Notifier::watchdog`]: half of `$WATCHDOG_USEC`, as sd_watchdog_enabled(3) advises.
 ///
-/// `None` when the manager does not ask for it.
+/// `None` if the manager does not ask for it.
 #[must_use]
 pub fn watchdog_interval() -> Option<Duration> {
     sd_notify::watchdog_enabled()
@@ -234,7 +232,7 @@ fn manager() -> Option<OsString> {
     env::var_os(NOTIFY_SOCKET).filter(|path| !path.is_empty())
 }
 
-/// A line break in a value would begin a new assignment.
+/// Escaped, because a line break in a value would begin a new assignment.
 fn status_line(text: &str) -> String {
     format!("STATUS={}\n", words::cut(&words::escaped(text), MAX_STATUS))
 }

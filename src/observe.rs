@@ -1,4 +1,4 @@
-//! One event: a trace, in it every store asked concurrently, and the facts reported.
+//! One event: a trace, the concurrent queries of all stores, and the report of their results.
 
 use std::time::{Duration, SystemTime};
 
@@ -21,7 +21,7 @@ mod known;
 pub use crate::metrics::Trigger;
 pub(crate) use known::ago;
 
-/// Asks the stores and reports what they answer.
+/// Queries the stores and reports the results.
 #[derive(Debug)]
 pub struct Observer {
     stores: Vec<Observed>,
@@ -35,28 +35,28 @@ struct Observed {
     metrics: StoreMetrics,
 }
 
-/// What an event came to.
+/// The result of an event.
 #[derive(Debug)]
 pub struct Event {
-    /// The id of its trace in hexadecimal; `None` when tracing is off, or this trace is not sampled.
+    /// The trace id in hexadecimal; `None` if tracing is off or the trace is not sampled.
     pub(crate) trace_id: Option<String>,
     /// In the order of the configuration.
     pub(crate) outcomes: Vec<Outcome>,
 }
 
-/// What one store's part of an event came to.
+/// The result of one query.
 #[derive(Debug)]
 pub(crate) struct Outcome {
     /// The store's name.
     pub(crate) store: String,
     /// From connecting to the last byte of the list, or to the failure.
     pub(crate) duration: Duration,
-    /// What it answered.
+    /// The answer, or why there is none.
     pub(crate) answer: Result<Answer, QueryError>,
 }
 
 impl Observer {
-    /// Asks `stores`, all within `deadline`.
+    /// An observer of `stores`, which queries all of them within `deadline`.
     pub fn new(stores: Vec<ImageStore>, metrics: Metrics, deadline: Duration) -> Self {
         let stores = stores
             .into_iter()
@@ -72,32 +72,32 @@ impl Observer {
         }
     }
 
-    /// What the next process is to know of the stores and of this run of the service.
+    /// The state of the stores and of this run for the next process.
     #[must_use]
     pub fn kept(&self) -> Kept {
         let stores = self.stores.iter().map(|store| store.metrics.clone());
         Kept::new(stores.collect(), self.metrics.run().clone())
     }
 
-    /// What is known of the stores, and how old that is, in a line; `None` when no store has been asked yet.
+    /// The last results of all stores with their age in one line; `None` if no store has been queried yet.
     #[must_use]
     pub fn summary(&self, now: SystemTime) -> Option<String> {
-        let known: Vec<_> = self
+        let last: Vec<_> = self
             .stores
             .iter()
             .map(|store| (store.store.name(), store.metrics.last_queries()))
             .collect();
-        known.iter().find_map(|(_, known)| *known)?;
-        let lines = known
+        last.iter().find_map(|(_, last)| *last)?;
+        let lines = last
             .into_iter()
-            .map(|(store, known)| known::summary(store, known, now));
+            .map(|(store, last)| known::summary(store, last, now));
         Some(lines.collect::<Vec<_>>().join("; "))
     }
 
-    /// One event, from its trigger to the last report. It ends early when `abandoned` is cancelled.
+    /// Runs one event. It ends early when `abandoned` is cancelled.
     ///
-    /// Each store is reported as soon as it has answered or failed: it fails by itself, the event does not. An abandoned query
-    /// says nothing of its store: it moves no number.
+    /// Each store is reported as soon as it has answered or failed; a failure does not end the event. An abandoned query changes no
+    /// metric of its store.
     pub async fn observe(&mut self, trigger: Trigger, abandoned: CancellationToken) -> Event {
         self.metrics.triggered(trigger);
         let root = tracing::info_span!(
@@ -122,13 +122,13 @@ impl Observer {
 }
 
 impl Event {
-    /// Whether a query was abandoned: the event has ended before its time.
+    /// Whether a query was abandoned before it completed.
     #[must_use]
     pub fn was_abandoned(&self) -> bool {
         self.outcomes.iter().any(Outcome::was_abandoned)
     }
 
-    /// Whether no query came to an end: nothing is known that was not known before.
+    /// Whether all queries were abandoned, so that nothing has changed.
     #[must_use]
     pub fn is_void(&self) -> bool {
         self.outcomes.iter().all(Outcome::was_abandoned)
@@ -141,14 +141,14 @@ impl Event {
         abandoned.map(|store| store.store.as_str()).collect()
     }
 
-    /// All outcomes in a line.
+    /// All outcomes in one line.
     #[must_use]
     pub(crate) fn summary(&self) -> String {
         let outcomes: Vec<String> = self.outcomes.iter().map(Outcome::summary).collect();
         outcomes.join("; ")
     }
 
-    /// The failed ones in a line; `None` when every store answered.
+    /// The failed ones in one line; `None` if every store answered.
     #[must_use]
     pub(crate) fn failures(&self) -> Option<String> {
         let failed: Vec<String> = self
@@ -180,7 +180,7 @@ impl Outcome {
         }
     }
 
-    /// The one line that a query is in the log.
+    /// Logs the query in one line.
     fn log(&self) {
         let Self {
             store, duration, ..
@@ -227,7 +227,7 @@ impl Observed {
             },
             answer,
         };
-        // Before the side calls: they may take seconds, and the images are counted.
+        // Report the count before the side calls, which may take seconds.
         outcome.log();
         self.measure(&outcome);
         if let Ok(answer) = outcome.answer {
@@ -242,22 +242,20 @@ impl Observed {
     fn measure(&self, outcome: &Outcome) {
         match &outcome.answer {
             Ok(answer) => self.metrics.answered(answer, outcome.duration),
-            // It was we who ended it: the store has neither answered nor failed.
+            // Cancelled by the service or the command: the store has neither answered nor failed.
             Err(QueryError::Abandoned) => {}
             Err(error) => self.metrics.failed(error.code(), outcome.duration),
         }
     }
 }
 
-/// OpenTelemetry's attributes have no unsigned integers; beyond theirs the largest number.
+/// OpenTelemetry has no unsigned attributes; larger numbers become `i64::MAX`.
 fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 fn trace_id(span: &Span) -> Option<String> {
     let context = span.context();
-    let recorded = context.span().span_context().clone();
-    recorded
-        .is_sampled()
-        .then(|| recorded.trace_id().to_string())
+    let span = context.span().span_context().clone();
+    span.is_sampled().then(|| span.trace_id().to_string())
 }

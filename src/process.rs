@@ -1,7 +1,7 @@
 //! The `process_*` metrics of this process, as the Prometheus client libraries name them.
 //!
-//! A collector of our own because the crate's costs most of a scrape, knows CPU time in whole seconds only, and takes the boot
-//! time from `/proc/stat`, which `ProcSubset=pid` hides: its start time is then 0. See proc(5) and getrlimit(2).
+//! The prometheus crate's own collector takes most of a scrape's time, reports CPU time in whole seconds only, and reads the boot
+//! time from `/proc/stat`, which `ProcSubset=pid` hides, so that its start time is 0. See proc(5) and getrlimit(2).
 
 use std::{
     fs::{self, File},
@@ -24,21 +24,21 @@ use rustix::{
 };
 use thiserror::Error;
 
-/// Descriptors that are to be free at the start: what the service opens until it is ready, and then a query and a scrape.
+/// File descriptors that must be available at the start: enough for start-up, one query and one scrape.
 const DESCRIPTORS: usize = 16;
 
-/// There are too few descriptors to start with.
+/// Too few file descriptors are available to start.
 #[derive(Debug, Error)]
 #[error(
     "this process cannot open the {DESCRIPTORS} file descriptors that it needs to start: raise LimitNOFILE= of the unit (ulimit -n)"
 )]
 pub struct TooFewDescriptors(#[source] io::Error);
 
-/// Opens as many descriptors as a start needs, and closes them: some libraries panic when they get none.
+/// Checks that enough descriptors are available by opening and closing them: some libraries panic if they get none.
 ///
 /// # Errors
 ///
-/// When the limit on descriptors, RLIMIT_NOFILE, does not permit that.
+/// When that many cannot be opened, for example because of RLIMIT_NOFILE.
 pub fn require_descriptors() -> Result<(), TooFewDescriptors> {
     let stderr = io::stderr();
     let opened = (0..DESCRIPTORS).map(|_| stderr.as_fd().try_clone_to_owned());
@@ -48,10 +48,10 @@ pub fn require_descriptors() -> Result<(), TooFewDescriptors> {
 
 /// Collects the process's CPU time, memory, descriptors, threads and start time at each scrape.
 ///
-/// What cannot be read is left out of that scrape.
+/// Values that cannot be read are left out of that scrape.
 #[derive(Debug)]
 pub struct ProcessCollector {
-    /// `/proc/self/statm`, kept open: the same file says how it is at each time of reading.
+    /// `/proc/self/statm`, kept open: each read returns the current values.
     statm: Option<File>,
     cpu_seconds: Counter,
     open_fds: Gauge,
@@ -146,7 +146,7 @@ impl Collector for ProcessCollector {
             families.extend(self.open_fds.collect());
         }
         if let Ok(task) = fs::metadata("/proc/self/task") {
-            // One link for each thread's folder, besides `.` and the folder's own name.
+            // One link per thread's directory, plus two for `.` and the entry in the parent.
             self.threads.set(task.nlink().saturating_sub(2) as f64);
             families.extend(self.threads.collect());
         }
@@ -159,7 +159,7 @@ fn cpu_time() -> Duration {
     Duration::try_from(time).unwrap_or_default()
 }
 
-/// Without a limit the kernel's RLIM_INFINITY, 2⁶⁴ - 1, as the other client libraries have it.
+/// RLIM_INFINITY, 2⁶⁴ - 1, if there is no limit, as in the other client libraries.
 fn soft_limit(resource: Resource) -> f64 {
     getrlimit(resource).current.unwrap_or(u64::MAX) as f64
 }
@@ -179,8 +179,8 @@ fn memory_bytes(statm: &File) -> io::Result<(f64, f64)> {
     }
 }
 
-/// Linux 6.2 and later say the number as the folder's size; before it was 0, and the entries are counted, less the one that
-/// reads them.
+/// Linux 6.2 and later report the count as the directory's size. Before, that size is 0 and the entries are counted, without the
+/// one for the directory itself.
 fn open_fds() -> io::Result<u64> {
     match fs::metadata("/proc/self/fd")?.size() {
         0 => Ok((fs::read_dir("/proc/self/fd")?.count() as u64).saturating_sub(1)),
@@ -188,8 +188,8 @@ fn open_fds() -> io::Result<u64> {
     }
 }
 
-/// Field 22 of `/proc/self/stat` counts clock ticks since boot; the boot is the difference of two clocks, so that no other
-/// file is needed.
+/// Field 22 of `/proc/self/stat` counts clock ticks since boot. The boot time is the difference of two clocks, so no other file is
+/// needed.
 fn start_time_seconds() -> io::Result<f64> {
     let stat = fs::read_to_string("/proc/self/stat")?;
     let ticks = start_ticks(&stat).ok_or(io::ErrorKind::InvalidData)?;
@@ -202,7 +202,7 @@ fn seconds(clock: ClockId) -> f64 {
     time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
 }
 
-/// The second field is the command in parentheses and may hold anything, so counting begins behind the last parenthesis.
+/// The second field is the command in parentheses and may contain anything, so fields are counted from the last parenthesis.
 fn start_ticks(stat: &str) -> Option<f64> {
     const START_TIME: usize = 22;
     const FIRST_AFTER_COMMAND: usize = 3;

@@ -18,11 +18,11 @@ use crate::{
 
 mod output;
 
-/// Asks the stores once, prints what they answer, and delivers the trace. A signal interrupts that.
+/// Queries the stores once, prints their answers, and delivers the trace. A signal ends it early.
 ///
 /// # Errors
 ///
-/// When standard output does not take the result.
+/// When the result cannot be written to standard output.
 pub async fn run(
     mut observer: Observer,
     mut telemetry: Telemetry,
@@ -31,7 +31,7 @@ pub async fn run(
 ) -> Result<ExitCode, Unprinted> {
     let (event, interrupted) = ask_once(&mut observer, &mut signals).await;
     let print = |text: String| stdout::print("the result of the query", &text);
-    // A table is there at once; JSON also says whether the trace was delivered.
+    // A table is printed at once; JSON also reports whether the trace was delivered.
     let (printed, delivery) = match (interrupted, output) {
         (Some(_), _) => (Ok(()), deliver(&mut telemetry, &mut signals).await),
         (None, Output::Table) => {
@@ -43,15 +43,15 @@ pub async fn run(
             (print(output::json(&event, &delivery)), delivery)
         }
     };
-    // The log comes first.
+    // Writes the rest of the log before the messages below.
     drop(telemetry);
-    let complaints = [
+    let messages = [
         interrupted.map(|signal| output::interrupted(signal, &event)),
         delivery.as_ref().err().map(output::undelivered),
     ];
-    for complaint in complaints.into_iter().flatten() {
-        // Without standard error there is nobody to tell.
-        let _ = writeln!(io::stderr(), "{complaint}");
+    for message in messages.into_iter().flatten() {
+        // If standard error fails, nothing can be reported.
+        let _ = writeln!(io::stderr(), "{message}");
     }
     printed?;
     Ok(match (event.failures(), delivery) {
@@ -60,7 +60,7 @@ pub async fn run(
     })
 }
 
-/// One event, and the signal that has ended it early, if one has.
+/// Runs one event, and returns the signal that ended it early, if any.
 async fn ask_once(observer: &mut Observer, signals: &mut Signals) -> (Event, Option<&'static str>) {
     let abandoned = CancellationToken::new();
     let mut event = pin!(observer.observe(Trigger::Command, abandoned.clone()));
@@ -69,13 +69,13 @@ async fn ask_once(observer: &mut Observer, signals: &mut Signals) -> (Event, Opt
         signal = signals.interrupt() => signal,
     };
     abandoned.cancel();
-    // It ends at once, and may just have ended by itself.
+    // It ends at once, and may have completed before it was cancelled.
     let event = event.await;
     let interrupted = event.was_abandoned().then_some(signal);
     (event, interrupted)
 }
 
-/// Sends the trace, unless a signal says that it is not to be waited for.
+/// Delivers the trace, until a signal ends the wait.
 async fn deliver(telemetry: &mut Telemetry, signals: &mut Signals) -> Result<(), Undelivered> {
     tokio::select! {
         delivery = telemetry.flush() => delivery,

@@ -1,7 +1,7 @@
-//! Why there is no service: how that is said, with which exit code, and when the program then ends.
+//! Why the service did not start or ended early: the message, the exit code, and the pause before the exit.
 //!
-//! A connection that waits in the metrics socket starts the service again as soon as it has ended. A refused configuration would be
-//! refused over and over, so the program then stays for a while, with the connection still waiting.
+//! A connection that waits in the metrics socket makes systemd start the service again as soon as it exits. With a refused
+//! configuration that would loop, so the program first pauses; the connection keeps waiting.
 
 use std::{
     error::Error,
@@ -25,43 +25,43 @@ use crate::{
     telemetry::{self, TelemetryError},
 };
 
-/// EX_CONFIG of sysexits.h: starting again with the same settings is of no use, and the unit does not.
+/// EX_CONFIG of sysexits.h: a restart with the same settings cannot succeed, so the unit does not restart the service.
 const EX_CONFIG: u8 = 78;
 
-/// How long a refused configuration stays while a connection waits.
+/// Pause before the exit if the configuration is refused and a connection waits.
 const PAUSE: Duration = Duration::from_secs(40);
 
-/// By how much longer systemd may wait for its end.
+/// Added to the pause when systemd is asked for more start-up time.
 const PAUSE_MARGIN: Duration = Duration::from_secs(10);
 
-/// Why there is no service, or none any more.
+/// Why the service did not start or ended early.
 #[derive(Debug, Error)]
 #[error(transparent)]
 pub enum Refusal {
     /// The settings are refused.
     Config(#[from] ConfigError),
-    /// There is no socket to serve.
+    /// There is no usable listening socket.
     Activation(#[from] ActivationError),
-    /// There are too few descriptors to start with.
+    /// Too few file descriptors are available.
     Descriptors(#[from] TooFewDescriptors),
     /// The runtime or the signal handlers cannot be set up.
     Runtime(#[from] io::Error),
     /// A family of metrics cannot be registered.
     Metrics(#[from] prometheus::Error),
-    /// There is no log, or no exporter of traces.
+    /// The log or the trace exporter cannot be set up.
     Telemetry(#[from] TelemetryError),
     /// A store's address cannot be used.
     Store(#[from] tonic::transport::Error),
     /// A socket cannot be served.
     Server(#[from] ServerError),
-    /// A task has ended that the service cannot do without.
+    /// A task that the service needs has ended.
     Task(#[from] TaskEnded),
-    /// Standard output does not take what was asked for.
+    /// The output could not be written to standard output.
     Output(#[from] Unprinted),
 }
 
 impl Refusal {
-    /// 78 (EX_CONFIG) when starting again with the same units and settings is bound to fail again, otherwise 1.
+    /// 78 (EX_CONFIG) if a restart with the same units and settings would fail again, otherwise 1.
     #[must_use]
     pub fn exit_code(&self) -> ExitCode {
         if self.is_of_configuration() {
@@ -79,7 +79,7 @@ impl Refusal {
         }
     }
 
-    /// Says it once, one cause a line, to systemd and to the log.
+    /// Reports the error once, one cause per line, to systemd and to the log.
     pub fn report(&self) {
         let mut causes = Vec::new();
         let mut cause = self.source();
@@ -94,7 +94,7 @@ impl Refusal {
             self.to_string()
         });
         if telemetry::last_words(|| self.log(&text)).is_err() {
-            // Without a thread that waits for a reader, this one does; without standard error there is nobody left to tell.
+            // The thread of the log cannot be started, so this thread writes. If standard error fails too, nothing can be reported.
             let _ = writeln!(io::stderr(), "exp-rkt-grpc: {text}");
         }
     }
@@ -107,10 +107,10 @@ impl Refusal {
         }
     }
 
-    /// If systemd would start the same again at once, for a connection that waits, waits for 40 s; a signal to stop ends that.
+    /// Waits for 40 s if a waiting connection would make systemd start the service again at once; a stop signal ends the wait.
     pub async fn pause(&self, passed: Passed, mut stops: Stops) {
-        let again_at_once = self.is_of_configuration() && passed.has_waiting_connection();
-        if again_at_once && notify::extend_start(PAUSE + PAUSE_MARGIN) {
+        let restarts_at_once = self.is_of_configuration() && passed.has_waiting_connection();
+        if restarts_at_once && notify::extend_start(PAUSE + PAUSE_MARGIN) {
             tokio::select! {
                 () = sleep(PAUSE) => {}
                 _ = stops.next() => {}

@@ -1,17 +1,17 @@
-//! Signals in: SIGQUIT asks for a query; SIGTERM, SIGINT and SIGHUP ask to stop; those that mean nothing here end nothing.
+//! Signal handling: SIGQUIT asks for a query; SIGTERM, SIGINT and SIGHUP ask to stop; signals without a meaning here are blocked.
 //!
-//! See signal(7). The kernel coalesces pending signals of one kind, so what arrives here counts occasions, not signals.
+//! See signal(7). The kernel coalesces pending signals of one kind, so several SIGQUITs may arrive as one.
 
 use std::io;
 
 use nix::sys::signal::{SigSet, Signal as Name};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Should it ever end, the service must not live on deaf, nor take the end for a signal.
-const ENDLESS: &str = "tokio keeps the other end of a signal's stream as long as the process lives";
+/// If a stream ended, the service could no longer be stopped or triggered, so it panics.
+const ENDLESS: &str = "tokio keeps the sender of a signal stream until the process ends";
 
-/// What is not blocked: signals that stop the program, suspend it or let it go on, are faults or limits of its own, or do nothing
-/// by default.
+/// The signals that are not blocked: they stop, suspend or continue the program, report its faults or limits, or do nothing by
+/// default.
 const DELIVERED: [Name; 19] = [
     Name::SIGHUP,
     Name::SIGINT,
@@ -34,22 +34,21 @@ const DELIVERED: [Name; 19] = [
     Name::SIGXCPU,
 ];
 
-/// Blocks SIGQUIT until [`Signals::register`], and for good all others that would end the process and mean nothing to it, such as
-/// SIGUSR1, SIGALRM and the real-time signals but for those that the C library keeps to itself (signal(7)). Whatever mask the
-/// process was started with is replaced.
+/// Blocks SIGQUIT until [`Signals::register`], and permanently all signals without a meaning here that would end the process, such
+/// as SIGUSR1, SIGALRM and the real-time signals, except those reserved by the C library (signal(7)). Replaces the inherited signal
+/// mask.
 ///
-/// To be called before anything else, for which nothing is allocated: a SIGQUIT that comes earlier ends the process. Threads
-/// inherit the mask.
+/// Call it before anything else: an earlier SIGQUIT ends the process. It does not allocate. Threads inherit the mask.
 pub fn block() {
     let mut blocked = SigSet::all();
     for signal in DELIVERED {
         blocked.remove(signal);
     }
-    // The kernel refuses no mask; without one the service would work all the same.
+    // Cannot fail with these arguments; without the mask the service would still work.
     let _ = blocked.thread_set_mask();
 }
 
-/// The service's signals, caught from [`Signals::register`] on.
+/// The signals of the service, caught from [`Signals::register`] on.
 #[derive(Debug)]
 pub struct Signals {
     /// SIGQUIT.
@@ -58,7 +57,7 @@ pub struct Signals {
     pub stops: Stops,
 }
 
-/// SIGQUIT: ask the image stores now.
+/// SIGQUIT: query the image stores now.
 #[derive(Debug)]
 pub struct Triggers(Signal);
 
@@ -71,8 +70,8 @@ pub struct Stops {
 }
 
 impl Signals {
-    /// Replaces the default actions at once, not when first awaited: SIGQUIT's is a core dump. A SIGQUIT that was blocked until
-    /// now is the first trigger.
+    /// Replaces the default actions at once, not when first awaited: SIGQUIT's is a core dump. A SIGQUIT that was blocked until now
+    /// becomes the first trigger.
     ///
     /// Must be called within a tokio runtime.
     ///
@@ -92,7 +91,7 @@ impl Signals {
         Ok(signals)
     }
 
-    /// Waits for the next of all four and says which one it was: at a terminal, ctrl-\ interrupts as ctrl-c does.
+    /// Waits for any of the four signals and returns its name: at a terminal, ctrl-\ interrupts like ctrl-c.
     pub(crate) async fn interrupt(&mut self) -> &'static str {
         tokio::select! {
             () = self.triggers.next() => "SIGQUIT",
@@ -102,14 +101,14 @@ impl Signals {
 }
 
 impl Triggers {
-    /// Waits for the next SIGQUIT; any number of them since the last call are one.
+    /// Waits for the next SIGQUIT; all that arrived since the last call count as one.
     pub(crate) async fn next(&mut self) {
         self.0.recv().await.expect(ENDLESS);
     }
 }
 
 impl Stops {
-    /// Waits for the next of the three and says which one it was.
+    /// Waits for any of the three signals and returns its name.
     pub(crate) async fn next(&mut self) -> &'static str {
         let (signal, name) = tokio::select! {
             signal = self.terminate.recv() => (signal, "SIGTERM"),

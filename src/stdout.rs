@@ -1,4 +1,4 @@
-//! Standard output: what the command line asked for.
+//! Writes to standard output.
 
 use std::{
     io::{self, ErrorKind, Write},
@@ -11,10 +11,10 @@ use rustix::{
 };
 use thiserror::Error;
 
-/// Whether the program was started without it, or with one that cannot be written to.
+/// Whether standard output was closed or read-only when the program started.
 static IS_CLOSED: AtomicBool = AtomicBool::new(false);
 
-/// Standard output did not take a text.
+/// A text could not be written to standard output.
 #[derive(Debug, Error)]
 #[error("{what} could not be printed on standard output")]
 pub struct Unprinted {
@@ -22,9 +22,8 @@ pub struct Unprinted {
     source: io::Error,
 }
 
-/// Notes whether there is a standard output that can be written to. To be called before Rust's own start, which opens /dev/null in
-/// place of a closed one: later, it cannot be told from one that leads to /dev/null on purpose. And Rust takes what cannot be written
-/// for written.
+/// Records whether standard output can be written to. Call it before Rust's runtime starts, which replaces a closed one by
+/// /dev/null; and the standard library ignores EBADF when it writes to standard output.
 pub fn note_whether_closed() {
     let is_closed = match fcntl_getfl(rustix::stdio::stdout()) {
         Ok(flags) => flags & OFlags::ACCMODE == OFlags::RDONLY,
@@ -33,11 +32,11 @@ pub fn note_whether_closed() {
     IS_CLOSED.store(is_closed, Ordering::Relaxed);
 }
 
-/// Prints `text`, which is named by `what` where it cannot be printed.
+/// Prints `text`; an error names it as `what`.
 ///
 /// # Errors
 ///
-/// When standard output does not take it all.
+/// When it cannot be written completely.
 pub(crate) fn print(what: impl Into<String>, text: &str) -> Result<(), Unprinted> {
     write(text).map_err(|source| Unprinted {
         what: what.into(),
@@ -45,13 +44,13 @@ pub(crate) fn print(what: impl Into<String>, text: &str) -> Result<(), Unprinted
     })
 }
 
-/// Prints a text that may be read as far as its reader likes, as in `exp-rkt-grpc --help | head`.
+/// Prints a text whose reader may stop early, as in `exp-rkt-grpc --help | head`.
 ///
 /// # Errors
 ///
-/// When standard output does not take it, unless its reader has gone.
+/// When it cannot be written, unless its reader has closed the pipe.
 pub fn show(text: &str) -> Result<(), Unprinted> {
-    match print("the text that was asked for", text) {
+    match print("the requested text", text) {
         Err(unprinted) if unprinted.source.kind() == ErrorKind::BrokenPipe => Ok(()),
         printed => printed,
     }

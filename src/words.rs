@@ -1,10 +1,10 @@
-//! Words as they are shown: those of stores, collectors and systems may hold anything, and be of any length.
+//! Escapes and truncates text before it is shown: text of stores, collectors and systems may contain anything and be of any length.
 
-/// Ends a text that was cut.
+/// Marks truncated text.
 const CUT: &str = "… [cut]";
 
-/// Whether a terminal obeys this character in place of showing it: control characters (C0, DEL, C1), line and paragraph
-/// separators, and what changes the direction of a text (Unicode's Bidi_Control).
+/// Whether a terminal may interpret this character instead of showing it: control characters (C0, DEL, C1), line and paragraph
+/// separators, and characters that change the direction of text (Unicode's Bidi_Control).
 #[must_use]
 pub(crate) fn is_command(character: char) -> bool {
     character.is_control()
@@ -18,13 +18,13 @@ pub(crate) fn is_command(character: char) -> bool {
         )
 }
 
-/// On one line, with each such character as Rust writes it: `\n`, `\u{9b}`.
+/// The text on one line, with such characters escaped as in Rust: `\n`, `\u{9b}`.
 #[must_use]
 pub(crate) fn escaped(text: &str) -> String {
     escaped_if(text, is_command)
 }
 
-/// As [`escaped`], for a text of several lines.
+/// Like [`escaped`], but keeps line breaks.
 #[must_use]
 pub(crate) fn escaped_lines(text: &str) -> String {
     escaped_if(text, |character| character != '\n' && is_command(character))
@@ -42,7 +42,7 @@ fn escaped_if(text: &str, is_command: impl Fn(char) -> bool) -> String {
     shown
 }
 
-/// A text that becomes the value of a label: as [`escaped`], and at most 256 bytes.
+/// The value of a label: [`escaped`] and truncated to 256 bytes.
 #[must_use]
 pub(crate) fn label(text: &str) -> String {
     const LONGEST: usize = 256;
@@ -51,14 +51,14 @@ pub(crate) fn label(text: &str) -> String {
     label
 }
 
-/// The end of the last character that ends within `limit` bytes.
+/// The last character boundary within the first `limit` bytes.
 fn boundary(text: &str, limit: usize) -> usize {
     let limit = limit.min(text.len());
     let mut ends = (0..=limit).rev();
     ends.find(|&end| text.is_char_boundary(end)).unwrap_or(0)
 }
 
-/// At most `limit` bytes of `text`, marked where it was cut.
+/// `text`, truncated to `limit` bytes and marked if it is longer.
 #[must_use]
 pub(crate) fn cut(text: &str, limit: usize) -> String {
     if text.len() <= limit {

@@ -1,4 +1,4 @@
-//! Work on what others send: a panic in it costs this work and not the process, and its tasks end with it.
+//! Work on input from outside: a panic fails only this work and not the process, and its tasks end with it.
 
 use std::{any::Any, panic::AssertUnwindSafe};
 
@@ -9,7 +9,7 @@ mod tasks;
 
 pub(crate) use tasks::Tasks;
 
-/// A panic: a bug of this program, whatever the other side has sent.
+/// A panic: a bug of this program, whatever the input.
 #[derive(Debug, Error)]
 #[error("exp-rkt-grpc panicked: {0}; this is a bug in exp-rkt-grpc, please report it")]
 pub(crate) struct Panic(String);
@@ -20,14 +20,14 @@ impl Panic {
     }
 }
 
-/// What a panic was called with.
+/// The message of a panic.
 pub(crate) fn message(payload: &(dyn Any + Send)) -> &str {
     let text = payload.downcast_ref::<&str>().copied();
     let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
     text.unwrap_or("without a message")
 }
 
-/// Awaits `work`. What `work` has changed must be whole at each await and after a panic.
+/// Awaits `work` and catches its panic. State that `work` changes must be consistent at each await and after a panic.
 ///
 /// # Errors
 ///
@@ -44,9 +44,9 @@ mod tests {
     use super::caught;
 
     #[tokio::test]
-    async fn the_words_of_a_panic_are_told() {
+    async fn the_message_of_a_panic_is_reported() {
         let number = 7;
-        let told = [
+        let cases = [
             (caught(async { panic!("of cheese") }).await, "of cheese"),
             (caught(async { panic!("no {number}") }).await, "no 7"),
             (
@@ -54,11 +54,11 @@ mod tests {
                 "without a message",
             ),
         ];
-        for (caught, words) in told {
+        for (caught, message) in cases {
             let caught: Result<(), _> = caught;
-            let told = caught.expect_err("it panics").to_string();
-            let right = format!("exp-rkt-grpc panicked: {words}; this is a bug");
-            assert!(told.starts_with(&right), "{told}");
+            let text = caught.expect_err("it panics").to_string();
+            let right = format!("exp-rkt-grpc panicked: {message}; this is a bug");
+            assert!(text.starts_with(&right), "{text}");
         }
     }
 }

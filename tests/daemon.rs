@@ -59,7 +59,7 @@ async fn a_service_whose_server_has_ended_ends_with_an_error() {
     let error = ended.expect_err("nobody told it to");
     assert_eq!(
         error.to_string(),
-        "the metrics server has ended while the service ran"
+        "the metrics server ended while the service was running"
     );
     assert!(error.source().is_none());
 }

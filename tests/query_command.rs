@@ -619,7 +619,7 @@ fn a_query_that_is_interrupted_says_who_has_not_answered_and_its_trace_arrives()
         assert!(log.contains(" INFO query abandoned"), "{log}");
         assert!(!log.contains("ERROR"), "{log}");
         let words = format!(
-            "exp-rkt-grpc: interrupted by {name} before an answer of rkt; no result was printed"
+            "exp-rkt-grpc: interrupted by {name} before rkt answered; no result was printed"
         );
         assert_eq!(log.lines().last(), Some(words.as_str()), "{log}");
         scene.agent.next_trace(PATIENCE);

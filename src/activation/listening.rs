@@ -1,4 +1,4 @@
-//! A listening socket: made ready to accept connections from, or one of our own.
+//! Prepares a listening socket that was passed, or binds one.
 
 use std::{
     io::{self, ErrorKind},
@@ -10,14 +10,15 @@ use socket2::SockRef;
 
 use super::{ActivationError, Socket};
 
-/// How much of an answer the kernel takes from us for a client that does not read it, per connection; it counts twice that, for its
-/// own overhead. Left to itself it takes 2.5 MB on loopback, and a client that asks without reading has many answers made.
+/// Send buffer of a connection, which limits how much of an answer the kernel takes while the client does not read; the kernel
+/// doubles it for its own overhead. By default it takes 2.5 MB on loopback, so that a client that sends requests without reading
+/// causes many answers to be made.
 const SEND_BUFFER: usize = 32 * 1024;
 
-/// The first port that does not need a privilege, unless the sysctl net.ipv4.ip_unprivileged_port_start says otherwise.
+/// The first port that needs no privilege, by default (sysctl net.ipv4.ip_unprivileged_port_start).
 const FIRST_FREE: u16 = 1024;
 
-/// listenfd checks the family and sets close-on-exec; listening (SO_ACCEPTCONN) and the rest are left to us.
+/// listenfd has checked the family and set close-on-exec. This checks that the socket listens (SO_ACCEPTCONN) and sets the rest.
 pub(super) fn prepare(socket: &Socket) -> io::Result<()> {
     let fd = match socket {
         Socket::Tcp(tcp) => tcp.as_fd(),
@@ -30,7 +31,7 @@ pub(super) fn prepare(socket: &Socket) -> io::Result<()> {
             "listen(2) was never called on it",
         ));
     }
-    // TCP connections inherit it; those of AF_UNIX have 208 KiB at most without it.
+    // TCP connections inherit it; AF_UNIX connections do not, but have 208 KiB at most.
     socket.set_send_buffer_size(SEND_BUFFER)?;
     socket.set_nonblocking(true)
 }
@@ -47,7 +48,7 @@ pub(super) fn cure(address: SocketAddr, error: &io::Error) -> String {
     let port = address.port();
     match error.kind() {
         ErrorKind::AddrInUse => format!(
-            "the address is taken, perhaps by exp-rkt-grpc.socket or another exp-rkt-grpc (ss -ltnp sport = {port} shows by whom); choose another one with --listen (EXP_RKT_GRPC_LISTEN)"
+            "the address is taken, perhaps by exp-rkt-grpc.socket or another exp-rkt-grpc (ss -ltnp sport = {port} shows the process); choose another one with --listen (EXP_RKT_GRPC_LISTEN)"
         ),
         ErrorKind::AddrNotAvailable => format!(
             "this host does not have that address; choose one that \"ip address\" shows, or {} for all of them, with --listen (EXP_RKT_GRPC_LISTEN)",

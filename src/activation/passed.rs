@@ -1,4 +1,4 @@
-//! What systemd passes.
+//! The sockets and descriptors that systemd passes.
 
 use std::{env, io, mem, net::SocketAddr, os::fd::OwnedFd};
 
@@ -16,18 +16,18 @@ use super::{
 /// `FileDescriptorName=` of the metrics sockets where systemd passes several sockets.
 const METRICS: &str = "metrics";
 
-/// Descriptors that we have put into systemd's store ourselves have names that begin so.
+/// Prefix of the names of descriptors that the service itself put into systemd's store.
 const STATE: &str = "state-";
 
-/// Set by systemd for a service that is to notify it, see sd_notify(3).
+/// Set by systemd for a service that should notify it, see sd_notify(3).
 const NOTIFY_SOCKET: &str = "NOTIFY_SOCKET";
 
-/// What systemd has passed, until it is taken.
+/// The passed descriptors that have not been taken.
 pub struct Passed {
     fds: ListenFd,
-    /// Of each descriptor, also of those that have been taken.
+    /// The names of all passed descriptors, also of those that have been taken.
     names: Vec<String>,
-    /// Metrics sockets that can be used, while others are still looked at.
+    /// Usable metrics sockets, while others are still being checked.
     listeners: Vec<Socket>,
 }
 
@@ -36,7 +36,7 @@ impl Passed {
     ///
     /// # Errors
     ///
-    /// When they contradict sd_listen_fds(3).
+    /// When they violate sd_listen_fds(3).
     pub fn from_env() -> Result<Self, ActivationError> {
         let names = sd_notify::listen_fds_with_names()
             .map_err(ActivationError::Announcement)?
@@ -49,14 +49,14 @@ impl Passed {
         })
     }
 
-    /// Takes the sockets. When there is no listening socket among them, binds the `given` address, or without one, and outside
-    /// systemd only, the `default`.
+    /// Takes the sockets. If there is no listening socket among them, binds the `given` address; without one, binds the `default`,
+    /// but only outside systemd.
     ///
     /// Of several sockets those named `metrics` are taken; a single one is taken whatever its name.
     ///
     /// # Errors
     ///
-    /// When systemd passed something unusable, or nothing where it should have; or when the address cannot be bound.
+    /// When systemd passed something unusable, or nothing although it should have; or when the address cannot be bound.
     pub fn take(
         &mut self,
         given: Option<SocketAddr>,
@@ -66,13 +66,13 @@ impl Passed {
         let mut ignored = Vec::new();
         for (index, name) in self.names.iter().enumerate() {
             if name.starts_with(STATE) {
-                match kept(&mut self.fds, index) {
+                match take_stored(&mut self.fds, index) {
                     Ok(fd) => stored.extend(fd.map(|fd| (name.clone(), fd))),
                     Err(error) => ignored.push((name.clone(), error)),
                 }
             }
         }
-        for index in listeners_for_metrics(&self.awaited())? {
+        for index in listeners_for_metrics(&self.activated())? {
             let socket = inherit(&mut self.fds, index)?;
             self.listeners.push(socket);
         }
@@ -80,7 +80,7 @@ impl Passed {
             none if none.is_empty() => {
                 let address = match given {
                     Some(given) => given,
-                    // Nobody would look for the metrics at the default address.
+                    // Prometheus scrapes the address in the socket unit, which may not be the default.
                     None if is_run_by_systemd() => return Err(ActivationError::NothingPassed),
                     None => default,
                 };
@@ -96,12 +96,11 @@ impl Passed {
         })
     }
 
-    /// Whether a connection waits, also where the sockets cannot be used: systemd starts the service for it again as soon as it has
-    /// ended.
+    /// Whether a connection waits, even in a socket that cannot be used: systemd then starts the service again as soon as it exits.
     #[must_use]
     pub(crate) fn has_waiting_connection(mut self) -> bool {
         let mut sockets: Vec<OwnedFd> = self.listeners.drain(..).map(OwnedFd::from).collect();
-        for (index, _) in self.awaited() {
+        for (index, _) in self.activated() {
             sockets.extend(any_socket(&mut self.fds, index));
         }
         let readable = |socket| PollFd::new(socket, PollFlags::IN);
@@ -109,14 +108,14 @@ impl Passed {
         poll(&mut sockets, Some(&Timespec::default())).is_ok_and(|waiting| waiting > 0)
     }
 
-    /// Those that systemd waits for, as index and name.
-    fn awaited(&self) -> Vec<(usize, String)> {
+    /// The sockets of socket units, as index and name.
+    fn activated(&self) -> Vec<(usize, String)> {
         let named = self.names.iter().cloned().enumerate();
         named.filter(|(_, name)| !name.starts_with(STATE)).collect()
     }
 }
 
-/// listenfd leaves a socket of another kind in its place.
+/// Takes a socket of any kind; listenfd leaves one of another kind in its place.
 fn any_socket(fds: &mut ListenFd, index: usize) -> Option<OwnedFd> {
     if let Ok(Some(tcp)) = fds.take_tcp_listener(index) {
         Some(tcp.into())
@@ -163,8 +162,8 @@ fn inherit(passed: &mut ListenFd, index: usize) -> Result<Socket, ActivationErro
     Ok(socket)
 }
 
-/// A descriptor that is no packet socket was not stored by us; it stays where it is.
-fn kept(passed: &mut ListenFd, index: usize) -> io::Result<Option<OwnedFd>> {
+/// Takes a descriptor from the store. One that is not a packet socket was not stored by this service, and is left in place.
+fn take_stored(passed: &mut ListenFd, index: usize) -> io::Result<Option<OwnedFd>> {
     let (family, kind) = (AddressFamily::UNIX, SocketType::SEQPACKET);
     passed.take_custom(
         index,

@@ -1,11 +1,10 @@
 //! gRPC status codes.
 
-/// A gRPC status code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Code(usize);
 
 impl Code {
-    /// As <https://grpc.github.io/grpc/core/md_doc_statuscodes.html> spells them, each at its number.
+    /// Spelled as in <https://grpc.github.io/grpc/core/md_doc_statuscodes.html>, each at the index of its number.
     const NAMES: [&str; 17] = [
         "OK",
         "CANCELLED",
@@ -36,7 +35,7 @@ impl Code {
     pub(crate) const INTERNAL: Self = Self(13);
     pub(crate) const UNAVAILABLE: Self = Self(14);
 
-    /// The code of this number; UNKNOWN for numbers that gRPC does not define.
+    /// The code of this number; UNKNOWN if gRPC does not define it.
     pub(crate) fn of(number: i32) -> Self {
         let known = usize::try_from(number).ok();
         known

@@ -1,42 +1,42 @@
-//! What a store holds: its images, added up as they arrive, in constant memory.
+//! The contents of a store: its images, added up as they arrive, in constant memory.
 
 use super::{Registries, Registry};
 
-/// One image, as far as it is counted.
+/// The properties of an image that are counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Image<'a> {
     pub(crate) size_bytes: u64,
-    /// Import, in seconds since the epoch, where the store reports it.
+    /// Import time in seconds since the epoch, if the store reports it.
     pub(crate) imported_seconds: Option<i64>,
-    /// `None` where the store knows no tags.
+    /// `None` if the store does not support tags.
     pub(crate) tagged: Option<bool>,
-    /// `None` where the store knows no pinning.
+    /// `None` if the store does not support pinning.
     pub(crate) pinned: Option<bool>,
-    /// `None` where the store knows no registries.
+    /// `None` if the store does not support registries.
     pub(crate) registry: Option<Registry<'a>>,
 }
 
-/// What a store holds, as it said itself.
+/// Totals of the images that a store reports.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Contents {
     /// Number of images.
     pub(crate) images: u64,
-    /// Sum of their sizes in bytes; beyond 64 bits the largest number.
+    /// Sum of their sizes in bytes, at most `u64::MAX`.
     pub(crate) size_bytes: u64,
-    /// Earliest import in seconds since the epoch; `None` where the store reports none.
+    /// Earliest import in seconds since the epoch; `None` if the store reports none.
     pub(crate) oldest_seconds: Option<i64>,
-    /// Latest import in seconds since the epoch; `None` where the store reports none.
+    /// Latest import in seconds since the epoch; `None` if the store reports none.
     pub(crate) newest_seconds: Option<i64>,
-    /// Images without a tag; `None` where the store knows no tags.
+    /// Images without a tag; `None` if the store does not support tags.
     pub(crate) untagged: Option<u64>,
-    /// Images kept from garbage collection; `None` where the store knows no pinning.
+    /// Images kept from garbage collection; `None` if the store does not support pinning.
     pub(crate) pinned: Option<u64>,
-    /// Images per registry; they add up to `images` where the store knows registries.
+    /// Images per registry; they add up to `images` if the store supports registries.
     pub(crate) registries: Registries,
 }
 
 impl Contents {
-    /// Of an empty store of a kind that knows tags and pinning.
+    /// The contents of an empty store that supports tags and pinning.
     pub(crate) fn with_tags_and_pins() -> Self {
         Self {
             untagged: Some(0),

@@ -1,4 +1,4 @@
-//! Why a query has no answer.
+//! Why a query failed.
 
 use std::time::Duration;
 
@@ -6,13 +6,11 @@ use thiserror::Error;
 
 use super::Code;
 
-/// Why a query has no answer.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub(crate) enum QueryError {
-    /// There was no connection, for a reason that has been put into a sentence.
+    /// The connection failed.
     #[error("{message}")]
     Connect {
-        /// The kind of failure.
         code: Code,
         /// What happened, where, and what to do.
         message: String,
@@ -26,10 +24,9 @@ pub(crate) enum QueryError {
     /// A bug of this program, not of the store.
     #[error("{0}")]
     Panicked(String),
-    /// The call ended with an error: the store's own, or one that describes a broken answer.
+    /// The call failed: with the store's own error, or because its answer was malformed.
     #[error("{message}")]
     Call {
-        /// The gRPC status code.
         code: Code,
         /// The store's text, cut to 1 KiB.
         message: String,
@@ -37,7 +34,6 @@ pub(crate) enum QueryError {
 }
 
 impl QueryError {
-    /// The kind of failure.
     #[must_use]
     pub(crate) fn code(&self) -> Code {
         match self {
@@ -48,7 +44,7 @@ impl QueryError {
         }
     }
 
-    /// The message, behind the code where the message is the store's: it may be short.
+    /// The message, preceded by the code if it is the store's own, which may be short.
     #[must_use]
     pub(crate) fn with_code(&self) -> String {
         match self {

@@ -1,41 +1,40 @@
-//! Images per registry, counted in constant memory whatever a store invents.
+//! Images per registry, counted in constant memory whatever a store reports.
 //!
-//! Every image is counted exactly once, so the counts add up to the number of images. Which registries are named depends on
-//! their names alone, not on the order of the list: runtimes list in the order of a hash table, and a series must not come and
-//! go with it.
+//! Every image is counted exactly once, so the counts add up to the number of images. Which registries are named depends only on
+//! their names, not on the order of the list: runtimes list images in the order of a hash table, and that must not make series come
+//! and go.
 
-/// Registries that are named: those whose names sort first; the images of all others are added up.
+/// How many registries are named: those whose names sort first. The images of all others are added up.
 ///
-/// Real hosts have fewer than ten. This many names of the greatest length are some 20 KiB in a scrape, and in the record that
-/// outlives the process, which holds 64 KiB.
+/// Real hosts have fewer than ten. With names of the maximum length, 64 take about 20 KiB in a scrape, and in the kept record,
+/// which is limited to 64 KiB.
 const NAMED: usize = 64;
 
-/// Where an image comes from.
+/// The registry of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Registry<'a> {
-    /// The registry at this host. The host's characters are checked.
+    /// The registry at this host, whose characters have been checked.
     Host(&'a str),
-    /// The name has something in the host's place that no host can be called.
+    /// The name has an invalid host.
     Invalid,
     /// The image has no name.
     None,
 }
 
-/// Images per registry.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Registries {
     /// Sorted by name; never more than [`NAMED`].
     hosts: Vec<(String, u64)>,
-    /// Where the last image's registry was found: images of one registry tend to come together.
+    /// Index of the last image's registry: images of one registry tend to come together.
     last: usize,
-    /// Images of hosts that are not named.
+    /// Images of registries that are not named.
     other: u64,
     invalid: u64,
     none: u64,
 }
 
 impl Registries {
-    /// Label value for all registries that are not named. No host can have parentheses.
+    /// Label value for all registries that are not named. Host names cannot contain parentheses.
     const OTHER: &str = "(other)";
 
     /// Label value for names without a valid host.
@@ -44,7 +43,6 @@ impl Registries {
     /// Label value for images without a name.
     const NONE: &str = "(none)";
 
-    /// Counts one image.
     pub(crate) fn add(&mut self, registry: Registry<'_>) {
         match registry {
             Registry::Host(host) => self.add_host(host),
@@ -72,8 +70,8 @@ impl Registries {
         }
     }
 
-    /// A host that is pushed out has as many others before it as are named, and so has no count of its own in the end; one that
-    /// is named in the end was never pushed out. That makes the counts exact, whatever the order.
+    /// A host that is removed or not added has `NAMED` hosts before it, so it is not named in the end either; a host that is named
+    /// in the end was never removed. So the counts are exact in any order.
     fn add_new_host(&mut self, place: usize, host: &str) {
         if place == NAMED {
             self.other += 1;
@@ -88,7 +86,7 @@ impl Registries {
         self.last = place;
     }
 
-    /// The images of each registry: hosts by name, then `(invalid)`, `(none)` and `(other)` where there are such images.
+    /// The images of each registry: hosts by name, then `(invalid)`, `(none)` and `(other)` if there are such images.
     pub(crate) fn counts(&self) -> impl Iterator<Item = (&str, u64)> {
         let hosts = self.hosts.iter();
         let ours = [

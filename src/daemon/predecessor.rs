@@ -1,4 +1,4 @@
-//! What the process before this one has kept in systemd's descriptor store.
+//! Takes over the state that the previous process kept in systemd's descriptor store.
 
 use std::{error::Error, io, os::fd::OwnedFd};
 
@@ -8,8 +8,8 @@ use crate::{
     observe::ago,
 };
 
-/// Takes up what the process before this one has kept, and records at once that this one runs: if it ends without being asked to,
-/// the next one is to know.
+/// Restores the state of the previous process, and at once stores a record of this run, by which the next process detects an
+/// unexpected end.
 pub fn take_over(kept: &Kept, stored: Vec<(String, OwnedFd)>, notifier: &Notifier) -> FdStore {
     let (fd_store, record) = FdStore::recover(stored, notifier.clone());
     if let Some(record) = record {
@@ -19,8 +19,8 @@ pub fn take_over(kept: &Kept, stored: Vec<(String, OwnedFd)>, notifier: &Notifie
     fd_store
 }
 
-/// The numbers of an earlier process, with their age in their timestamps, and how it ended. What cannot be read is forgotten: the
-/// next record takes its place.
+/// Restores the numbers of an earlier process, whose timestamps show their age, and logs an unexpected end. An unreadable record is
+/// dropped; the next one replaces it.
 fn restore(kept: &Kept, record: io::Result<Vec<u8>>) {
     let restored = record
         .map_err(Box::<dyn Error>::from)
@@ -33,12 +33,12 @@ fn restore(kept: &Kept, record: io::Result<Vec<u8>>) {
         ),
         Err(error) => tracing::warn!(%error, "kept numbers dropped"),
     }
-    if let Some(row) = kept.run().row() {
+    if let Some(streak) = kept.run().streak() {
         tracing::warn!(
             name: "service ended unexpectedly",
             {
-                ends = row.ends,
-                first = ago(row.since),
+                ends = streak.ends,
+                first = ago(streak.since),
                 cure = "journalctl -u exp-rkt-grpc shows what came before this line",
             },
             "the service ended without being asked to and was started again"

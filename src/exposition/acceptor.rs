@@ -1,4 +1,4 @@
-//! The listening sockets, and the pause after accept(2) has failed.
+//! The listening sockets, and the pause after a failed accept(2).
 
 use std::{
     future::poll_fn,
@@ -16,17 +16,17 @@ use tokio_util::either::Either;
 use super::ServerError;
 use crate::activation::Socket;
 
-/// Pause after accept(2) failed for want of descriptors or memory, instead of trying in a circle.
+/// Pause after accept(2) has failed for lack of descriptors or memory, to avoid a busy loop.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
-/// The metrics sockets, which take turns: none keeps the others waiting.
+/// The metrics sockets. They take turns, so that none keeps the others waiting.
 #[derive(Debug)]
 pub(super) struct Acceptors {
     listeners: Vec<Listener>,
-    /// Where the next connection is looked for first.
+    /// Index of the socket to poll first.
     next: usize,
     resume: Instant,
-    /// Whether the last accept(2) failed, which has been logged.
+    /// Whether the last accept(2) failed, which was logged.
     failing: bool,
 }
 
@@ -36,11 +36,10 @@ enum Listener {
     Unix(UnixListener),
 }
 
-/// A connection to one of them.
 pub(super) type Stream = Either<TcpStream, UnixStream>;
 
 impl Acceptors {
-    /// Must be called within the runtime, which watches the sockets from now on.
+    /// Must be called within the runtime, which then watches the sockets.
     pub(super) fn new(sockets: Vec<Socket>) -> Result<Self, ServerError> {
         let listeners = sockets.into_iter().map(|socket| {
             let address = socket.to_string();
@@ -54,7 +53,7 @@ impl Acceptors {
         })
     }
 
-    /// Waits for the next connection. Nothing is lost when it is dropped while it waits.
+    /// Waits for the next connection. Cancel-safe.
     pub(super) async fn accept(&mut self) -> Stream {
         loop {
             if self.resume > Instant::now() {
@@ -65,7 +64,7 @@ impl Acceptors {
                     self.failing = false;
                     return stream;
                 }
-                // Died in the queue: nobody else's concern.
+                // Closed by the client while it was queued; other connections are not affected.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(error) => {
                     self.resume = Instant::now() + ACCEPT_PAUSE;

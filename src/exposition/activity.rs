@@ -1,4 +1,4 @@
-//! What a connection has been doing lately, which decides whether it makes room for others.
+//! The recent activity of a connection, which decides whether it is closed to make room.
 
 use std::{
     sync::{
@@ -10,10 +10,10 @@ use std::{
 
 use tokio::time::Instant;
 
-/// A client that takes nothing of its answer for this long counts as silent.
+/// A client that reads nothing of its answer for this long counts as silent.
 const STALLED_AFTER: Duration = Duration::from_secs(1);
 
-/// The activity of one connection, shared by its task and the set of connections.
+/// The activity of one connection, shared by its task and [`Connections`](super::Connections).
 #[derive(Debug)]
 pub(super) struct Activity {
     accepted: Instant,
@@ -25,10 +25,10 @@ pub(super) struct Activity {
 /// A connection is waiting for a request, or sending an answer.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct State {
-    /// When it was accepted, or when the client last took part of an answer. The beginning of a request is no activity: sending
-    /// it byte by byte gains nothing.
+    /// When it was accepted, or when the client last read part of an answer. A partial request does not count, so sending it byte
+    /// by byte gains nothing.
     last: Instant,
-    /// Since when an answer has been on its way; `None` while waiting for a request.
+    /// When the current answer began; `None` while waiting for a request.
     answering: Option<Instant>,
 }
 
@@ -45,7 +45,6 @@ impl Activity {
         }
     }
 
-    /// Time since the connection was accepted.
     pub(super) fn age(&self) -> Duration {
         self.accepted.elapsed()
     }
@@ -54,33 +53,33 @@ impl Activity {
         *self.lock()
     }
 
-    /// Whether an answer is on its way that the kernel has not taken whole.
+    /// Whether part of an answer is still to be written.
     #[cfg(test)]
     pub(super) fn is_answering(&self) -> bool {
         self.state().answering.is_some()
     }
 
-    /// Whether this request was read together with the one before it. To be called once for each request.
+    /// Whether this request was read together with the previous one. Call it once for each request.
     pub(super) fn is_pipelined(&self) -> bool {
         !self.has_read.swap(false, Ordering::Relaxed)
     }
 
-    /// Bytes have been read.
+    /// Records that bytes were read.
     pub(super) fn received(&self) {
         self.has_read.store(true, Ordering::Relaxed);
     }
 
-    /// There are bytes of an answer to be written.
+    /// Records that an answer is about to be written.
     pub(super) fn sending(&self) {
         self.lock().answering.get_or_insert_with(Instant::now);
     }
 
-    /// Some of them have been taken.
+    /// Records that part of it was written.
     pub(super) fn sent(&self) {
         self.lock().last = Instant::now();
     }
 
-    /// All of them have been taken.
+    /// Records that it was written completely.
     pub(super) fn flushed(&self) {
         let mut state = self.lock();
         if state.answering.take().is_some() {
@@ -88,16 +87,16 @@ impl Activity {
         }
     }
 
-    /// Times are there whole or not at all, also after a panic.
+    /// The state is always consistent, even after a panic.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Picks the connection that makes room: the one that has been silent longest.
+/// Picks the connection to close: the one that has been silent longest.
 ///
-/// A connection is silent while it waits for a request, and when the client has taken nothing of an answer for a second. If no
-/// connection is silent, the one whose answer has taken longest is picked, provided that is at least a second; otherwise `None`.
+/// A connection is silent while it waits for a request, and if the client has read nothing of an answer for a second. If no
+/// connection is silent, the one whose answer has taken longest is picked, if that is at least a second; otherwise `None`.
 pub(super) fn longest_silent<T>(
     now: Instant,
     connections: impl Iterator<Item = (T, State)> + Clone,
@@ -124,7 +123,7 @@ mod tests {
 
     use super::{State, longest_silent};
 
-    /// A moment, and connections described by the milliseconds since they were last active and since their answer began.
+    /// The result for connections given as milliseconds since they were last active and since their answer began.
     fn picked(connections: &[(u64, Option<u64>)]) -> Option<usize> {
         let now = Instant::now() + Duration::from_secs(3600);
         let ago = |milliseconds| now - Duration::from_millis(milliseconds);
@@ -149,13 +148,13 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_of_which_nothing_was_taken_for_a_second_is_silence() {
+    fn an_answer_that_was_not_read_for_a_second_is_silence() {
         assert_eq!(picked(&[(999, None), (1_000, Some(1_000))]), Some(1));
         assert_eq!(picked(&[(2_000, None), (1_000, Some(60_000))]), Some(0));
     }
 
     #[test]
-    fn where_nobody_is_silent_the_slowest_answer_makes_room() {
+    fn if_no_connection_is_silent_the_slowest_answer_makes_room() {
         let slow = [(10, Some(3_000)), (999, Some(4_000)), (10, Some(10))];
         assert_eq!(picked(&slow), Some(1));
         assert_eq!(picked(&[(10, Some(1_000)), (5, Some(999))]), Some(0));

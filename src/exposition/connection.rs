@@ -21,19 +21,19 @@ use super::{
 };
 use crate::metrics::Metrics;
 
-/// How long a client may take to send a request's head; as long an idle connection is kept.
+/// How long a client may take to send the head of a request; also how long an idle connection is kept.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a client may leave an answer unread once no more of it can be sent.
+/// How long a client may leave an answer unread once the send buffer is full.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Most of a request's head that is kept for one connection, in bytes.
+/// Maximum buffer for the head of a request per connection, in bytes.
 const MAX_BUFFER: usize = 8 * 1024;
 
-/// An older connection is closed after its next answer, so that no client keeps its place for ever.
+/// An older connection is closed after its next answer, so that no client can hold one forever.
 const MAX_AGE: Duration = Duration::from_secs(5 * 60);
 
-/// How long accepted connections that have not asked yet may still ask once the service stops.
+/// How long accepted connections may still send a request after the service has begun to stop.
 const LINGER: Duration = Duration::from_millis(100);
 
 /// What all connections share.
@@ -53,10 +53,10 @@ impl Shared {
         let mut stream = TimeoutStream::new(stream);
         stream.set_write_timeout(Some(WRITE_TIMEOUT));
         let stream = Watched::new(Box::pin(stream), Arc::clone(&activity));
-        // hyper makes an answer when the one before has been taken: what nobody reads takes the memory of one answer.
+        // hyper makes an answer only when the previous one has been written, so unread answers take the memory of one.
         let service = service_fn(async |request| {
             if activity.is_pipelined() {
-                // Other connections are served first.
+                // Serve other connections first.
                 yield_now().await;
             }
             Ok::<_, Infallible>(self.answer(&request, &activity))
@@ -66,7 +66,7 @@ impl Shared {
                 .timer(TokioTimer::new())
                 .header_read_timeout(HEADER_TIMEOUT)
                 .max_buf_size(MAX_BUFFER)
-                // A client that has sent its request and no more will come waits for its answer.
+                // A client may shut down its sending side and still read the answer.
                 .half_close(true)
                 .serve_connection(TokioIo::new(stream), service)
         );
@@ -104,7 +104,7 @@ impl Shared {
     }
 }
 
-/// Resolves when the service has been stopping for a moment.
+/// Resolves shortly after the service has begun to stop.
 async fn lingered(stopping: &CancellationToken) {
     stopping.cancelled().await;
     sleep(LINGER).await;
@@ -131,7 +131,7 @@ mod tests {
         }
     }
 
-    /// How many have been made.
+    /// The number of answers made.
     fn answers(metrics: &Metrics) -> usize {
         let text = metrics.encode().expect("it is encoded");
         let text = String::from_utf8(text).expect("it is text");

@@ -1,4 +1,4 @@
-//! The set of open connections, and its limit.
+//! The open connections, and their limit.
 
 use std::{
     collections::HashMap,
@@ -21,15 +21,15 @@ use tokio::{
 use super::activity::{Activity, longest_silent};
 use crate::work;
 
-/// Connections served at the same time, if there are descriptors enough.
+/// Maximum number of connections served at the same time, if there are enough descriptors.
 ///
-/// Each takes up to 27 KiB, for the head of a request, an answer and gaps: with all of them the process has less than 24 MB.
+/// Each takes up to 27 KiB, for the head of a request, an answer and fragmentation: at the limit the process uses less than 24 MB.
 const MAX_CONNECTIONS: usize = 640;
 
-/// Descriptors that connections leave to queries, to traces and to the service itself.
+/// Descriptors reserved for queries, traces and the service itself.
 const RESERVED_DESCRIPTORS: usize = 64;
 
-/// Pause before looking again for a connection to close, if none can be closed yet.
+/// Pause before the next attempt to close a connection, if none can be closed yet.
 const RETRY: Duration = Duration::from_millis(100);
 
 /// The tasks of the connections.
@@ -39,11 +39,11 @@ pub(super) struct Connections {
     /// The connections that are not being closed.
     open: HashMap<Id, (AbortHandle, Arc<Activity>)>,
     occupancy: Arc<Occupancy>,
-    /// Whether it has been logged that the limit is reached.
+    /// Whether the warning about the limit has been logged.
     warned: bool,
 }
 
-/// How many connections there are, and may be.
+/// The number of open connections, and its limit.
 #[derive(Debug)]
 pub(super) struct Occupancy {
     open: AtomicUsize,
@@ -51,7 +51,7 @@ pub(super) struct Occupancy {
 }
 
 impl Occupancy {
-    /// Whether more than three quarters of the limit are open: clients are then told to close their connections.
+    /// Whether more than three quarters of the limit are open: answers then close their connections.
     pub(super) fn is_scarce(&self) -> bool {
         self.open.load(Ordering::Relaxed) > self.limit / 4 * 3
     }
@@ -75,13 +75,14 @@ impl Connections {
         Arc::clone(&self.occupancy)
     }
 
-    /// Polls the task of a new connection once, so that a request that is there is answered, and spawns it if it is not done.
+    /// Polls the task of a new connection once, so that a request that has already arrived is answered, and spawns it if it is not
+    /// done.
     pub(super) async fn spawn(
         &mut self,
         activity: Arc<Activity>,
         task: impl Future<Output = ()> + Send + 'static,
     ) {
-        let mut task = Box::pin(lost_if_it_panics(task));
+        let mut task = Box::pin(catch_panic(task));
         let is_over = poll_fn(|context| Poll::Ready(task.as_mut().poll(context).is_ready())).await;
         if is_over {
             return;
@@ -103,19 +104,18 @@ impl Connections {
         Some(())
     }
 
-    /// Whether there is one more than the limit: a new connection is accepted before another one is closed for it.
+    /// Whether the limit is exceeded by one: a new connection is accepted before another one is closed for it.
     pub(super) fn is_over_limit(&self) -> bool {
         self.open.len() > self.occupancy.limit
     }
 
-    /// Waits before the next attempt to make room.
     pub(super) async fn retry() {
         sleep(RETRY).await;
     }
 
-    /// Closes the connection that has been silent longest, if there is one more than the limit.
+    /// Closes the connection that has been silent longest, if the limit is exceeded.
     ///
-    /// Every task whose connection has received bytes must have run before: until then it looks silent.
+    /// Every task whose connection has received bytes must have run before: until then the connection looks silent.
     pub(super) fn make_room(&mut self) {
         if !self.is_over_limit() {
             return;
@@ -137,7 +137,6 @@ impl Connections {
         }
     }
 
-    /// Waits for the end of all of them.
     pub(super) async fn drain(&mut self) {
         while self.ended().await.is_some() {}
     }
@@ -154,19 +153,19 @@ impl Connections {
     }
 }
 
-/// A panic costs this connection only: connections share nothing but counters.
-async fn lost_if_it_panics(task: impl Future<Output = ()>) {
+/// A panic ends only this connection: connections share nothing but counters.
+async fn catch_panic(task: impl Future<Output = ()>) {
     if let Err(error) = work::caught(task).await {
         tracing::error!(%error, "connection lost");
     }
 }
 
-/// How many connections the soft limit on descriptors (getrlimit(2)) allows.
+/// The number of connections that the soft limit on descriptors (getrlimit(2)) allows.
 pub(super) fn limit() -> usize {
     limit_within(getrlimit(Resource::Nofile).current)
 }
 
-/// `None` is no limit on descriptors.
+/// `None` means that descriptors are not limited.
 fn limit_within(descriptors: Option<u64>) -> usize {
     let descriptors = descriptors.and_then(|limit| usize::try_from(limit).ok());
     let Some(descriptors) = descriptors else {

@@ -1,4 +1,4 @@
-//! What there is to see, and the answers to those who ask for anything else.
+//! The pages, and the answers to other requests.
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header, uri::Authority};
@@ -6,7 +6,6 @@ use http_body_util::Full;
 
 use crate::metrics::{CONTENT_TYPE, Metrics};
 
-/// An answer's body.
 pub(super) type Page = Full<Bytes>;
 
 const LANDING_PAGE: &str = "<!DOCTYPE html>
@@ -24,14 +23,14 @@ const LANDING_PAGE: &str = "<!DOCTYPE html>
 </html>
 ";
 
-/// What `/-/ready` says.
+/// The state that `/-/ready` reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Readiness {
     Ready,
     Stopping,
 }
 
-/// The answer, and the path as it is counted: one of a fixed set.
+/// The answer, and the path that the metrics count: one of a fixed set.
 pub(super) fn answer<B>(
     request: &Request<B>,
     metrics: &Metrics,
@@ -48,7 +47,7 @@ pub(super) fn answer<B>(
         "/-/ready" => ("/-/ready", plain(StatusCode::OK, "ready\n")),
         _ => ("other", plain(StatusCode::NOT_FOUND, "not found; see /\n")),
     };
-    if !names_its_host(request) {
+    if !has_valid_host(request) {
         response = bad_request();
     } else if path != "other" && !matches!(*request.method(), Method::GET | Method::HEAD) {
         response = method_not_allowed();
@@ -56,8 +55,8 @@ pub(super) fn answer<B>(
     (path, response)
 }
 
-/// Whether there is one valid Host, or in HTTP/1.0 none (RFC 9112, section 3.2).
-fn names_its_host<B>(request: &Request<B>) -> bool {
+/// Whether there is exactly one Host header and it is valid; HTTP/1.0 needs none (RFC 9112, section 3.2).
+fn has_valid_host<B>(request: &Request<B>) -> bool {
     let mut hosts = request.headers().get_all(header::HOST).iter();
     match (hosts.next(), hosts.next()) {
         (Some(host), None) => host.is_empty() || Authority::try_from(host.as_bytes()).is_ok(),
@@ -79,7 +78,7 @@ fn exposition(metrics: &Metrics) -> Response<Page> {
     }
 }
 
-/// Who does not follow the protocol may mean anything by what comes next.
+/// Closes the connection: after a protocol error, the bytes that follow cannot be interpreted safely.
 fn bad_request() -> Response<Page> {
     let mut response = plain(
         StatusCode::BAD_REQUEST,

@@ -1,4 +1,4 @@
-//! A stream whose activity is followed.
+//! A stream that records its activity.
 
 use std::{
     io,
@@ -13,7 +13,7 @@ use super::activity::Activity;
 
 /// A stream that keeps its [`Activity`] up to date.
 ///
-/// Its user must flush it when all of an answer has been written, and only then, as hyper does.
+/// The caller must flush it when an answer has been written completely, and only then, as hyper does.
 pub(super) struct Watched<S> {
     stream: S,
     activity: Arc<Activity>,

@@ -1,4 +1,4 @@
-//! The table of gauges that a query sets: a row is all that a number needs to be registered, shown and kept over a restart.
+//! The table of gauges that a query sets. A row is all that is needed to register, show and keep a number.
 
 use crate::answer::{Answer, Filesystem, Runtime};
 
@@ -10,18 +10,18 @@ pub(super) struct Family {
     pub(super) value: Value,
 }
 
-/// Where the numbers come from.
+/// How the values are computed.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Value {
-    /// From the end of every query; `None` leaves the number as it was.
+    /// From every completed query; `None` leaves the value as it was.
     Query(fn(&Ended) -> Option<f64>),
-    /// From every answer; absent where it is `None`.
+    /// From every answer; `None` removes the series.
     Answer(fn(&Answer) -> Option<f64>),
-    /// From every answer, by these labels besides `store`.
+    /// From every answer, with these labels besides `store`.
     Labelled(&'static [&'static str], fn(&Answer) -> Vec<Row>),
 }
 
-/// How and when a query came to an end.
+/// The end of a query.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ended {
     /// In seconds since the epoch.
@@ -35,7 +35,7 @@ pub(super) enum Outcome {
     Failed,
 }
 
-/// The values of the labels, and the number.
+/// The values of the labels besides `store`, and the number.
 pub(super) type Row = (Vec<String>, f64);
 
 pub(super) const UP: &str = "imagestore_up";
@@ -132,13 +132,12 @@ pub(super) static FAMILIES: &[Family] = &[
     },
     Family {
         name: LAST_SUCCESS,
-        help: "Time of the store's last good answer, in seconds since the Unix epoch: all its numbers are as old as that.",
+        help: "Time of the store's last good answer, in seconds since the Unix epoch; its image numbers date from then.",
         value: Value::Query(|ended| (ended.outcome == Outcome::Answered).then_some(ended.at)),
     },
 ];
 
 impl Family {
-    /// The family of this name.
     pub(super) fn named(name: &str) -> Option<&'static Self> {
         FAMILIES.iter().find(|family| family.name == name)
     }

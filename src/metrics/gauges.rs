@@ -1,4 +1,4 @@
-//! The gauges of all stores: what is known of each, and how it is shown.
+//! The gauges of all stores, and their collector.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -14,12 +14,12 @@ use crate::answer::Answer;
 #[derive(Clone, Debug)]
 pub(super) struct Gauges {
     descriptions: Arc<[Desc]>,
-    stores: Arc<Mutex<Vec<Known>>>,
+    stores: Arc<Mutex<Vec<StoreGauges>>>,
 }
 
-/// What is known of one store.
+/// The gauges of one store.
 #[derive(Debug)]
-pub(super) struct Known {
+pub(super) struct StoreGauges {
     store: String,
     series: Vec<Series>,
 }
@@ -50,40 +50,44 @@ impl Gauges {
         })
     }
 
-    /// Adds a store of which nothing is known.
+    /// Adds a store without any series.
     pub(super) fn add(&self, store: &str) {
-        self.lock().push(Known {
+        self.lock().push(StoreGauges {
             store: store.to_owned(),
             series: Vec::new(),
         });
     }
 
-    /// What is known of a store that was added.
-    pub(super) fn with<T>(&self, store: &str, work: impl FnOnce(&mut Known) -> T) -> Option<T> {
+    /// Passes the gauges of a store to `work`; `None` if the store was not added.
+    pub(super) fn with<T>(
+        &self,
+        store: &str,
+        work: impl FnOnce(&mut StoreGauges) -> T,
+    ) -> Option<T> {
         let mut stores = self.lock();
-        let known = stores.iter_mut().find(|known| known.store == store)?;
-        Some(work(known))
+        let gauges = stores.iter_mut().find(|gauges| gauges.store == store)?;
+        Some(work(gauges))
     }
 
-    /// Nothing panics while it is locked.
-    fn lock(&self) -> MutexGuard<'_, Vec<Known>> {
+    /// Nothing panics while the lock is held.
+    fn lock(&self) -> MutexGuard<'_, Vec<StoreGauges>> {
         self.stores.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Known {
+impl StoreGauges {
     pub(super) fn series(&self) -> &[Series] {
         &self.series
     }
 
-    /// The number of a family without further labels.
+    /// The value of a family without labels besides `store`.
     pub(super) fn value(&self, family: &str) -> Option<f64> {
         let mut series = self.series.iter();
         let found = series.find(|series| series.family.name == family);
         found.map(|series| series.value)
     }
 
-    /// A query came to an end.
+    /// Updates the families that depend on how a query ended.
     pub(super) fn ended(&mut self, ended: Ended) {
         for family in FAMILIES {
             if let Value::Query(value) = family.value
@@ -94,7 +98,7 @@ impl Known {
         }
     }
 
-    /// Whatever an earlier answer said, and this one does not, is gone.
+    /// Replaces all numbers of earlier answers.
     pub(super) fn answered(&mut self, answer: &Answer) {
         for family in FAMILIES {
             match family.value {
@@ -107,13 +111,13 @@ impl Known {
         }
     }
 
-    /// Takes up a series that was kept; one that does not fit its family, or is there already, is ignored.
+    /// Adds a kept series, unless it does not fit its family or is already present.
     pub(super) fn restore(&mut self, series: Series) {
-        let is_there = self
+        let is_present = self
             .series
             .iter()
-            .any(|known| known.family.name == series.family.name && known.labels == series.labels);
-        if !is_there && series.labels.len() == series.family.labels().len() {
+            .any(|other| other.family.name == series.family.name && other.labels == series.labels);
+        if !is_present && series.labels.len() == series.family.labels().len() {
             self.series.push(series);
         }
     }
@@ -156,13 +160,13 @@ impl Collector for Gauges {
     fn collect(&self) -> Vec<MetricFamily> {
         let stores = self.lock();
         let families = FAMILIES.iter().map(|family| {
-            let metrics = stores.iter().flat_map(|known| known.metrics(family));
-            let mut shown = MetricFamily::default();
-            shown.set_name(family.name.to_owned());
-            shown.set_help(family.help.to_owned());
-            shown.set_field_type(MetricType::GAUGE);
-            shown.set_metric(metrics.collect());
-            shown
+            let metrics = stores.iter().flat_map(|gauges| gauges.metrics(family));
+            let mut output = MetricFamily::default();
+            output.set_name(family.name.to_owned());
+            output.set_help(family.help.to_owned());
+            output.set_field_type(MetricType::GAUGE);
+            output.set_metric(metrics.collect());
+            output
         });
         families.collect()
     }

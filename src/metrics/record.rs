@@ -1,51 +1,51 @@
-//! The gauges, and how the service has ended, as a small versioned record, to outlive the process.
+//! The gauges, and the run of the service, as a small versioned record that the next process restores.
 //!
 //! JSON: `{"version": 2, "stores": [{"name": NAME, "url": KIND+URL, "gauges": [[FAMILY, [LABEL…], VALUE], …]}, …], "run": RUN}`.
-//! Numbers belong to a store's kind and address, not to its name: that is the kind by default, and stays while the address changes.
-//! Counters are not in it: they count what one process has seen, and Prometheus knows how to deal with their reset. The one of ends
-//! is, because no process sees its own.
+//! Numbers belong to a kind and address, not to a name: the name is the kind by default, whatever the address. Counters are not
+//! recorded: they start at 0 in each process, as Prometheus expects. The counter of unexpected ends is, because a process cannot
+//! count its own.
 
 use serde_json::{Value, json};
 use thiserror::Error;
 
 use super::{
     families::Family,
-    gauges::{Known, Series},
+    gauges::{Series, StoreGauges},
     run::Run,
     store::StoreMetrics,
 };
 
-/// Written by this version of the program; higher ones are not read.
+/// The version that this program writes. It rejects higher ones.
 const VERSION: u64 = 2;
 
-/// Of 0.1.0: by the stores' names alone.
+/// The version of 0.1.0, which identifies stores by name alone.
 const WITHOUT_ADDRESSES: u64 = 1;
 
-/// Why a record is of no use.
+/// Why a record cannot be used.
 #[derive(Debug, Error)]
 pub enum RecordError {
-    /// It is no JSON.
+    /// It is not JSON.
     #[error("it is not JSON")]
     Syntax(#[from] serde_json::Error),
-    /// It is JSON, but not of this form.
+    /// It is JSON, but not of the expected form.
     #[error("it is not a list of stores with their gauges")]
     Form,
-    /// Version 0.1.0 of the program has written it.
-    #[error("it has version 1, which does not say at which addresses its stores were")]
+    /// Version 0.1.0 of the program wrote it.
+    #[error("it has version 1, which lacks the addresses of the stores")]
     WithoutAddresses,
-    /// A later version of the program has written it.
+    /// A later version of the program wrote it.
     #[error("it has version {0}, and this program reads {VERSION}")]
     Version(u64),
 }
 
-/// What a record says of one store.
+/// A store in a record.
 struct KeptStore<'a> {
     name: &'a str,
     url: &'a str,
     series: Vec<Series>,
 }
 
-/// What outlives the process. Copies are of the same stores and run.
+/// The state that outlives the process. Copies share it.
 #[derive(Clone, Debug)]
 pub struct Kept {
     stores: Vec<StoreMetrics>,
@@ -53,36 +53,35 @@ pub struct Kept {
 }
 
 impl Kept {
-    /// What is known of `stores`, and how this `run` ends.
+    /// The state of `stores` and of this `run`.
     #[must_use]
     pub(crate) fn new(stores: Vec<StoreMetrics>, run: Run) -> Self {
         Self { stores, run }
     }
 
-    /// The run of the service that this process is.
     #[must_use]
     pub(crate) fn run(&self) -> &Run {
         &self.run
     }
 
-    /// All of it, for the next process to [`restore`](Self::restore).
+    /// The whole state as a record, for the next process to [`restore`](Self::restore).
     #[must_use]
     pub fn record(&self) -> Vec<u8> {
         record(&self.stores, &self.run)
     }
 
-    /// As [`record`](Self::record), without what is known of the stores.
+    /// Like [`record`](Self::record), but without the stores.
     #[must_use]
     pub(crate) fn short_record(&self) -> Vec<u8> {
         record([], &self.run)
     }
 
-    /// Takes up what an earlier process has recorded, and returns the kinds and addresses of stores that are not configured any more:
+    /// Restores the record of an earlier process, and returns the kinds and addresses of stores that are no longer configured:
     /// their numbers are dropped.
     ///
     /// # Errors
     ///
-    /// When the record is of no use; nothing is taken up then.
+    /// When the record cannot be used; nothing is restored then.
     pub fn restore(&self, record: &[u8]) -> Result<Vec<String>, RecordError> {
         restore(record, &self.stores, &self.run)
     }
@@ -92,7 +91,7 @@ fn record<'a>(stores: impl IntoIterator<Item = &'a StoreMetrics>, run: &Run) -> 
     let stores: Vec<Value> = stores
         .into_iter()
         .map(|store| {
-            let gauges = store.read(gauges);
+            let gauges = store.read(gauges_to_json);
             json!({ "name": store.name, "url": store.url, "gauges": gauges })
         })
         .collect();
@@ -101,10 +100,10 @@ fn record<'a>(stores: impl IntoIterator<Item = &'a StoreMetrics>, run: &Run) -> 
         .into_bytes()
 }
 
-/// Sets the gauges of each of `stores` to what the record says of its kind and address, whatever it was called.
+/// Sets the gauges of each of `stores` to those recorded for its kind and address, whatever its name was.
 ///
-/// Where the record has several of one kind and address, a store takes the numbers of its own name before others. What nobody takes
-/// is dropped; its kinds and addresses are returned.
+/// If several recorded stores have the same kind and address, a store prefers the one of its own name. Numbers without a store are
+/// dropped, and their kinds and addresses returned.
 fn restore<'a>(
     record: &[u8],
     stores: impl IntoIterator<Item = &'a StoreMetrics>,
@@ -121,11 +120,11 @@ fn restore<'a>(
         .as_array()
         .and_then(|stores| stores.iter().map(KeptStore::read).collect())
         .ok_or(RecordError::Form)?;
-    // Of a store that was never asked there is nothing to take, and nothing to drop.
+    // A store that was never queried has no numbers to restore or to drop.
     kept.retain(|kept| !kept.series.is_empty());
     let mut waiting: Vec<&StoreMetrics> = stores.into_iter().collect();
-    kept.retain(|kept| !kept.is_taken(&mut waiting, |store| store.name == kept.name));
-    kept.retain(|kept| !kept.is_taken(&mut waiting, |_| true));
+    kept.retain(|kept| !kept.restore_into(&mut waiting, |store| store.name == kept.name));
+    kept.retain(|kept| !kept.restore_into(&mut waiting, |_| true));
     run.follow(&whole["run"]);
     Ok(kept.iter().map(|kept| kept.url.to_owned()).collect())
 }
@@ -133,7 +132,7 @@ fn restore<'a>(
 impl<'a> KeptStore<'a> {
     fn read(store: &'a Value) -> Option<Self> {
         let gauges = store["gauges"].as_array()?;
-        let series = gauges.iter().map(series).collect::<Option<Vec<_>>>()?;
+        let series = gauges.iter().map(read_series).collect::<Option<Vec<_>>>()?;
         Some(Self {
             name: store["name"].as_str()?,
             url: store["url"].as_str()?,
@@ -141,36 +140,37 @@ impl<'a> KeptStore<'a> {
         })
     }
 
-    /// Gives the numbers to the first of the waiting stores that has their kind and address, and is `eligible`.
-    fn is_taken(
+    /// Restores the numbers into the first of the `waiting` stores that has this kind and address and is `eligible`, and removes
+    /// that store from `waiting`.
+    fn restore_into(
         &self,
         waiting: &mut Vec<&StoreMetrics>,
         eligible: impl Fn(&StoreMetrics) -> bool,
     ) -> bool {
-        let taker = waiting
+        let place = waiting
             .iter()
             .position(|store| store.url == self.url && eligible(store));
-        let Some(taker) = taker.map(|place| waiting.remove(place)) else {
+        let Some(store) = place.map(|place| waiting.remove(place)) else {
             return false;
         };
-        taker.change(|known| {
+        store.change(|gauges| {
             for series in &self.series {
-                known.restore(series.clone());
+                gauges.restore(series.clone());
             }
         });
         true
     }
 }
 
-fn gauges(known: &Known) -> Vec<Value> {
-    let series = known.series().iter();
+fn gauges_to_json(gauges: &StoreGauges) -> Vec<Value> {
+    let series = gauges.series().iter();
     series
         .map(|series| json!([series.family.name, series.labels, series.value]))
         .collect()
 }
 
-/// `None` if it has another form; nothing in it if its family is not known.
-fn series(gauge: &Value) -> Option<Option<Series>> {
+/// `None` if the form is wrong; `Some(None)` if the family is unknown.
+fn read_series(gauge: &Value) -> Option<Option<Series>> {
     let name = gauge[0].as_str()?;
     let labels = gauge[1].as_array()?.iter();
     let labels = labels.map(|label| Some(label.as_str()?.to_owned()));

@@ -1,7 +1,7 @@
-//! How often the service has ended without being asked to, from one process to the next.
+//! Counts how often the service has ended unexpectedly, across restarts.
 //!
-//! systemd starts a service that has crashed again and again, for ever: it never becomes `failed`, so that it has to say itself what
-//! happened. A process that finds its predecessor's record without the note that it was asked to end knows that it was not.
+//! systemd restarts a crashed service without limit, so that it never becomes `failed`: the service itself has to report crashes.
+//! If the record of the previous process does not say that it was asked to end, it ended unexpectedly.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -12,7 +12,7 @@ use prometheus::IntCounter;
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::{Value, json};
 
-/// An end after a run of this length begins a new row.
+/// An unexpected end after a run of at least this length begins a new streak.
 const LONG_RUN: Duration = Duration::from_secs(10 * 60);
 
 /// One run of the service, from start to end. Copies share it.
@@ -22,38 +22,38 @@ pub(crate) struct Run {
     state: Arc<Mutex<State>>,
 }
 
-/// Unexpected ends without an expected one or a long run between them.
+/// Unexpected ends, with no expected end and no long run between them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Row {
-    /// How many; not 0.
+pub(crate) struct Streak {
+    /// Number of ends, at least 1.
     pub(crate) ends: u64,
-    /// How long ago the first one was noticed.
+    /// Time since the first one was detected.
     pub(crate) since: Duration,
 }
 
 #[derive(Debug)]
 struct State {
-    /// Since the host's start, as all times here: nobody sets that clock.
+    /// Time since boot, like all times here: that clock cannot be set.
     began: Duration,
     asked_to_end: bool,
-    row: Option<KeptRow>,
+    streak: Option<KeptStreak>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct KeptRow {
+struct KeptStreak {
     ends: u64,
     first: Duration,
 }
 
 impl Run {
-    /// A run that begins now, after no other one.
+    /// A run that begins now, without a previous one.
     pub(super) fn begin(total: IntCounter) -> Self {
         Self {
             total,
             state: Arc::new(Mutex::new(State {
                 began: since_boot(),
                 asked_to_end: false,
-                row: None,
+                streak: None,
             })),
         }
     }
@@ -62,25 +62,27 @@ impl Run {
         &self.total
     }
 
-    /// The end of this run is an expected one from now on.
+    /// Marks the end of this run as expected.
     pub(crate) fn asked_to_end(&self) {
         self.lock().asked_to_end = true;
     }
 
-    /// The unexpected ends before this run, if the last one was such.
+    /// The unexpected ends before this run; `None` if the previous run ended as expected.
     #[must_use]
-    pub(crate) fn row(&self) -> Option<Row> {
+    pub(crate) fn streak(&self) -> Option<Streak> {
         let state = self.lock();
-        state.row.map(|row| Row {
-            ends: row.ends,
-            since: state.began.saturating_sub(row.first),
+        state.streak.map(|streak| Streak {
+            ends: streak.ends,
+            since: state.began.saturating_sub(streak.first),
         })
     }
 
-    /// What the next process is to know.
+    /// The state for the next process.
     pub(super) fn kept(&self) -> Value {
         let state = self.lock();
-        let row = state.row.map(|row| json!([row.ends, row.first.as_secs()]));
+        let row = state
+            .streak
+            .map(|row| json!([row.ends, row.first.as_secs()]));
         json!({
             "began": state.began.as_secs(),
             "asked_to_end": state.asked_to_end,
@@ -89,7 +91,7 @@ impl Run {
         })
     }
 
-    /// Takes up what the process before this one has kept; records of versions that kept nothing say nothing.
+    /// Continues from the record of the previous process. Records of versions that did not keep runs change nothing.
     pub(super) fn follow(&self, kept: &Value) {
         let Some(began) = kept["began"].as_u64().map(Duration::from_secs) else {
             return;
@@ -101,13 +103,13 @@ impl Run {
         self.total.inc();
         let mut state = self.lock();
         let was_long = state.began.saturating_sub(began) >= LONG_RUN;
-        let row = KeptRow::read(&kept["row"]).filter(|_| !was_long);
-        state.row = Some(match row {
-            Some(row) => KeptRow {
-                ends: row.ends.saturating_add(1),
-                ..row
+        let streak = KeptStreak::read(&kept["row"]).filter(|_| !was_long);
+        state.streak = Some(match streak {
+            Some(streak) => KeptStreak {
+                ends: streak.ends.saturating_add(1),
+                ..streak
             },
-            None => KeptRow {
+            None => KeptStreak {
                 ends: 1,
                 first: state.began,
             },
@@ -119,11 +121,11 @@ impl Run {
     }
 }
 
-impl KeptRow {
-    fn read(row: &Value) -> Option<Self> {
+impl KeptStreak {
+    fn read(streak: &Value) -> Option<Self> {
         Some(Self {
-            ends: row[0].as_u64()?,
-            first: Duration::from_secs(row[1].as_u64()?),
+            ends: streak[0].as_u64()?,
+            first: Duration::from_secs(streak[1].as_u64()?),
         })
     }
 }
@@ -134,9 +136,9 @@ fn since_boot() -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use super::{Duration, IntCounter, LONG_RUN, Row, Run};
+    use super::{Duration, IntCounter, LONG_RUN, Run, Streak};
 
-    /// One that begins so long after the host's start.
+    /// A run that begins at this time since boot.
     fn run(began: Duration) -> Run {
         let total = IntCounter::new("ends", "Ends.").expect("a constant name");
         let run = Run::begin(total);
@@ -144,7 +146,7 @@ mod tests {
         run
     }
 
-    /// The next one, a second later.
+    /// The next run, which begins a second later.
     fn after(run_before: &Run) -> Run {
         after_a_run_of(run_before, Duration::from_secs(1))
     }
@@ -155,20 +157,20 @@ mod tests {
         next
     }
 
-    fn row(ends: u64, since: u64) -> Option<Row> {
+    fn streak(ends: u64, since: u64) -> Option<Streak> {
         let since = Duration::from_secs(since);
-        Some(Row { ends, since })
+        Some(Streak { ends, since })
     }
 
     #[test]
     fn unexpected_ends_are_counted_in_a_row() {
         let first = run(Duration::from_secs(100));
-        assert_eq!(first.row(), None);
+        assert_eq!(first.streak(), None);
         let second = after(&first);
         let third = after(&second);
         let fourth = after(&third);
-        let rows = [second.row(), third.row(), fourth.row()];
-        assert_eq!(rows, [row(1, 0), row(2, 1), row(3, 2)]);
+        let streaks = [second.streak(), third.streak(), fourth.streak()];
+        assert_eq!(streaks, [streak(1, 0), streak(2, 1), streak(3, 2)]);
         assert_eq!(fourth.total.get(), 3);
     }
 
@@ -177,8 +179,8 @@ mod tests {
         let crashed = after(&run(Duration::ZERO));
         crashed.asked_to_end();
         let next = after(&crashed);
-        assert_eq!((next.row(), next.total.get()), (None, 1));
-        assert_eq!(after(&next).row(), row(1, 0));
+        assert_eq!((next.streak(), next.total.get()), (None, 1));
+        assert_eq!(after(&next).streak(), streak(1, 0));
     }
 
     #[test]
@@ -186,17 +188,17 @@ mod tests {
         let crashed = after(&after(&run(Duration::ZERO)));
         let almost = LONG_RUN - Duration::from_secs(1);
         let next = after_a_run_of(&crashed, almost);
-        assert_eq!(next.row(), row(3, almost.as_secs() + 1));
+        assert_eq!(next.streak(), streak(3, almost.as_secs() + 1));
         let next = after_a_run_of(&crashed, LONG_RUN);
-        assert_eq!((next.row(), next.total.get()), (row(1, 0), 3));
+        assert_eq!((next.streak(), next.total.get()), (streak(1, 0), 3));
     }
 
     #[test]
-    fn records_that_say_nothing_of_a_run_change_nothing() {
+    fn records_without_a_run_change_nothing() {
         for kept in ["null", "{}", r#"{"began": "yesterday"}"#] {
             let run = run(Duration::ZERO);
             run.follow(&serde_json::from_str(kept).expect("it is JSON"));
-            assert_eq!((run.row(), run.total.get()), (None, 0), "{kept}");
+            assert_eq!((run.streak(), run.total.get()), (None, 0), "{kept}");
         }
     }
 }

@@ -1,32 +1,32 @@
-//! The facts of one store, and the metrics that they move.
+//! The metrics of one store: updated by the results of its queries.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::{
     families::{Ended, IMAGES, LAST_QUERY, LAST_SUCCESS, Outcome, UP},
-    gauges::Known,
+    gauges::StoreGauges,
     stores::Stores,
 };
 use crate::answer::{Answer, Code};
 
-/// What the last queries of a store came to, this process's or an earlier one's.
+/// The results of a store's last queries, by this process or an earlier one.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct LastQueries {
     /// Whether the last completed query succeeded.
     pub(crate) up: bool,
-    /// When that was, in seconds since the epoch.
+    /// Its end, in seconds since the epoch.
     pub(crate) asked: f64,
-    /// The images of the last good answer.
+    /// Number of images in the last good answer.
     pub(crate) images: Option<f64>,
-    /// When that was, in seconds since the epoch.
+    /// Time of that answer, in seconds since the epoch.
     pub(crate) answered: Option<f64>,
 }
 
-/// Moves the metrics of one store. Copies are of the same store.
+/// The metrics of one store. Copies share them.
 #[derive(Clone, Debug)]
 pub(crate) struct StoreMetrics {
     pub(super) name: String,
-    /// Kind and address: whose numbers they are, whatever it is called.
+    /// Kind and address, which identify the store whatever its name.
     pub(super) url: String,
     stores: Stores,
 }
@@ -41,52 +41,52 @@ impl StoreMetrics {
         }
     }
 
-    /// The store answered within `duration`. What it said of itself with an earlier answer is not of this one, and goes.
+    /// The store answered within `duration`. Numbers that only an earlier answer had are removed.
     pub(crate) fn answered(&self, answer: &Answer, duration: Duration) {
         self.stores.count(&self.name, None, duration);
-        self.change(|known| {
-            known.ended(Ended {
+        self.change(|gauges| {
+            gauges.ended(Ended {
                 at: now(),
                 outcome: Outcome::Answered,
             });
-            known.answered(answer);
+            gauges.answered(answer);
         });
     }
 
-    /// The same answer, with what the store has said of itself since.
+    /// Updates the numbers once the side calls have completed the answer.
     pub(crate) fn described(&self, answer: &Answer) {
-        self.change(|known| known.answered(answer));
+        self.change(|gauges| gauges.answered(answer));
     }
 
-    /// The store did not answer, or not rightly. The last good numbers stay, with their timestamp.
+    /// The query failed after `duration`. The last good numbers stay, with their timestamp.
     pub(crate) fn failed(&self, code: Code, duration: Duration) {
         self.stores.count(&self.name, Some(code), duration);
-        self.change(|known| {
-            known.ended(Ended {
+        self.change(|gauges| {
+            gauges.ended(Ended {
                 at: now(),
                 outcome: Outcome::Failed,
             });
         });
     }
 
-    /// What its last queries came to; `None` before the first one.
+    /// The results of the last queries; `None` before the first one.
     #[must_use]
     pub(crate) fn last_queries(&self) -> Option<LastQueries> {
-        self.stores.read(&self.name, |known| {
+        self.stores.read(&self.name, |gauges| {
             Some(LastQueries {
-                up: known.value(UP)? == 1.0,
-                asked: known.value(LAST_QUERY)?,
-                images: known.value(IMAGES),
-                answered: known.value(LAST_SUCCESS),
+                up: gauges.value(UP)? == 1.0,
+                asked: gauges.value(LAST_QUERY)?,
+                images: gauges.value(IMAGES),
+                answered: gauges.value(LAST_SUCCESS),
             })
         })?
     }
 
-    pub(super) fn read<T>(&self, read: impl FnOnce(&Known) -> T) -> Option<T> {
+    pub(super) fn read<T>(&self, read: impl FnOnce(&StoreGauges) -> T) -> Option<T> {
         self.stores.read(&self.name, read)
     }
 
-    pub(super) fn change(&self, change: impl FnOnce(&mut Known)) {
+    pub(super) fn change(&self, change: impl FnOnce(&mut StoreGauges)) {
         self.stores.change(&self.name, change);
     }
 }

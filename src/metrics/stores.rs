@@ -1,4 +1,4 @@
-//! The `imagestore_*` families of all stores, and their text, which is kept from one scrape to the next.
+//! The `imagestore_*` families of all stores, and their encoded text, which is cached between scrapes.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -12,11 +12,11 @@ use prometheus::{
 
 use super::{
     counter, encode,
-    gauges::{Gauges, Known},
+    gauges::{Gauges, StoreGauges},
 };
 use crate::answer::Code;
 
-/// Upper bounds of the query duration's buckets, in seconds: from a small store on this host to a real rkt of 2,000 images.
+/// Upper bounds of the query duration's buckets in seconds: from a small local store to a real rkt with 2,000 images.
 const DURATION_BUCKETS: [f64; 13] = [
     0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
 ];
@@ -25,7 +25,7 @@ const DURATION_BUCKETS: [f64; 13] = [
 #[derive(Clone, Debug)]
 pub(super) struct Stores {
     registry: Registry,
-    /// Encoding it costs most of a scrape, and it changes with queries only. `None` once it has changed.
+    /// The cached text: encoding takes most of a scrape, and the families change only with queries. `None` after a change.
     text: Arc<Mutex<Option<Vec<u8>>>>,
     info: IntGaugeVec,
     gauges: Gauges,
@@ -77,12 +77,12 @@ impl Stores {
         })
     }
 
-    /// Adds what never changes.
+    /// Adds a collector whose values never change.
     pub(super) fn register(&self, constant: impl Collector + 'static) -> Result<()> {
         self.registry.register(Box::new(constant))
     }
 
-    /// Adds a store by its name, and its kind and address.
+    /// Adds a store by its name, and its URL, which is its kind and address.
     pub(super) fn add(&self, store: &str, url: &str) {
         let (kind, address) = url.split_once('+').unwrap_or(("", url));
         self.info.with_label_values(&[store, kind, address]).set(1);
@@ -94,7 +94,7 @@ impl Stores {
         self.outdate();
     }
 
-    /// Counts a query that has come to an end, with this code if it failed.
+    /// Counts a completed query, with the code of its failure if it failed.
     pub(super) fn count(&self, store: &str, failure: Option<Code>, duration: Duration) {
         self.queries.with_label_values(&[store]).inc();
         if let Some(code) = failure {
@@ -105,18 +105,16 @@ impl Stores {
         self.outdate();
     }
 
-    /// Changes what is known of a store.
-    pub(super) fn change(&self, store: &str, change: impl FnOnce(&mut Known)) {
+    pub(super) fn change(&self, store: &str, change: impl FnOnce(&mut StoreGauges)) {
         self.gauges.with(store, change);
         self.outdate();
     }
 
-    /// Reads what is known of a store.
-    pub(super) fn read<T>(&self, store: &str, read: impl FnOnce(&Known) -> T) -> Option<T> {
-        self.gauges.with(store, |known| read(known))
+    pub(super) fn read<T>(&self, store: &str, read: impl FnOnce(&StoreGauges) -> T) -> Option<T> {
+        self.gauges.with(store, |gauges| read(gauges))
     }
 
-    /// A copy of the families in the text format.
+    /// All families in the text format.
     pub(super) fn text(&self) -> Result<Vec<u8>> {
         let mut text = self.lock();
         if let Some(text) = &*text {
@@ -129,7 +127,7 @@ impl Stores {
         self.lock().take();
     }
 
-    /// A text is there whole or not at all, also after a panic.
+    /// The text is complete or absent, even after a panic.
     fn lock(&self) -> MutexGuard<'_, Option<Vec<u8>>> {
         self.text.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,4 +1,4 @@
-//! One datagram to the manager's socket.
+//! Sends a datagram to the manager's socket.
 
 use std::{
     ffi::OsStr,
@@ -14,7 +14,7 @@ use std::{
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use tokio::io::Interest;
 
-/// Sends `text`, with a descriptor if there is one; as long as the socket is full, the caller's task waits and not its thread.
+/// Sends `text`, with a descriptor if there is one. While the socket is full, the task waits, but not its thread.
 pub(super) async fn send(manager: &OsStr, text: &str, fd: Option<OwnedFd>) -> io::Result<()> {
     let socket = connected(manager)?;
     socket.set_nonblocking(true)?;
@@ -30,7 +30,7 @@ pub(super) async fn send(manager: &OsStr, text: &str, fd: Option<OwnedFd>) -> io
     }
 }
 
-/// Sends `text`; as long as the socket is full, the caller waits, but for no longer than `limit`.
+/// Sends `text`. While the socket is full, the thread waits, but for no longer than `limit`.
 pub(super) fn send_within(limit: Duration, manager: &OsStr, text: &str) -> io::Result<()> {
     let socket = connected(manager)?;
     socket.set_write_timeout(Some(limit))?;

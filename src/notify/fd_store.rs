@@ -1,8 +1,8 @@
-//! systemd's file descriptor store: what outlives the process, but not a stop of the service.
+//! systemd's file descriptor store, which outlives the process but not a stop of the service.
 //!
-//! See `FDSTORE=1` in sd_notify(3) and `FileDescriptorStoreMax=` in systemd.service(5). A record is one message that waits in a
-//! Unix socket whose other end is closed: it takes no file system and no memfd, both of which the sandbox bars, and it cannot be
-//! half written. The next process looks at it without taking it out.
+//! See `FDSTORE=1` in sd_notify(3) and `FileDescriptorStoreMax=` in systemd.service(5). A record is one message in the queue of a
+//! Unix socket whose other end is closed: it needs no file system and no memfd, which the sandbox forbids, and it is never written
+//! in part. The next process reads it with MSG_PEEK, so that it stays.
 
 use std::{
     io::{self, ErrorKind},
@@ -19,29 +19,29 @@ use rustix::net::{
 
 use super::{Notification, Notifier};
 
-/// Longest record in bytes; a socket holds three times as much by default.
+/// Maximum length of a record in bytes; a socket holds three times as much by default.
 const MAX_RECORD: usize = 64 * 1024;
 
-/// Names of the stored descriptors begin so, which is how activation knows them; a number follows that grows with each record.
+/// Prefix of the names of stored descriptors, by which `activation` recognizes them; a number follows that grows with each record.
 const PREFIX: &str = "state-";
 
-/// The records of this service in systemd's store. Copies are of the same store.
+/// The records of this service in systemd's store. Copies share them.
 #[derive(Clone, Debug, Default)]
 pub struct FdStore {
-    /// Of the latest record.
+    /// The number of the latest record.
     number: Arc<AtomicU64>,
-    /// Whether the last record could not be kept, which has been said.
+    /// Whether the last record could not be kept, which was logged.
     warned: Arc<AtomicBool>,
     notifier: Notifier,
 }
 
-/// A record on its way to the store.
+/// A record to be stored.
 #[derive(Debug)]
 pub(super) struct Record {
     pub(super) name: String,
-    /// What systemd is to keep.
+    /// The descriptor for systemd to store.
     pub(super) reader: OwnedFd,
-    /// Its other end, which shows whether it is still open.
+    /// Its peer, which shows whether it is still open.
     pub(super) writer: OwnedFd,
 }
 
@@ -50,9 +50,9 @@ fn number_of(name: &str) -> Option<u64> {
 }
 
 impl FdStore {
-    /// Finds the latest of the `passed` records, and forgets the others.
+    /// Reads the latest of the `passed` records, and removes the others.
     ///
-    /// It is an error if it cannot be read; the next record takes its place.
+    /// The result is an error if that record cannot be read; the next record replaces it.
     pub(crate) fn recover(
         passed: Vec<(String, OwnedFd)>,
         notifier: Notifier,
@@ -75,11 +75,11 @@ impl FdStore {
         (store, record)
     }
 
-    /// Puts a record in the place of the last one, which stays until systemd has kept this one. `short` is kept instead of one of more
-    /// than 64 KiB, with one warning.
+    /// Stores a record in place of the last one, which stays until systemd has stored this one. A record of more than 64 KiB is
+    /// logged once, and `short` is stored instead.
     ///
-    /// Outside systemd, or where the unit has no store, nothing happens. When no descriptor is left the last one stays, with one
-    /// warning, too.
+    /// Has no effect outside systemd or if the unit has no store. If no descriptor is left, that is logged once and the last record
+    /// stays.
     pub(crate) fn keep(&self, record: &[u8], short: &[u8]) {
         if self.notifier.0.is_none() {
             return;
@@ -92,11 +92,11 @@ impl FdStore {
             }
             Err(_) => {}
         }
-        let kept = match whole {
+        let socket = match whole {
             Err(error) if error.kind() == ErrorKind::FileTooLarge => sealed(short),
             whole => whole,
         };
-        if let Ok((reader, writer)) = kept {
+        if let Ok((reader, writer)) = socket {
             let number = self.number.fetch_add(1, Ordering::Relaxed) + 1;
             let name = name(number);
             self.notifier.notify(Notification::Store(Record {
@@ -112,7 +112,7 @@ fn name(number: u64) -> String {
     format!("{PREFIX}{number}")
 }
 
-/// A socket in which the record waits, and its other end.
+/// A socket that holds the record in its queue, and its peer.
 fn sealed(record: &[u8]) -> io::Result<(OwnedFd, OwnedFd)> {
     if record.len() > MAX_RECORD {
         return Err(too_long());
@@ -155,7 +155,7 @@ mod tests {
     };
 
     #[test]
-    fn a_record_can_be_looked_at_again_and_again() {
+    fn a_record_can_be_read_again_and_again() {
         let record = vec![7; MAX_RECORD];
         let (fd, _) = sealed(&record).expect("a socket pair");
         assert_eq!(peek(&fd).expect("a record"), record);
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_descriptor_that_holds_nothing_is_not_a_record() {
+    fn a_descriptor_without_a_message_is_not_a_record() {
         let (fd, _) = sealed(&[]).expect("a socket pair");
         peek(&fd).expect_err("empty");
         let file = std::fs::File::open("/dev/null").expect("a device").into();

@@ -1,4 +1,4 @@
-//! What systemd holds in its file descriptor store: a record is removed only for one that is there.
+//! The records in systemd's file descriptor store: one is removed only once a newer one is stored.
 
 use std::{
     ffi::OsStr,
@@ -14,24 +14,24 @@ use tokio::{io::AsyncReadExt, net::UnixStream, time::timeout};
 
 use super::{datagram, fd_store::Record};
 
-/// Longest time that systemd is given to say that it has read a record.
+/// How long to wait for the confirmation that systemd has read a record.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What systemd holds of this service.
+/// The records of this service that systemd holds.
 ///
-/// It does not say whether it has kept a descriptor, and keeps none when it has no room (`FileDescriptorStoreMax=`) or is out of
-/// descriptors itself. So each record is followed by a second descriptor that systemd closes once it has read what came before it
-/// (`BARRIER=1`); if systemd has not kept the record, then nobody holds it any more, and its other end shows that.
+/// systemd does not report whether it has stored a descriptor; it has not if the store is full (`FileDescriptorStoreMax=`) or if it
+/// has no descriptors left. So each record is followed by a second descriptor, which systemd closes when it has read everything
+/// before (`BARRIER=1`). If the record was not stored, no process holds its descriptor by then, and its peer shows that.
 #[derive(Debug, Default)]
 pub(super) struct Holdings {
-    /// The name of the record that is kept for certain.
+    /// The name of the record that is certainly stored.
     held: Option<String>,
     sent: Option<Sent>,
-    /// Whether it has been said that a record was not kept.
+    /// Whether a record that was not stored has been logged.
     warned: bool,
 }
 
-/// A record that systemd may have kept.
+/// A record that was sent and may have been stored.
 #[derive(Debug)]
 struct Sent {
     name: String,
@@ -40,12 +40,12 @@ struct Sent {
 }
 
 impl Holdings {
-    /// systemd has this record from an earlier process.
+    /// systemd holds this record from an earlier process.
     pub(super) fn holds(&mut self, name: String) {
         self.held = Some(name);
     }
 
-    /// Sends a record to be kept, beside the one that is.
+    /// Sends a record to be stored beside the current one.
     pub(super) async fn send(&mut self, manager: &OsStr, record: Record) -> io::Result<()> {
         let Record {
             name,
@@ -65,8 +65,8 @@ impl Holdings {
         Ok(())
     }
 
-    /// Waits until systemd has read the record that was sent, for two seconds at most, and returns the name of the one to forget.
-    /// Without a record that was sent it waits for ever. Nothing is lost when it is dropped while it waits.
+    /// Waits for at most two seconds until systemd has read the record that was sent, and returns the name of the record to remove.
+    /// If none was sent, waits forever. Cancel-safe.
     pub(super) async fn settled(&mut self) -> Option<String> {
         match &mut self.sent {
             Some(sent) => sent.read().await,
@@ -80,14 +80,14 @@ impl Holdings {
         if self.held.is_some() && !mem::replace(&mut self.warned, true) {
             tracing::warn!(
                 record = sent.name,
-                cure = "see FileDescriptorStoreMax= in systemd.service(5), which is to be 2",
-                "systemd has not kept the latest numbers; a restart would show those before"
+                cure = "set FileDescriptorStoreMax=2, see systemd.service(5)",
+                "systemd did not store the latest numbers; a restart would show older ones"
             );
         }
         None
     }
 
-    /// Whether a record was sent that systemd may have kept or not.
+    /// Whether a record was sent and it is not known yet if it was stored.
     pub(super) fn is_unsettled(&self) -> bool {
         self.sent.is_some()
     }
@@ -96,7 +96,7 @@ impl Holdings {
 impl Sent {
     async fn read(&mut self) {
         if let Some(barrier) = &mut self.barrier {
-            // Its end, or an error which is one as well. A manager that never closes it does not know of barriers.
+            // End of file or an error: both mean that it was closed. A manager that never closes it does not support barriers.
             let _ = timeout(SETTLE_TIMEOUT, barrier.read(&mut [0])).await;
         }
     }
@@ -107,7 +107,7 @@ impl Sent {
     }
 }
 
-/// A descriptor that systemd closes once it has read what was sent before, see sd_notify_barrier(3).
+/// Sends a descriptor that systemd closes once it has read everything sent before, see sd_notify_barrier(3).
 async fn barrier(manager: &OsStr) -> io::Result<UnixStream> {
     let (ours, theirs) = UnixStream::pair()?;
     let theirs = theirs.into_std()?.into();
@@ -115,7 +115,7 @@ async fn barrier(manager: &OsStr) -> io::Result<UnixStream> {
     Ok(ours)
 }
 
-/// The other end is closed sooner or later, which systemd would take for a reason to drop the descriptor: FDPOLL=0 keeps it from looking.
+/// FDPOLL=0, because the peer is closed sooner or later, and systemd would otherwise remove the descriptor then.
 fn store(name: &str) -> String {
     format!("FDSTORE=1\nFDNAME={name}\nFDPOLL=0\n")
 }

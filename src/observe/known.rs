@@ -1,18 +1,18 @@
-//! What is known of the stores before this process has asked them, in a line.
+//! The last results of the stores before this process has queried them, in one line.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::metrics::LastQueries;
 
-/// The numbers of an earlier process and their age, as in `rkt: 5 images, asked 3 min ago`.
-pub(super) fn summary(store: &str, known: Option<LastQueries>, now: SystemTime) -> String {
-    let Some(known) = known else {
+/// The last results of a store and their age, for example `rkt: 5 images, asked 3 min ago`.
+pub(super) fn summary(store: &str, last: Option<LastQueries>, now: SystemTime) -> String {
+    let Some(last) = last else {
         return format!("{store}: not asked yet");
     };
     let ago = |seconds| ago(age(seconds, now));
-    let images = known.images.map(images);
-    let asked = ago(known.asked);
-    match (known.up, images, known.answered) {
+    let images = last.images.map(images);
+    let asked = ago(last.asked);
+    match (last.up, images, last.answered) {
         (true, Some(images), _) => format!("{store}: {images}, asked {asked}"),
         (true, None, _) => format!("{store}: asked {asked}"),
         (false, Some(images), Some(answered)) => {
@@ -30,14 +30,14 @@ fn images(count: f64) -> String {
     }
 }
 
-/// Of a time in seconds since the epoch; 0 where the clock has been set back since.
+/// The age of a time in seconds since the epoch; 0 if the clock has been set back since.
 fn age(seconds: f64, now: SystemTime) -> Duration {
     let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
     let then = Duration::try_from_secs_f64(seconds).unwrap_or_default();
     now.saturating_sub(then)
 }
 
-/// An age in the unit that fits: seconds up to two minutes, minutes up to two hours, hours up to two days.
+/// An age in the unit that fits: seconds below two minutes, minutes below two hours, hours below two days.
 #[must_use]
 pub(crate) fn ago(age: Duration) -> String {
     const MINUTE: u64 = 60;
@@ -59,11 +59,11 @@ mod tests {
 
     const NOW: u64 = 1_000_000;
 
-    fn told(known: Option<LastQueries>) -> String {
-        summary("rkt", known, UNIX_EPOCH + Duration::from_secs(NOW))
+    fn line(last: Option<LastQueries>) -> String {
+        summary("rkt", last, UNIX_EPOCH + Duration::from_secs(NOW))
     }
 
-    fn known(up: bool, images: Option<f64>) -> Option<LastQueries> {
+    fn last(up: bool, images: Option<f64>) -> Option<LastQueries> {
         Some(LastQueries {
             up,
             asked: NOW as f64 - 200.0,
@@ -73,25 +73,22 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_told_with_their_age() {
+    fn numbers_are_shown_with_their_age() {
         assert_eq!(
-            told(known(true, Some(5.0))),
+            line(last(true, Some(5.0))),
             "rkt: 5 images, asked 3 min ago"
         );
-        assert_eq!(
-            told(known(true, Some(1.0))),
-            "rkt: 1 image, asked 3 min ago"
-        );
+        assert_eq!(line(last(true, Some(1.0))), "rkt: 1 image, asked 3 min ago");
     }
 
     #[test]
-    fn a_store_whose_last_query_failed_says_so() {
-        assert_eq!(told(known(false, None)), "rkt: query failed 3 min ago");
+    fn a_failed_query_is_shown_with_the_last_good_numbers() {
+        assert_eq!(line(last(false, None)), "rkt: query failed 3 min ago");
         assert_eq!(
-            told(known(false, Some(5.0))),
+            line(last(false, Some(5.0))),
             "rkt: query failed 3 min ago; 5 images 11 days ago"
         );
-        assert_eq!(told(None), "rkt: not asked yet");
+        assert_eq!(line(None), "rkt: not asked yet");
     }
 
     #[test]
@@ -110,11 +107,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_of_the_future_was_now() {
-        let known = LastQueries {
+    fn a_time_in_the_future_has_age_zero() {
+        let last = LastQueries {
             asked: 2.0 * NOW as f64,
-            ..known(true, Some(2.0)).expect("it is known")
+            ..last(true, Some(2.0)).expect("it was asked")
         };
-        assert_eq!(told(Some(known)), "rkt: 2 images, asked 0 s ago");
+        assert_eq!(line(Some(last)), "rkt: 2 images, asked 0 s ago");
     }
 }

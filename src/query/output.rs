@@ -1,4 +1,4 @@
-//! What a query prints: a table for people, JSON for programs, and complaints.
+//! The output of a query: a table for people, JSON for programs, and error messages.
 
 use std::time::Duration;
 
@@ -28,18 +28,18 @@ pub(super) fn table(event: &Event) -> String {
     text
 }
 
-/// The event as one JSON object; what a store does not tell is null, and so is the error of a trace that was delivered.
+/// The event as one JSON object. What a store does not report is null, and so is `trace_error` if the trace was delivered.
 pub(super) fn json(event: &Event, delivery: &Result<(), Undelivered>) -> String {
     let stores: Vec<Value> = event.outcomes.iter().map(store).collect();
     let trace_error = delivery.as_ref().err().map(ToString::to_string);
     let object =
         json!({ "trace_id": event.trace_id, "trace_error": trace_error, "stores": stores });
-    ascii_commands(&format!("{object:#}\n"))
+    escape_commands(&format!("{object:#}\n"))
 }
 
-/// JSON lets most characters that command a terminal stand as they are. They can only be within its strings, where they may be
-/// escaped as well; its own line breaks are not.
-fn ascii_commands(json: &str) -> String {
+/// Escapes the characters that a terminal may interpret, most of which JSON allows unescaped. They occur only in strings, where
+/// escapes are valid; line breaks between values stay.
+fn escape_commands(json: &str) -> String {
     let mut text = String::with_capacity(json.len());
     for character in json.chars() {
         if character != '\n' && is_command(character) {
@@ -51,25 +51,25 @@ fn ascii_commands(json: &str) -> String {
     text
 }
 
-/// A line for standard error.
+/// A line for standard error: the trace was not delivered.
 pub(super) fn undelivered(why: &Undelivered) -> String {
     escaped(&format!(
         "exp-rkt-grpc: the trace was not delivered: {why}; OTEL_TRACES_EXPORTER=none switches traces off"
     ))
 }
 
-/// A line for standard error: what a query that was interrupted has not done.
+/// A line for standard error: a signal interrupted the query.
 pub(super) fn interrupted(signal: &str, event: &Event) -> String {
     let unanswered = event.unanswered().join(", ");
     format!(
-        "exp-rkt-grpc: interrupted by {signal} before an answer of {unanswered}; no result was printed"
+        "exp-rkt-grpc: interrupted by {signal} before {unanswered} answered; no result was printed"
     )
 }
 
 fn row(outcome: &Outcome) -> Vec<String> {
     let answer = match &outcome.answer {
         Ok(answer) => answer,
-        // Behind the columns, as wide as it wants to be.
+        // The last cell of a line may have any width.
         Err(error) => {
             let failure = escaped(&format!("query failed: {}", error.with_code()));
             return vec![outcome.store.clone(), failure];
@@ -98,9 +98,9 @@ fn count(count: Option<u64>) -> String {
     count.map_or_else(|| "-".to_owned(), |count| count.to_string())
 }
 
-/// In the unit that fits, with one digit behind the point; minutes and seconds are whole.
+/// In the unit that fits, with one decimal place; minutes and seconds are whole.
 fn duration(duration: Duration) -> String {
-    // Rounded first, so that no unit shows what is the next one's: "1000.0 ms", "60.0 s".
+    // Rounded first, so that "1000.0 ms" and "60.0 s" do not appear.
     let tenths = |unit: Duration| (duration.as_secs_f64() / unit.as_secs_f64() * 10.0).round();
     let units = [
         ("µs", Duration::from_micros(1), 10_000.0),
@@ -117,7 +117,7 @@ fn duration(duration: Duration) -> String {
     format!("{} min {} s", seconds / 60, seconds % 60)
 }
 
-/// With a decimal prefix and one digit behind the point.
+/// With a decimal prefix and one decimal place.
 fn size(bytes: u64) -> String {
     const UNITS: [&str; 6] = ["kB", "MB", "GB", "TB", "PB", "EB"];
     let mut scaled = bytes as f64;
@@ -135,7 +135,7 @@ fn size(bytes: u64) -> String {
     }
 }
 
-/// Columns as wide as their widest cell; the last cell of a line is not padded and widens nothing.
+/// Pads columns to their widest cell. The last cell of a line is neither padded nor counted.
 fn aligned(rows: &[Vec<String>]) -> String {
     let mut widths = Vec::new();
     for row in rows {
@@ -249,7 +249,7 @@ mod tests {
 
     #[test]
     fn a_duration_has_the_unit_that_fits() {
-        for (nanoseconds, told) in [
+        for (nanoseconds, shown) in [
             (0, "0.0 µs"),
             (1_234, "1.2 µs"),
             (999_949, "999.9 µs"),
@@ -260,7 +260,7 @@ mod tests {
             (59_990_000_000, "1 min 0 s"),
             (3_725_400_000_000, "62 min 5 s"),
         ] {
-            assert_eq!(duration(Duration::from_nanos(nanoseconds)), told);
+            assert_eq!(duration(Duration::from_nanos(nanoseconds)), shown);
         }
     }
 

@@ -10,14 +10,14 @@ use tokio::task::JoinSet;
 
 use super::Panic;
 
-/// The tasks that tonic and hyper spawn for one connection. Dropped, they are aborted; their sockets are closed a little later.
+/// The tasks that tonic and hyper spawn for one connection. Dropping it aborts them; their sockets close a little later.
 ///
-/// Without an owner they may live for as long as the other end keeps the connection open: a call that waits for
-/// SETTINGS_MAX_CONCURRENT_STREAMS keeps them alive when nothing waits for the call any more.
+/// Without an owner they could live for as long as the peer keeps the connection open: a call that waits for
+/// SETTINGS_MAX_CONCURRENT_STREAMS keeps them alive even if nothing awaits the call any more.
 #[derive(Debug, Default)]
 pub(crate) struct Tasks(Arc<Mutex<JoinSet<()>>>);
 
-/// Spawns into [`Tasks`], or nothing once these are gone. The tasks themselves hold it.
+/// Spawns into [`Tasks`] until they are dropped. A weak reference, because the tasks hold their executor.
 #[derive(Clone, Debug)]
 pub(crate) struct TasksExecutor(Weak<Mutex<JoinSet<()>>>);
 
@@ -26,7 +26,7 @@ impl Tasks {
         TasksExecutor(Arc::downgrade(&self.0))
     }
 
-    /// The panic that has ended one of them, if any has.
+    /// The panic of a task that has ended since the last call, if any panicked.
     pub(crate) fn panicked(&self) -> Option<Panic> {
         let mut tasks = lock(&self.0);
         while let Some(ended) = tasks.try_join_next() {
@@ -37,7 +37,7 @@ impl Tasks {
         None
     }
 
-    /// Aborts them, and waits until nothing of them is left.
+    /// Aborts all tasks, and waits until they have been dropped.
     pub(crate) async fn end(&self) {
         let mut tasks = mem::take(&mut *lock(&self.0));
         tasks.shutdown().await;
@@ -52,7 +52,7 @@ impl<F: Future<Output = ()> + Send + 'static> Executor<F> for TasksExecutor {
     }
 }
 
-/// Nothing panics while it is locked.
+/// Nothing panics while the lock is held.
 fn lock(tasks: &Mutex<JoinSet<()>>) -> MutexGuard<'_, JoinSet<()>> {
     tasks.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -66,7 +66,7 @@ mod tests {
 
     use super::Tasks;
 
-    /// Held by a task that does not end by itself and holds the executor, as those of a connection do.
+    /// A value held by a task that never ends and holds its executor, like those of a connection.
     fn held_by_a_task_of(tasks: &Tasks) -> Arc<()> {
         let held = Arc::new(());
         let (executor, in_task) = (tasks.executor(), Arc::clone(&held));
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_panic_in_a_task_is_told_to_the_owner() {
+    async fn a_panic_in_a_task_is_reported_to_the_owner() {
         let tasks = Tasks::default();
         tasks.executor().execute(async {});
         tasks.executor().execute(async { panic!("out of cheese") });

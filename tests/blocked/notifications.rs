@@ -1,6 +1,7 @@
 //! The socket of `NOTIFY_SOCKET` is full: a manager that reads nothing.
 
 use lab::poll::eventually;
+use lab::rkt_api_service::StandIn;
 use lab::service::{Builder, PATIENCE, Service};
 
 use super::full::FullSocket;
@@ -12,13 +13,16 @@ fn program(manager: &FullSocket) -> Builder {
         .env("NOTIFY_SOCKET", manager.path())
 }
 
-/// Triggers until `queries` have been answered.
-fn query(service: &Service, queries: u32) {
+/// Triggers, and waits until `queries` have been answered and what follows from them is on its way to the manager: that comes after
+/// the connection is closed, and before another scrape is answered.
+fn query(service: &Service, store: &StandIn, queries: u32) {
     service.trigger();
     eventually("the query", || {
         let answered = service.scrape().sum("imagestore_queries_total");
         (answered == Some(f64::from(queries))).then_some(())
     });
+    store.wait_for_open_connections(0, PATIENCE);
+    service.scrape();
 }
 
 #[test]
@@ -54,7 +58,7 @@ fn once_notifications_are_read_again_the_start_comes_first_and_then_what_is_stil
     let service = program(&manager).store(store.url()).spawn();
     service.wait_for_stderr(|log| log.contains("serving metrics"), PATIENCE);
     for queries in 1..=3 {
-        query(&service, queries);
+        query(&service, &store, queries);
     }
     assert_eq!(manager.read(), stored(1));
     assert_eq!(manager.read(), "READY=1\n");
@@ -63,7 +67,7 @@ fn once_notifications_are_read_again_the_start_comes_first_and_then_what_is_stil
     // Of the three records since only the latest one, in the place of the one that is there.
     assert_eq!(manager.read(), stored(4));
     assert_eq!(manager.read(), removed(1));
-    query(&service, 4);
+    query(&service, &store, 4);
     assert!(manager.read().starts_with("STATUS=rkt: 7 images"));
     assert_eq!(manager.read(), stored(5));
     assert_eq!(manager.read(), removed(4));

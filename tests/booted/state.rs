@@ -222,7 +222,7 @@ fn a_record_that_is_of_no_use_is_dropped_with_one_warning_and_the_next_query_is_
         (&later, "it has version 3, and this program reads 2"),
         (
             RECORD_WITHOUT_ADDRESSES,
-            "it has version 1, which does not say at which addresses its stores were",
+            "it has version 1, which lacks the addresses of the stores",
         ),
         (&long, "it is longer than 64 KiB"),
     ] {

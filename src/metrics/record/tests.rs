@@ -99,14 +99,14 @@ fn of_two_stores_at_one_address_each_takes_the_numbers_of_its_own_name() {
 }
 
 #[test]
-fn what_a_process_keeps_of_its_run_is_known_to_the_next_one_unless_the_record_is_of_no_use() {
+fn the_next_process_learns_how_a_run_ended_unless_the_record_is_unusable() {
     let kept = |metrics: &Metrics| Kept::new(vec![], metrics.run().clone());
     let before = kept(&metrics()).record();
     let after = metrics();
     kept(&after).restore(b"{}").expect_err("it has no version");
-    assert_eq!(after.run().row(), None);
+    assert_eq!(after.run().streak(), None);
     kept(&after).restore(&before).expect("a good record");
-    assert_eq!(after.run().row().map(|row| row.ends), Some(1));
+    assert_eq!(after.run().streak().map(|streak| streak.ends), Some(1));
     let text = String::from_utf8(after.encode().expect("encodable")).expect("text");
     assert!(
         text.contains("\nexp_rkt_grpc_unexpected_ends_total 1\n"),
@@ -127,7 +127,7 @@ fn numbers_are_taken_once() {
 }
 
 #[test]
-fn a_record_that_does_not_say_whose_numbers_it_holds_is_of_no_use() {
+fn a_record_without_addresses_is_rejected() {
     let metrics = metrics();
     let of_0_1_0 = br#"{"version": 1, "gauges": [["imagestore_images", ["cri"], 1]]}"#;
     let outcome = restore(of_0_1_0, [&metrics.store("cri", HERE)]);
