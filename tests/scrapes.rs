@@ -1,26 +1,23 @@
 //! The metrics socket as scrapers meet it, friendly and otherwise.
-//!
-//! The whole exposition is compared with `tests/golden/metrics.txt`. After a wanted change of a name, a HELP text, a type or a
-//! label write that file anew with `UPDATE_GOLDEN=1 cargo test --test scrapes golden`, and review the difference.
 
 use std::collections::BTreeSet;
-use std::env;
 use std::fs;
 use std::io::Write;
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
 use lab::exposition::Scrape;
 use lab::poll::eventually;
-use lab::rkt_api_service::v1alpha::Image;
 use lab::rkt_api_service::{Behaviour, Images, StandIn};
-use lab::service::http::{Connection, Response};
+use lab::service::http::{Connection, LAST_SCRAPE, Response, SCRAPE};
 use lab::service::{Builder, PATIENCE, Service, Signal, Sleep};
 use lab::skip;
 
+#[path = "scrapes/format.rs"]
+mod format;
 #[path = "scrapes/held.rs"]
 mod held;
 #[path = "scrapes/limits.rs"]
@@ -478,133 +475,6 @@ mod content {
         stand_in.wait_for_calls(1, PATIENCE);
         let scrape = service.scrape();
         assert_eq!(of_rkt(&scrape, "imagestore_queries_total"), Some(0.0));
-    }
-
-    #[test]
-    fn the_exposition_is_the_golden_one_but_for_numbers_that_vary() {
-        let stand_in = StandIn::tcp(fixed_images());
-        let service = service().store(stand_in.url()).start();
-        service.get("/-/ready");
-        assert!(service.query().contains("3 images"));
-        let port = format!(":{}\"", stand_in.address().port());
-        let masked = mask(&service.get("/metrics").text().replace(&port, ":_\""));
-        let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/metrics.txt");
-        if env::var_os("UPDATE_GOLDEN").is_some() {
-            fs::write(&golden, &masked).expect("the golden file can be written");
-        }
-        let golden = fs::read_to_string(&golden).expect("there is a golden file");
-        let lines = |text: &str| text.lines().map(str::to_owned).collect::<BTreeSet<_>>();
-        let (expected, found) = (lines(&golden), lines(&masked));
-        assert!(
-            masked == golden,
-            "missing: {:#?}\nunexpected: {:#?}\nsee the head of tests/scrapes.rs for how to accept this",
-            expected.difference(&found),
-            found.difference(&expected)
-        );
-    }
-
-    fn fixed_images() -> Images {
-        let image = |name: &str, size, import_timestamp| Image {
-            id: format!("sha512-{:0>64}", import_timestamp),
-            name: name.to_owned(),
-            version: "1.0.0".to_owned(),
-            import_timestamp,
-            size,
-            ..Image::default()
-        };
-        Images::Listed(vec![
-            image("example.com/first", 1_000_000, 1_500_000_000),
-            image("example.com/second", 20_000, 1_600_000_000),
-            image("quay.io/third", 300, 1_400_000_000),
-        ])
-    }
-
-    /// Puts `_` in the place of what differs from run to run and from build to build.
-    fn mask(exposition: &str) -> String {
-        exposition
-            .lines()
-            .map(|line| mask_line(line) + "\n")
-            .collect()
-    }
-
-    fn mask_line(line: &str) -> String {
-        const VARYING: [&str; 5] = [
-            "process_",
-            "imagestore_query_duration_seconds_bucket",
-            "imagestore_query_duration_seconds_sum",
-            "imagestore_last_query_timestamp_seconds",
-            "imagestore_last_success_timestamp_seconds",
-        ];
-        let (series, value) = line.rsplit_once(' ').expect("a line has two words");
-        if series.starts_with("exp_rkt_grpc_build_info{") {
-            let masked = series.split('"').enumerate();
-            let masked: Vec<_> = masked
-                .map(|(index, part)| if index % 2 == 1 { "_" } else { part })
-                .collect();
-            return format!("{} {value}", masked.join("\""));
-        }
-        // The whole query is counted in the last bucket, however long it took.
-        if VARYING.iter().any(|name| series.starts_with(name)) && !series.contains("+Inf") {
-            return format!("{series} _");
-        }
-        line.to_owned()
-    }
-}
-
-/// `promtool check metrics`, the linter of Debian's package `prometheus`.
-mod linter {
-    use super::*;
-
-    #[test]
-    fn promtool_is_silent_before_any_query() {
-        assert_nothing_to_say(&service().start());
-    }
-
-    #[test]
-    fn promtool_is_silent_after_a_failed_query() {
-        let stand_in = StandIn::tcp(Images::generated(3));
-        stand_in.behave(Behaviour::Refuse);
-        let service = service().store(stand_in.url()).start();
-        assert!(service.query().contains("failed"));
-        assert_nothing_to_say(&service);
-    }
-
-    #[test]
-    fn promtool_is_silent_after_an_answered_query() {
-        let stand_in = StandIn::tcp(Images::generated(3));
-        let service = service().store(stand_in.url()).start();
-        assert!(service.query().contains("3 images"));
-        assert_nothing_to_say(&service);
-    }
-
-    #[test]
-    fn promtool_speaks_up_when_a_family_has_no_help() {
-        let output = check("# TYPE images gauge\nimages 1\n");
-        assert!(!output.status.success() && !output.stderr.is_empty());
-    }
-
-    #[track_caller]
-    fn assert_nothing_to_say(service: &Service) {
-        let output = check(service.get("/metrics").text());
-        let said = [output.stdout, output.stderr].concat();
-        assert_eq!(String::from_utf8_lossy(&said), "");
-        assert!(output.status.success(), "{}", output.status);
-    }
-
-    fn check(exposition: &str) -> Output {
-        let mut promtool = Command::new("promtool")
-            .args(["check", "metrics"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("promtool is missing: run tests/setup, or install Debian's package prometheus");
-        let mut stdin = promtool.stdin.take().expect("it was asked for");
-        stdin
-            .write_all(exposition.as_bytes())
-            .expect("promtool reads it all");
-        drop(stdin);
-        promtool.wait_with_output().expect("it is our child")
     }
 }
 

@@ -1,8 +1,11 @@
 //! Scrapes while other clients hold connections, beside node_exporter.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{iter, net::SocketAddr, time::Duration};
 
-use lab::rkt_api_service::{Images, StandIn};
+use lab::{
+    load::Tally,
+    rkt_api_service::{Images, StandIn},
+};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::{
@@ -17,7 +20,7 @@ mod scrapers;
 
 use activated::Activated;
 use attackers::{Attackers, Manner};
-use scrapers::{Outcome, Scraper};
+use scrapers::{Scraper, TIMEOUT};
 
 /// Third argument of this program if it is to measure this part only.
 pub(crate) const PART: &str = "held";
@@ -98,7 +101,7 @@ const fn attack(
 
 /// How one program fared.
 struct Held {
-    outcome: Outcome,
+    tally: Tally,
     /// How many times an attacker lost its connection, or got none.
     closed: usize,
     /// In MB.
@@ -162,9 +165,9 @@ impl Attack {
             }
         };
         // The attackers hold on until the last scrape has ended.
-        let outcome = scrapers::run(scrapers, self.duration);
+        let tally = scrapers::run(scrapers, self.duration);
         Held {
-            outcome,
+            tally,
             closed: attackers.map_or(0, |attackers| attackers.closed()),
             peak: usage.peak() as f64 * 1024.0 / 1e6,
         }
@@ -172,10 +175,10 @@ impl Attack {
 
     fn compare(&self, held: &Held, report: &mut Report) {
         let name = self.name;
-        let lost = held.outcome.lost() as f64;
+        let lost = held.tally.failed() as f64;
         report.at_most(&format!("{name}: scrapes lost"), lost, 0.0, "");
         if let Some(bar) = self.bars.p99 {
-            let p99 = quantile(&held.outcome.latencies, 0.99).as_secs_f64() * 1e3;
+            let p99 = held.latency(0.99).as_secs_f64() * 1e3;
             let bar = bar.as_secs_f64() * 1e3;
             report.at_most(&format!("{name}: p99 of scrapes"), p99, bar, " ms");
         }
@@ -187,16 +190,30 @@ impl Attack {
 
 impl Held {
     fn row(&self, attack: &Attack, program: &str) -> Vec<String> {
-        let latency = |share| milliseconds(quantile(&self.outcome.latencies, share));
         vec![
             attack.name.to_owned(),
             program.to_owned(),
-            self.outcome.answered().to_string(),
-            self.outcome.losses(),
-            latency(0.5),
-            latency(0.99),
+            self.tally.latencies.len().to_string(),
+            self.losses(),
+            milliseconds(self.latency(0.5)),
+            milliseconds(self.latency(0.99)),
             figure(self.peak),
             self.closed.to_string(),
         ]
+    }
+    /// Lost scrapes count as if they had taken [`TIMEOUT`].
+    fn latency(&self, share: f64) -> Duration {
+        let lost = iter::repeat_n(TIMEOUT, self.tally.failed());
+        let all: Vec<_> = self.tally.latencies.iter().copied().chain(lost).collect();
+        quantile(&all, share)
+    }
+
+    /// How many were lost, and why.
+    fn losses(&self) -> String {
+        let reasons = self.tally.failures.iter();
+        let reasons = reasons.map(|(why, count)| format!("; {count} {why}"));
+        iter::once(self.tally.failed().to_string())
+            .chain(reasons)
+            .collect()
     }
 }

@@ -3,7 +3,7 @@
 use std::{
     env,
     io::{self, Read, Write},
-    net::{TcpListener, TcpStream},
+    net::TcpListener,
     os::{
         fd::{AsRawFd, OwnedFd},
         unix::process::CommandExt,
@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use lab::service::http::{Connection, SCRAPE};
 use rustix::{
     io::{FdFlags, dup, fcntl_setfd},
     time::{ClockId, clock_gettime},
@@ -20,7 +21,6 @@ use rustix::{
 use crate::{
     peers::Peers,
     report::{Report, median, milliseconds, quantile, ratio},
-    scrapes::load,
 };
 
 /// First argument of this program when it is to become an activated one.
@@ -63,8 +63,8 @@ fn row(name: &str, times: &[Duration]) -> Vec<String> {
 fn first_scrape(peers: &Peers, words: &[&str]) -> Duration {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
     let address = listener.local_addr().expect("it is bound");
-    let mut scrape = TcpStream::connect(address).expect("it listens");
-    scrape.write_all(load::REQUEST).expect("it is buffered");
+    let mut scrape = Connection::open(address).expect("it listens");
+    scrape.send(SCRAPE).expect("it is buffered");
 
     let own = env::current_exe().expect("this program has a path");
     let mut child = Command::new(own)
@@ -76,8 +76,9 @@ fn first_scrape(peers: &Peers, words: &[&str]) -> Duration {
         .stderr(Stdio::null())
         .spawn()
         .expect("this program runs");
-    load::read_response(&mut scrape);
+    let response = scrape.receive().expect("the scrape is answered");
     let answered = now();
+    assert_eq!(response.status, 200);
     // Says when it began, then becomes the other program.
     let mut began = [0; 8];
     let stdout = child.stdout.as_mut().expect("it was asked for");

@@ -1,18 +1,16 @@
 //! From SIGQUIT to the new number in a scrape, less what the store itself takes to answer.
 
-use std::{
-    io::Write,
-    net::TcpStream,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
-use lab::rkt_api_service::{Images, StandIn};
+use lab::{
+    rkt_api_service::{Images, StandIn},
+    service::http::Connection,
+};
 
 use crate::{
     clients::{Client, Reading},
     peers::Peers,
     report::{Report, milliseconds, quantile},
-    scrapes::load,
 };
 
 const IMAGES: usize = 10;
@@ -24,7 +22,7 @@ pub(crate) fn measure(peers: &Peers, report: &mut Report) {
     let url = format!("http://{}", store.address());
     let service = peers.service(&store.url());
     let mut drain = Client::start(Reading::Drain, peers, &url).expect("it needs nothing");
-    let mut scraped = TcpStream::connect(service.address()).expect("it listens");
+    let mut scraped = Connection::open(service.address()).expect("it listens");
     let (mut visible, mut store_alone) = (Vec::new(), Vec::new());
     for round in 1..=ROUNDS {
         let began = Instant::now();
@@ -57,16 +55,8 @@ pub(crate) fn measure(peers: &Peers, report: &mut Report) {
 }
 
 /// Scrapes until so many queries have ended.
-fn wait_for_query(scraped: &mut TcpStream, queries: usize) {
+fn wait_for_query(scraped: &mut Connection, queries: usize) {
     let wanted = format!("\nimagestore_queries_total{{store=\"rkt\"}} {queries}\n");
-    loop {
-        scraped.write_all(load::REQUEST).expect("it is served");
-        let response = load::read_response(scraped);
-        if response
-            .windows(wanted.len())
-            .any(|bytes| bytes == wanted.as_bytes())
-        {
-            return;
-        }
-    }
+    let mut scrape = || scraped.get("/metrics").expect("it is served");
+    while !scrape().text().contains(&wanted) {}
 }

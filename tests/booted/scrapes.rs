@@ -41,7 +41,7 @@ fn under_load(host: &Host, action: &str, load: Load, act: impl FnOnce(&Progress)
 #[track_caller]
 fn assert_none_is_lost(host: &Host, report: &Report) {
     assert_eq!(lost(report), 0, "{report:#?}\n{}", host.log());
-    assert!(report.kept.sent > 0);
+    assert!(report.kept.sent() > 0);
 }
 
 fn lost(report: &Report) -> usize {

@@ -1,6 +1,6 @@
 //! Which numbers outlive the process: the last good ones, in systemd's file descriptor store, until the service is stopped.
 
-use lab::exposition::{Kind, Scrape};
+use lab::exposition::Scrape;
 use lab::poll::eventually;
 use lab::rkt_api_service::{Behaviour, Images};
 use lab::service::PATIENCE;
@@ -12,7 +12,7 @@ use crate::host::{Host, SERVICE};
 fn gauges(scrape: &Scrape) -> Vec<String> {
     let families = scrape.families.iter();
     families
-        .filter(|family| family.kind == Kind::Gauge && family.name.starts_with("imagestore_"))
+        .filter(|family| family.kind == "gauge" && family.name.starts_with("imagestore_"))
         .filter(|family| family.name != "imagestore_info")
         .flat_map(|family| &family.samples)
         .map(|sample| format!("{sample:?}"))

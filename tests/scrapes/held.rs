@@ -8,8 +8,6 @@ use super::*;
 const DESCRIPTORS: &str = "ulimit -n 64; exec \"$0\" \"$@\"";
 const LIMIT: usize = 32;
 
-const REQUEST: &[u8] = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n";
-
 fn limited() -> Service {
     service_in(DESCRIPTORS).start()
 }
@@ -68,7 +66,7 @@ fn a_connection_whose_request_has_just_come_does_not_make_room() {
     });
     service.freeze();
     let _new = connect(&service);
-    oldest.send(REQUEST).expect("the kernel took it");
+    oldest.send(SCRAPE).expect("the kernel took it");
     service.thaw();
     assert_eq!(oldest.receive().expect("it is answered").status, 200);
 }
@@ -108,7 +106,7 @@ fn answers_that_nobody_reads_keep_nobody_out() {
     let service = limited();
     let greedy: Vec<TcpStream> = (0..LIMIT / 2).map(|_| narrow(&service)).collect();
     for mut connection in &greedy {
-        let requests = REQUEST.repeat(1024);
+        let requests = SCRAPE.repeat(1024);
         connection.write_all(&requests).expect("the kernel took it");
     }
     let _silent = connect_many(&service, LIMIT);

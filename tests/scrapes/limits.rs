@@ -2,8 +2,6 @@
 
 use super::*;
 
-const LAST_SCRAPE: &[u8] = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
-
 /// Not enough for twenty connections, and enough to start.
 const FEW_DESCRIPTORS: &str = "ulimit -n 20; exec \"$0\" \"$@\"";
 

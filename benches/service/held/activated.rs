@@ -2,17 +2,17 @@
 
 use std::{
     env,
-    io::Write,
-    net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream},
+    net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener},
     os::fd::OwnedFd,
     process::{Child, Command, Stdio},
     thread::sleep,
     time::Duration,
 };
 
+use lab::service::http::Connection;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with};
 
-use crate::{peers::Peers, scrapes::load, start, usage::Usage};
+use crate::{peers::Peers, start, usage::Usage};
 
 const SOCKET_UNIT: &str = include_str!("../../../systemd/exp-rkt-grpc.socket");
 
@@ -61,14 +61,9 @@ impl Activated {
     }
 
     fn wait_for_numbers(&self) {
-        const NUMBER: &[u8] = b"\nimagestore_images{";
-        let mut scraped = TcpStream::connect(self.address).expect("it listens");
-        let shown = |response: &[u8]| response.windows(NUMBER.len()).any(|bytes| bytes == NUMBER);
-        loop {
-            scraped.write_all(load::REQUEST).expect("it is served");
-            if shown(&load::read_response(&mut scraped)) {
-                return;
-            }
+        let mut scraped = Connection::open(self.address).expect("it listens");
+        let mut scrape = || scraped.get("/metrics").expect("it is served");
+        while !scrape().text().contains("\nimagestore_images{") {
             sleep(Duration::from_millis(1));
         }
     }

@@ -17,7 +17,7 @@ use tokio::{
     time::{Instant, interval, interval_at, sleep},
 };
 
-use crate::scrapes::load::REQUEST;
+use lab::service::http::SCRAPE;
 
 /// What an attacker does with its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,23 +114,23 @@ impl Attacker {
         match self.manner {
             Manner::Silent => take_all(&stream).await,
             Manner::OneByte => {
-                stream.write_all(&REQUEST[..1]).await?;
+                stream.write_all(&SCRAPE[..1]).await?;
                 take_all(&stream).await
             }
             Manner::KeepAlive => self.keep_alive(stream).await,
             Manner::NeverReading => {
-                stream.write_all(&REQUEST.repeat(PIPELINED)).await?;
+                stream.write_all(&SCRAPE.repeat(PIPELINED)).await?;
                 take(&stream, 0).await
             }
             Manner::Dripping => {
-                stream.write_all(&REQUEST.repeat(PIPELINED)).await?;
+                stream.write_all(&SCRAPE.repeat(PIPELINED)).await?;
                 take(&stream, 1).await
             }
         }
     }
 
     async fn keep_alive(self, mut stream: TcpStream) -> io::Result<()> {
-        stream.write_all(REQUEST).await?;
+        stream.write_all(SCRAPE).await?;
         // Later requests are evenly spread over the period.
         let first = Instant::now() + KEEP_ALIVE.mul_f64(self.place);
         let mut turns = interval_at(first, KEEP_ALIVE);
@@ -139,7 +139,7 @@ impl Attacker {
                 ended = take_all(&stream) => return ended,
                 _ = turns.tick() => {}
             }
-            stream.write_all(REQUEST).await?;
+            stream.write_all(SCRAPE).await?;
         }
     }
 }

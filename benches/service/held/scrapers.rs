@@ -1,8 +1,8 @@
 //! The clients whose scrapes are measured.
 
-use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
-use lab::load::Kept;
+use lab::load::{Asked, Kept, Tally};
 use tokio::{
     runtime::Builder,
     task::JoinSet,
@@ -40,14 +40,6 @@ enum Connection {
     Kept,
 }
 
-/// What came of many scrapes.
-#[derive(Default)]
-pub(super) struct Outcome {
-    /// Lost ones count as if they had taken [`TIMEOUT`].
-    pub(super) latencies: Vec<Duration>,
-    lost: BTreeMap<String, usize>,
-}
-
 impl Scraper {
     /// Those of every row: four that keep their connections, and four that do not.
     pub(super) fn usual(address: SocketAddr) -> Vec<Self> {
@@ -74,7 +66,7 @@ impl Scraper {
         })
     }
 
-    async fn scrape(self, until: Instant) -> Outcome {
+    async fn scrape(self, until: Instant) -> Tally {
         sleep(self.pause).await;
         match self.connection {
             Connection::Fresh => self.scrape_afresh(until).await,
@@ -82,97 +74,57 @@ impl Scraper {
         }
     }
 
-    async fn scrape_afresh(self, until: Instant) -> Outcome {
+    async fn scrape_afresh(self, until: Instant) -> Tally {
         let mut scrapes = JoinSet::new();
         let mut turns = interval(self.interval);
         while turns.tick().await < until {
             let mut client = Kept::new(self.address);
             scrapes.spawn(async move { ask(&mut client).await });
         }
-        let mut outcome = Outcome::default();
+        let mut tally = Tally::default();
         while let Some(asked) = scrapes.join_next().await {
-            outcome.count(asked.expect("no scrape panics"));
+            tally.count(asked.expect("no scrape panics"));
         }
-        outcome
+        tally
     }
 
-    async fn keep_scraping(self, until: Instant) -> Outcome {
-        let mut outcome = Outcome::default();
+    async fn keep_scraping(self, until: Instant) -> Tally {
+        let mut tally = Tally::default();
         let mut client = Kept::new(self.address);
         let mut turns = interval(self.interval);
         turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             turns.tick().await;
             if Instant::now() >= until {
-                return outcome;
+                return tally;
             }
-            outcome.count(ask(&mut client).await);
+            tally.count(ask(&mut client).await);
         }
     }
 }
 
-/// How long it took, or why it was lost.
-async fn ask(client: &mut Kept) -> Result<Duration, String> {
-    let began = Instant::now();
-    match timeout(TIMEOUT, client.ask()).await {
-        Ok(asked) => asked.map(|()| began.elapsed()),
-        Err(_) => Err("too late".to_owned()),
-    }
+/// One scrape, which is lost when it takes too long.
+async fn ask(client: &mut Kept) -> Asked {
+    let asking = timeout(TIMEOUT, client.ask());
+    Asked::by(async { asking.await.unwrap_or_else(|_| Err("too late".to_owned())) }).await
 }
 
 /// Begins scrapes for `duration`, then waits for the last answers.
-pub(super) fn run(scrapers: Vec<Scraper>, duration: Duration) -> Outcome {
+pub(super) fn run(scrapers: Vec<Scraper>, duration: Duration) -> Tally {
     let runtime = Builder::new_current_thread()
         .enable_all()
         .build()
         .expect("a runtime needs a few descriptors");
     runtime.block_on(async {
         let until = Instant::now() + duration;
-        let mut scraping: JoinSet<Outcome> = scrapers
+        let mut scraping: JoinSet<Tally> = scrapers
             .into_iter()
             .map(|scraper| scraper.scrape(until))
             .collect();
-        let mut all = Outcome::default();
-        while let Some(outcome) = scraping.join_next().await {
-            all.add(outcome.expect("no scraper panics"));
+        let mut all = Tally::default();
+        while let Some(tally) = scraping.join_next().await {
+            all.add(tally.expect("no scraper panics"));
         }
         all
     })
-}
-
-impl Outcome {
-    pub(super) fn lost(&self) -> usize {
-        self.lost.values().sum()
-    }
-
-    pub(super) fn answered(&self) -> usize {
-        self.latencies.len() - self.lost()
-    }
-
-    /// How many were lost, and why.
-    pub(super) fn losses(&self) -> String {
-        let reasons: Vec<String> = self
-            .lost
-            .iter()
-            .map(|(why, count)| format!("{count} {why}"))
-            .collect();
-        if reasons.is_empty() {
-            return "0".to_owned();
-        }
-        format!("{}: {}", self.lost(), reasons.join(", "))
-    }
-
-    fn count(&mut self, asked: Result<Duration, String>) {
-        self.latencies.push(asked.unwrap_or_else(|why| {
-            *self.lost.entry(why).or_default() += 1;
-            TIMEOUT
-        }));
-    }
-
-    fn add(&mut self, other: Self) {
-        self.latencies.extend(other.latencies);
-        for (why, count) in other.lost {
-            *self.lost.entry(why).or_default() += count;
-        }
-    }
 }

@@ -23,13 +23,13 @@ static NOTES: Texts = Mutex::new(BTreeMap::new());
 /// Writes the table with what came of this load.
 pub(super) fn add(action: &str, load: Load, report: &Report) {
     let Report { fresh, kept } = report;
-    let lost_of_sent = |tally: &Tally| format!("{} of {}", tally.failed(), tally.sent);
+    let lost_of_sent = |tally: &Tally| format!("{} of {}", tally.failed(), tally.sent());
     let row = format!(
         "| {action} | {} + {} | {} | {:.1} s | {} | {} |",
         load.rate,
         load.kept_rate,
         lost_of_sent(fresh),
-        fresh.slowest.as_secs_f64(),
+        fresh.slowest().as_secs_f64(),
         lost_of_sent(kept),
         kept.asked_again
     );

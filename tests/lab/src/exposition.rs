@@ -1,16 +1,9 @@
-//! Reads the Prometheus text format, version 0.0.4, strictly.
+//! Reads the Prometheus text format as the service writes it: HELP, TYPE, samples without timestamps.
 //!
-//! From <https://prometheus.io/docs/instrumenting/exposition_formats/>. What a scraper would
-//! tolerate and a maintainer would not want to expose is an error with its line.
+//! Whether it is the format is promtool's to say, see tests/scrapes.rs. What promtool does not see is an error here: a sample
+//! without a TYPE, a family in two places and a series that comes twice.
 
 use std::collections::BTreeMap;
-use std::fmt;
-
-mod histogram;
-mod line;
-mod parser;
-#[cfg(test)]
-mod tests;
 
 /// What one scrape answered.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -22,29 +15,12 @@ pub struct Scrape {
 /// The samples of one metric.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Family {
-    /// The name in HELP and TYPE.
+    /// The name in the TYPE line.
     pub name: String,
-    /// [`Kind::Untyped`] without a TYPE line.
-    pub kind: Kind,
-    /// The HELP text, its escapes resolved.
-    pub help: Option<String>,
+    /// The type: `counter`, `gauge` or `histogram`.
+    pub kind: String,
     /// The samples in the order of the text.
     pub samples: Vec<Sample>,
-}
-
-/// The type of a metric.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// Only grows.
-    Counter,
-    /// Goes up and down.
-    Gauge,
-    /// Cumulative buckets with a sum and a count.
-    Histogram,
-    /// Quantiles with a sum and a count.
-    Summary,
-    /// Not told.
-    Untyped,
 }
 
 /// One line with a number.
@@ -56,35 +32,35 @@ pub struct Sample {
     pub labels: BTreeMap<String, String>,
     /// The number.
     pub value: f64,
-    /// Milliseconds since the Unix epoch, when given.
-    pub timestamp_millis: Option<i64>,
 }
-
-/// Why a text is not the exposition format.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ParseError {
-    /// The line where it shows, the first being 1; of a histogram the line after it.
-    pub line: usize,
-    /// What is wrong with it.
-    pub why: String,
-}
-
-impl fmt::Display for ParseError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "line {}: {}", self.line, self.why)
-    }
-}
-
-impl std::error::Error for ParseError {}
 
 impl Scrape {
     /// Reads a whole body.
     ///
     /// # Errors
     ///
-    /// At which line the text breaks the format.
-    pub fn parse(text: &str) -> Result<Self, ParseError> {
-        parser::parse(text)
+    /// The line that cannot be read, or that does not belong where it is.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let lines = text.strip_suffix('\n').ok_or("the last line has no end")?;
+        let mut scrape = Self::default();
+        for line in lines.split('\n') {
+            scrape
+                .add(line)
+                .ok_or_else(|| format!("not the text format: {line:?}"))?;
+        }
+        Ok(scrape)
+    }
+
+    fn add(&mut self, line: &str) -> Option<()> {
+        if let Some(declared) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = declared.split_once(' ')?;
+            let is_new = !self.names().contains(&name);
+            is_new.then(|| self.families.push(Family::new(name, kind)))
+        } else if line.starts_with("# HELP ") {
+            Some(())
+        } else {
+            self.families.last_mut()?.add(Sample::parse(line)?)
+        }
     }
 
     /// The value of the series with exactly these labels; for a histogram ask for the name with
@@ -108,11 +84,6 @@ impl Scrape {
         samples.filter(move |sample| sample.name == name)
     }
 
-    /// The family of this name.
-    pub fn family(&self, name: &str) -> Option<&Family> {
-        self.families.iter().find(|family| family.name == name)
-    }
-
     /// The names of all families, in the order of the text.
     pub fn names(&self) -> Vec<&str> {
         self.families
@@ -122,7 +93,41 @@ impl Scrape {
     }
 }
 
+impl Family {
+    fn new(name: &str, kind: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            kind: kind.to_owned(),
+            samples: Vec::new(),
+        }
+    }
+
+    fn add(&mut self, sample: Sample) -> Option<()> {
+        let of_this = match sample.name.strip_prefix(&self.name)? {
+            "" => self.kind != "histogram",
+            "_bucket" | "_sum" | "_count" => self.kind == "histogram",
+            _ => false,
+        };
+        let is_known = |known: &Sample| known.name == sample.name && known.labels == sample.labels;
+        let is_new = !self.samples.iter().any(is_known);
+        (of_this && is_new).then(|| self.samples.push(sample))
+    }
+}
+
 impl Sample {
+    fn parse(line: &str) -> Option<Self> {
+        let (series, value) = line.rsplit_once(' ')?;
+        let (name, labels) = match series.split_once('{') {
+            Some((name, labels)) => (name, labels.strip_suffix('}')?),
+            None => (series, ""),
+        };
+        Some(Self {
+            name: name.to_owned(),
+            labels: parse_labels(labels)?,
+            value: value.parse().ok()?,
+        })
+    }
+
     /// Whether these are all of the sample's labels, in any order.
     pub fn has_exactly(&self, labels: &[(&str, &str)]) -> bool {
         self.labels.len() == labels.len() && self.has(labels)
@@ -136,25 +141,58 @@ impl Sample {
     }
 }
 
-impl Family {
-    fn new(name: &str) -> Self {
-        Self {
-            name: name.to_owned(),
-            kind: Kind::Untyped,
-            help: None,
-            samples: Vec::new(),
+fn parse_labels(mut rest: &str) -> Option<BTreeMap<String, String>> {
+    let mut labels = BTreeMap::new();
+    while !rest.is_empty() {
+        let (name, quoted) = rest.split_once("=\"")?;
+        let (value, after) = unquote(quoted)?;
+        labels.insert(name.to_owned(), value);
+        rest = after.strip_prefix(',').unwrap_or(after);
+    }
+    Some(labels)
+}
+
+/// A value up to its closing quote, escapes resolved, and what follows.
+fn unquote(text: &str) -> Option<(String, &str)> {
+    let mut value = String::new();
+    let mut characters = text.chars();
+    loop {
+        match characters.next()? {
+            '"' => return Some((value, characters.as_str())),
+            '\\' => value.push(match characters.next()? {
+                'n' => '\n',
+                escaped => escaped,
+            }),
+            character => value.push(character),
         }
     }
+}
 
-    /// Whether samples of this name belong to the family.
-    fn holds(&self, sample: &str) -> bool {
-        let Some(suffix) = sample.strip_prefix(self.name.as_str()) else {
-            return false;
-        };
-        match self.kind {
-            Kind::Histogram => matches!(suffix, "_bucket" | "_sum" | "_count"),
-            Kind::Summary => matches!(suffix, "" | "_sum" | "_count"),
-            Kind::Counter | Kind::Gauge | Kind::Untyped => suffix.is_empty(),
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_read_without_their_escapes() {
+        let text = "# TYPE a gauge\na{b=\"c\\\\d \\\"e\\\",f=\\n\",g=\"}\"} 1.5\na 2\n";
+        let scrape = Scrape::parse(text).expect("it is the format");
+        let labels = [("g", "}"), ("b", "c\\d \"e\",f=\n")];
+        assert_eq!(scrape.value("a", &labels), Some(1.5));
+        assert_eq!(scrape.value("a", &[]), Some(2.0));
+        assert_eq!(scrape.value("a", &labels[..1]), None);
+    }
+
+    #[test]
+    fn what_promtool_does_not_see_is_refused() {
+        for text in [
+            "a 1\n",
+            "# TYPE a gauge\n# TYPE b gauge\na 1\n",
+            "# TYPE a gauge\na 1\n# TYPE b gauge\nb 1\n# TYPE a gauge\na{b=\"c\"} 1\n",
+            "# TYPE a gauge\na{b=\"1\",c=\"2\"} 1\na{c=\"2\",b=\"1\"} 2\n",
+            "# TYPE a histogram\na 1\n",
+            "# TYPE a gauge\na 1",
+        ] {
+            assert!(Scrape::parse(text).is_err(), "{text}");
         }
     }
 }

@@ -17,7 +17,7 @@ mod tests;
 mod thrift;
 mod trace;
 
-pub use batch::{Batch, Log, Process, Reference, Relation, Span, Value};
+pub use batch::{Batch, Log, Process, Span, Value};
 pub use thrift::DecodeError;
 pub use trace::Trace;
 
@@ -113,11 +113,6 @@ impl JaegerAgent {
                 batch.expect("a datagram that is a Jaeger batch"),
             );
         }
-    }
-
-    /// Whether nothing is waiting and nothing comes for this long. What comes can still be read.
-    pub fn is_silent_for(&self, time: Duration) -> bool {
-        self.wait(time, || self.socket.peek(&mut [0])).is_none()
     }
 
     /// What `receive` makes of the next datagram, or nothing when none comes in time.

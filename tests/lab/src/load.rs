@@ -19,8 +19,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use crate::machine::Machine;
 pub use client::Kept;
 use client::ask_anew;
-use tally::Asked;
-pub use tally::Tally;
+pub use tally::{Asked, Tally};
 
 /// Connections of the clients that keep theirs.
 const KEPT_CONNECTIONS: u32 = 4;

@@ -26,9 +26,6 @@ use tonic::metadata::MetadataMap;
 use tonic::transport::Server;
 use tonic::{Code, Request, Response, Status};
 
-#[cfg(test)]
-mod tests;
-
 /// A collector on a port of 127.0.0.1, until it is dropped.
 #[derive(Debug)]
 pub struct OtlpCollector {

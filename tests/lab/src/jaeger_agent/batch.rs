@@ -10,10 +10,6 @@ pub struct Batch {
     pub process: Process,
     /// The spans, in the order of the datagram.
     pub spans: Vec<Span>,
-    /// The client's own counting of batches, `seqNo`.
-    pub sequence: Option<i64>,
-    /// The sequence id of the Thrift message.
-    pub message_sequence: i32,
 }
 
 /// The service that the spans come from.
@@ -36,8 +32,6 @@ pub struct Span {
     pub parent_span_id: u64,
     /// What is done.
     pub operation: String,
-    /// Links to other spans.
-    pub references: Vec<Reference>,
     /// Bit 0: sampled, bit 1: debug.
     pub flags: i32,
     /// Microseconds since the Unix epoch.
@@ -48,26 +42,6 @@ pub struct Span {
     pub tags: BTreeMap<String, Value>,
     /// What OpenTelemetry calls events.
     pub logs: Vec<Log>,
-}
-
-/// What another span is to this one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Relation {
-    /// It caused this one and depends on it.
-    ChildOf,
-    /// It caused this one.
-    FollowsFrom,
-}
-
-/// A link to another span.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reference {
-    /// What the other span is to this one.
-    pub relation: Relation,
-    /// The other span's trace.
-    pub trace_id: u128,
-    /// The other span.
-    pub span_id: u64,
 }
 
 /// Something that happened during a span.
@@ -90,8 +64,6 @@ pub enum Value {
     Bool(bool),
     /// An integer.
     Long(i64),
-    /// Bytes.
-    Binary(Vec<u8>),
 }
 
 impl fmt::Display for Value {
@@ -101,7 +73,6 @@ impl fmt::Display for Value {
             Self::Double(number) => write!(f, "{number}"),
             Self::Bool(truth) => write!(f, "{truth}"),
             Self::Long(number) => write!(f, "{number}"),
-            Self::Binary(bytes) => bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}")),
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::batch::{Batch, Log, Process, Reference, Relation, Span, Value};
+use super::batch::{Batch, Log, Process, Span, Value};
 use super::thrift::{DecodeError, Field, Reader};
 
 /// The message type of a call without an answer.
@@ -27,8 +27,8 @@ impl Batch {
         let mut batch = None;
         reader.structure("the arguments of emitBatch", |reader, field| {
             match field.id {
-                1 => batch = Some(read_batch(reader, field, message.sequence)?),
-                _ => reader.skip(field)?,
+                1 => batch = Some(read_batch(reader, field)?),
+                _ => return Err(field.unknown()),
             }
             Ok(())
         })?;
@@ -38,23 +38,22 @@ impl Batch {
     }
 }
 
-fn read_batch(reader: &mut Reader, field: Field, message: i32) -> Result<Batch, DecodeError> {
+fn read_batch(reader: &mut Reader, field: Field) -> Result<Batch, DecodeError> {
     reader.nested(field)?;
-    let (mut process, mut spans, mut sequence) = (None, None, None);
+    let (mut process, mut spans) = (None, None);
     reader.structure("Batch", |reader, field| {
         match field.id {
             1 => process = Some(read_process(reader, field)?),
             2 => spans = Some(reader.structs(field, read_span)?),
-            3 => sequence = Some(reader.i64(field)?),
-            _ => reader.skip(field)?,
+            // seqNo.
+            3 => drop(reader.i64(field)?),
+            _ => return Err(field.unknown()),
         }
         Ok(())
     })?;
     Ok(Batch {
         process: required(reader, process, "Batch.process")?,
         spans: required(reader, spans, "Batch.spans")?,
-        sequence,
-        message_sequence: message,
     })
 }
 
@@ -65,7 +64,7 @@ fn read_process(reader: &mut Reader, field: Field) -> Result<Process, DecodeErro
         match field.id {
             1 => service = Some(reader.string(field)?),
             2 => tags = read_tags(reader, field)?,
-            _ => reader.skip(field)?,
+            _ => return Err(field.unknown()),
         }
         Ok(())
     })?;
@@ -82,11 +81,10 @@ fn read_span(reader: &mut Reader) -> Result<Span, DecodeError> {
         match field.id {
             1..=4 | 8 | 9 => numbers[field.id as usize] = Some(reader.i64(field)?),
             5 => operation = Some(reader.string(field)?),
-            6 => span.references = reader.structs(field, read_reference)?,
             7 => flags = Some(reader.i32(field)?),
             10 => span.tags = read_tags(reader, field)?,
             11 => span.logs = reader.structs(field, read_log)?,
-            _ => reader.skip(field)?,
+            _ => return Err(field.unknown()),
         }
         Ok(())
     })?;
@@ -104,40 +102,13 @@ fn read_span(reader: &mut Reader) -> Result<Span, DecodeError> {
     Ok(span)
 }
 
-fn read_reference(reader: &mut Reader) -> Result<Reference, DecodeError> {
-    let (mut kind, mut low, mut high, mut id) = (None, None, None, None);
-    reader.structure("SpanRef", |reader, field| {
-        match field.id {
-            1 => kind = Some(reader.i32(field)?),
-            2 => low = Some(reader.i64(field)?),
-            3 => high = Some(reader.i64(field)?),
-            4 => id = Some(reader.i64(field)?),
-            _ => reader.skip(field)?,
-        }
-        Ok(())
-    })?;
-    let relation = match required(reader, kind, "SpanRef.refType")? {
-        0 => Relation::ChildOf,
-        1 => Relation::FollowsFrom,
-        other => return Err(reader.error(format!("SpanRefType {other} does not exist"))),
-    };
-    Ok(Reference {
-        relation,
-        trace_id: trace_id(
-            required(reader, high, "SpanRef.traceIdHigh")?,
-            required(reader, low, "SpanRef.traceIdLow")?,
-        ),
-        span_id: required(reader, id, "SpanRef.spanId")?.cast_unsigned(),
-    })
-}
-
 fn read_log(reader: &mut Reader) -> Result<Log, DecodeError> {
     let (mut timestamp, mut fields) = (None, None);
     reader.structure("Log", |reader, field| {
         match field.id {
             1 => timestamp = Some(reader.i64(field)?),
             2 => fields = Some(read_tags(reader, field)?),
-            _ => reader.skip(field)?,
+            _ => return Err(field.unknown()),
         }
         Ok(())
     })?;
@@ -170,8 +141,7 @@ fn read_tag(reader: &mut Reader) -> Result<(String, Value), DecodeError> {
             4 => drop(values.insert(1, Value::Double(reader.double(field)?))),
             5 => drop(values.insert(2, Value::Bool(reader.bool(field)?))),
             6 => drop(values.insert(3, Value::Long(reader.i64(field)?))),
-            7 => drop(values.insert(4, Value::Binary(reader.binary(field)?))),
-            _ => reader.skip(field)?,
+            _ => return Err(field.unknown()),
         }
         Ok(())
     })?;

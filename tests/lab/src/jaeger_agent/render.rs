@@ -5,9 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::batch::{Log, Span, Value};
 use super::trace::Trace;
 
-#[cfg(test)]
-mod tests;
-
 /// No line is longer, in characters.
 const WIDTH: usize = 100;
 /// No name takes more room, in characters, its place in the tree included.

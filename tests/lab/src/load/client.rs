@@ -1,4 +1,4 @@
-//! HTTP/1.1 clients that only want to know whether a scrape was answered.
+//! Clients that only want to know whether a scrape was answered.
 
 use std::io;
 use std::net::SocketAddr;
@@ -8,9 +8,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::service::PATIENCE;
-
-const SCRAPE: &[u8] = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n";
-const LAST_SCRAPE: &[u8] = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+use crate::service::http::{LAST_SCRAPE, Response, SCRAPE};
 
 /// A client that keeps its connection. If the server has closed it while it was idle, the request is repeated on a new one.
 #[derive(Debug)]
@@ -29,16 +27,8 @@ enum Failure {
 
 /// Asks once, on a connection of its own.
 pub(super) async fn ask_anew(address: SocketAddr) -> Result<(), String> {
-    let asking = async {
-        let mut connection = connect(address).await?;
-        ask(&mut connection, LAST_SCRAPE)
-            .await
-            .map_err(Failure::into_text)?;
-        Ok(())
-    };
-    timeout(PATIENCE, asking)
-        .await
-        .unwrap_or_else(|_| Err("no answer in time".to_owned()))
+    in_time(async { ask_on(&mut connect(address).await?, LAST_SCRAPE).await }).await?;
+    Ok(())
 }
 
 impl Kept {
@@ -57,87 +47,68 @@ impl Kept {
     ///
     /// Why there is no good answer.
     pub async fn ask(&mut self) -> Result<(), String> {
-        let asked = timeout(PATIENCE, self.ask_or_ask_again()).await;
-        asked.unwrap_or_else(|_| Err("no answer in time".to_owned()))
+        in_time(self.ask_or_ask_again()).await
     }
 
-    async fn ask_or_ask_again(&mut self) -> Result<(), String> {
+    async fn ask_or_ask_again(&mut self) -> Result<(), Failure> {
         if let Some(mut idle) = self.connection.take() {
-            match ask(&mut idle, SCRAPE).await {
-                Ok(keep) => {
-                    self.connection = keep.then_some(idle);
+            match ask_on(&mut idle, SCRAPE).await {
+                Ok(answer) => {
+                    self.keep(idle, &answer);
                     return Ok(());
                 }
                 Err(Failure::Closed(_)) => self.asked_again += 1,
-                Err(broken) => return Err(broken.into_text()),
+                Err(broken) => return Err(broken),
             }
         }
         let mut fresh = connect(self.address).await?;
-        let keep = ask(&mut fresh, SCRAPE).await.map_err(Failure::into_text)?;
-        self.connection = keep.then_some(fresh);
+        let answer = ask_on(&mut fresh, SCRAPE).await?;
+        self.keep(fresh, &answer);
         Ok(())
     }
-}
 
-impl Failure {
-    fn into_text(self) -> String {
-        match self {
-            Self::Closed(why) => format!("closed unanswered: {why}"),
-            Self::Broken(why) => why,
-        }
+    fn keep(&mut self, connection: TcpStream, answer: &Response) {
+        let closes = answer.header("connection") == Some("close");
+        self.connection = (!closes).then_some(connection);
     }
 }
 
-async fn connect(address: SocketAddr) -> Result<TcpStream, String> {
-    let connected = TcpStream::connect(address).await;
-    connected.map_err(|error| format!("not connected: {}", error.kind()))
+async fn in_time<T>(asking: impl Future<Output = Result<T, Failure>>) -> Result<T, String> {
+    match timeout(PATIENCE, asking).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(Failure::Closed(why))) => Err(format!("closed unanswered: {why}")),
+        Ok(Err(Failure::Broken(why))) => Err(why),
+        Err(_) => Err("no answer in time".to_owned()),
+    }
 }
 
-/// Whether the connection can be used again.
-async fn ask(connection: &mut TcpStream, request: &[u8]) -> Result<bool, Failure> {
+async fn connect(address: SocketAddr) -> Result<TcpStream, Failure> {
+    let connected = TcpStream::connect(address).await;
+    connected.map_err(|error| Failure::Broken(format!("not connected: {}", error.kind())))
+}
+
+async fn ask_on(connection: &mut TcpStream, request: &[u8]) -> Result<Response, Failure> {
     let closed = |error: io::Error| Failure::Closed(error.kind().to_string());
     connection.write_all(request).await.map_err(closed)?;
     let mut answer = Vec::with_capacity(16 * 1024);
     loop {
-        let read = connection.read_buf(&mut answer).await;
-        match read {
+        match connection.read_buf(&mut answer).await {
             Ok(0) if answer.is_empty() => return Err(Failure::Closed("end of file".to_owned())),
             Err(error) if answer.is_empty() => return Err(closed(error)),
             Ok(0) => return Err(Failure::Broken("cut off".to_owned())),
             Err(error) => return Err(Failure::Broken(format!("cut off: {}", error.kind()))),
             Ok(_) => {}
         }
-        if let Some(keep) = complete(&answer)? {
-            return Ok(keep);
+        let parsed = Response::parse(&answer).map_err(|why| Failure::Broken(why.to_string()))?;
+        match parsed {
+            Some((response, _)) if response.status == 200 => return Ok(response),
+            Some((response, _)) => {
+                return Err(Failure::Broken(format!(
+                    "answered with {}",
+                    response.status
+                )));
+            }
+            None => {}
         }
     }
-}
-
-/// Whether the connection can be used again, once the whole answer is there.
-fn complete(answer: &[u8]) -> Result<Option<bool>, Failure> {
-    let Some(head) = answer.windows(4).position(|end| end == b"\r\n\r\n") else {
-        return Ok(None);
-    };
-    let body = &answer[head + 4..];
-    let head = String::from_utf8_lossy(&answer[..head]).to_ascii_lowercase();
-    if !head.starts_with("http/1.1 200 ") {
-        let status = head.lines().next().unwrap_or_default();
-        return Err(Failure::Broken(format!("answered with {status}")));
-    }
-    let keep = !head.contains("\r\nconnection: close");
-    Ok(is_whole(&head, body)?.then_some(keep))
-}
-
-/// Whether the body is complete; `head` is in lower case.
-fn is_whole(head: &str, body: &[u8]) -> Result<bool, Failure> {
-    // Go's server sends long answers this way. Metrics contain no such line elsewhere.
-    if head.contains("\r\ntransfer-encoding: chunked") {
-        return Ok(body.ends_with(b"\r\n0\r\n\r\n"));
-    }
-    let length = head
-        .lines()
-        .find_map(|line| line.strip_prefix("content-length: "))
-        .and_then(|length| length.parse::<usize>().ok())
-        .ok_or_else(|| Failure::Broken("answered without a length".to_owned()))?;
-    Ok(body.len() >= length)
 }

@@ -1,11 +1,19 @@
-//! HTTP/1.1 by hand, over TCP or a Unix socket: what is sent and received is visible to the byte.
+//! HTTP/1.1 by hand, over TCP or a Unix socket: a test sends the bytes that it wants to, whole requests or parts.
 
-use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::os::unix::net::UnixStream;
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use socket2::{SockAddr, Socket, Type};
+
 use super::PATIENCE;
+
+/// A request for the metrics; the connection stays open.
+pub const SCRAPE: &[u8] = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
+/// The same on a connection that ends with the response.
+pub const LAST_SCRAPE: &[u8] =
+    b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
 
 /// Where a server listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +54,49 @@ pub struct Response {
 }
 
 impl Response {
+    /// The first response in `bytes`, and its length there; `None` until it is complete.
+    pub(crate) fn parse(bytes: &[u8]) -> io::Result<Option<(Self, usize)>> {
+        let Some((mut response, head)) = Self::parse_head(bytes)? else {
+            return Ok(None);
+        };
+        let body = &bytes[head..];
+        // Go's server sends long answers in chunks.
+        let parsed = match response.header("content-length") {
+            Some(length) => {
+                let length: usize = length.parse().map_err(|_| malformed(length.as_bytes()))?;
+                body.get(..length).map(|body| (body.to_vec(), length))
+            }
+            None if response.header("transfer-encoding") == Some("chunked") => parse_chunks(body)?,
+            None => return Err(malformed(&bytes[..head])),
+        };
+        Ok(parsed.map(|(body, length)| {
+            response.body = body;
+            (response, head + length)
+        }))
+    }
+
+    /// Status line and headers: all there is after a HEAD.
+    fn parse_head(bytes: &[u8]) -> io::Result<Option<(Self, usize)>> {
+        let Some(head) = bytes.windows(4).position(|end| end == b"\r\n\r\n") else {
+            return Ok(None);
+        };
+        let parse = || {
+            let mut lines = str::from_utf8(&bytes[..head]).ok()?.split("\r\n");
+            let status = lines.next()?.strip_prefix("HTTP/1.1 ")?;
+            let header = |line: &str| {
+                let (name, value) = line.split_once(':')?;
+                Some((name.to_owned(), value.trim().to_owned()))
+            };
+            Some(Self {
+                status: status.split(' ').next()?.parse().ok()?,
+                headers: lines.map(header).collect::<Option<_>>()?,
+                body: Vec::new(),
+            })
+        };
+        let response = parse().ok_or_else(|| malformed(&bytes[..head]))?;
+        Ok(Some((response, head + 4)))
+    }
+
     /// The value of the first header of that name, whatever its case.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers
@@ -59,10 +110,36 @@ impl Response {
     }
 }
 
+/// The body in these chunks, and their length; `None` until the last one is there.
+fn parse_chunks(bytes: &[u8]) -> io::Result<Option<(Vec<u8>, usize)>> {
+    let (mut body, mut at) = (Vec::new(), 0);
+    while let Some(end) = bytes[at..].windows(2).position(|end| end == b"\r\n") {
+        let line = &bytes[at..at + end];
+        let length = str::from_utf8(line).ok();
+        let length = length.and_then(|length| usize::from_str_radix(length, 16).ok());
+        let length = length.ok_or_else(|| malformed(line))?;
+        let start = at + end + 2;
+        let Some(chunk) = bytes.get(start..start + length + 2) else {
+            break;
+        };
+        body.extend_from_slice(&chunk[..length]);
+        at = start + length + 2;
+        if length == 0 {
+            return Ok(Some((body, at)));
+        }
+    }
+    Ok(None)
+}
+
+fn malformed(what: &[u8]) -> io::Error {
+    let text = format!("not HTTP/1.1: {}", what.escape_ascii());
+    io::Error::new(io::ErrorKind::InvalidData, text)
+}
+
 /// Asks once, on a connection of its own that ends with the response.
 ///
 /// # Errors
-/// When the server cannot be reached, takes longer than [`PATIENCE`] or does not speak HTTP/1.
+/// When the server cannot be reached, takes longer than [`PATIENCE`] or does not speak HTTP/1.1.
 pub fn get(endpoint: impl Into<Endpoint>, path: &str) -> io::Result<Response> {
     Connection::open(endpoint)?.request("GET", path, &[("Connection", "close")])
 }
@@ -70,7 +147,9 @@ pub fn get(endpoint: impl Into<Endpoint>, path: &str) -> io::Result<Response> {
 /// A connection that stays open between requests. Reads and writes give up after [`PATIENCE`].
 #[derive(Debug)]
 pub struct Connection {
-    stream: BufReader<Stream>,
+    stream: Socket,
+    /// What was read of the next response.
+    received: Vec<u8>,
 }
 
 impl Connection {
@@ -79,23 +158,16 @@ impl Connection {
     /// # Errors
     /// When nobody listens there, or nobody answers within [`PATIENCE`].
     pub fn open(endpoint: impl Into<Endpoint>) -> io::Result<Self> {
-        let stream = match endpoint.into() {
-            Endpoint::Tcp(address) => {
-                let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
-                stream.set_read_timeout(Some(PATIENCE))?;
-                stream.set_write_timeout(Some(PATIENCE))?;
-                Stream::Tcp(stream)
-            }
-            Endpoint::Unix(path) => {
-                let stream = UnixStream::connect(path)?;
-                stream.set_read_timeout(Some(PATIENCE))?;
-                stream.set_write_timeout(Some(PATIENCE))?;
-                Stream::Unix(stream)
-            }
+        let address = match endpoint.into() {
+            Endpoint::Tcp(address) => address.into(),
+            Endpoint::Unix(path) => SockAddr::unix(path)?,
         };
-        Ok(Self {
-            stream: BufReader::new(stream),
-        })
+        let stream = Socket::new(address.domain(), Type::STREAM, None)?;
+        stream.connect_timeout(&address, PATIENCE)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        let received = Vec::new();
+        Ok(Self { stream, received })
     }
 
     /// Sends a GET and reads the response.
@@ -122,7 +194,7 @@ impl Connection {
         }
         self.send(format!("{request}\r\n").as_bytes())?;
         match method {
-            "HEAD" => self.receive_head(),
+            "HEAD" => self.read_until(Response::parse_head),
             _ => self.receive(),
         }
     }
@@ -132,39 +204,33 @@ impl Connection {
     /// # Errors
     /// When the server has closed the connection or does not read.
     pub fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.stream.get_mut().write_all(bytes)
+        self.stream.write_all(bytes)
     }
 
     /// Reads one response with its body.
     ///
     /// # Errors
-    /// When the connection ends within the response, time runs out, or it is not HTTP/1.
+    /// When the connection ends within the response, time runs out, or it is not HTTP/1.1.
     pub fn receive(&mut self) -> io::Result<Response> {
-        let mut response = self.receive_head()?;
-        response.body = self.read_body(&response)?;
-        Ok(response)
+        self.read_until(Response::parse)
     }
 
-    /// Reads status line and headers: all there is after a HEAD.
-    ///
-    /// # Errors
-    /// As [`Connection::receive`].
-    pub fn receive_head(&mut self) -> io::Result<Response> {
-        let status = parse_status(&self.read_line()?)?;
-        let mut headers = Vec::new();
+    /// Reads until `parse` has its response, and keeps what follows that.
+    fn read_until(
+        &mut self,
+        parse: impl Fn(&[u8]) -> io::Result<Option<(Response, usize)>>,
+    ) -> io::Result<Response> {
+        let mut buffer = [0; 16 * 1024];
         loop {
-            let line = self.read_line()?;
-            if line.is_empty() {
-                break;
+            if let Some((response, length)) = parse(&self.received)? {
+                self.received.drain(..length);
+                return Ok(response);
             }
-            let (name, value) = line.split_once(':').ok_or_else(|| malformed(&line))?;
-            headers.push((name.to_owned(), value.trim().to_owned()));
+            match self.stream.read(&mut buffer)? {
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                length => self.received.extend_from_slice(&buffer[..length]),
+            }
         }
-        Ok(Response {
-            status,
-            headers,
-            body: Vec::new(),
-        })
     }
 
     /// Everything that comes until the server ends the connection, be it by a reset.
@@ -172,7 +238,7 @@ impl Connection {
     /// # Errors
     /// When the server keeps the connection open for longer than [`PATIENCE`].
     pub fn read_to_close(&mut self) -> io::Result<Vec<u8>> {
-        let mut bytes = Vec::new();
+        let mut bytes = std::mem::take(&mut self.received);
         match self.stream.read_to_end(&mut bytes) {
             Err(error) if error.kind() != io::ErrorKind::ConnectionReset => Err(error),
             _ => Ok(bytes),
@@ -184,103 +250,7 @@ impl Connection {
     /// # Errors
     /// When the connection is gone.
     pub fn finish(&mut self) -> io::Result<()> {
-        match self.stream.get_ref() {
-            Stream::Tcp(stream) => stream.shutdown(Shutdown::Write),
-            Stream::Unix(stream) => stream.shutdown(Shutdown::Write),
-        }
-    }
-
-    fn read_body(&mut self, head: &Response) -> io::Result<Vec<u8>> {
-        if matches!(head.status, 204 | 304) {
-            return Ok(Vec::new());
-        }
-        if let Some(coding) = head.header("transfer-encoding") {
-            return match coding {
-                "chunked" => self.read_chunks(),
-                _ => Err(malformed(coding)),
-            };
-        }
-        match head.header("content-length") {
-            Some(length) => self.read_exactly(length.parse().map_err(|_| malformed(length))?),
-            None => self.read_to_close(),
-        }
-    }
-
-    fn read_chunks(&mut self) -> io::Result<Vec<u8>> {
-        let mut body = Vec::new();
-        loop {
-            let line = self.read_line()?;
-            let length = usize::from_str_radix(&line, 16).map_err(|_| malformed(&line))?;
-            body.extend(self.read_exactly(length)?);
-            let end = self.read_line()?;
-            if !end.is_empty() {
-                return Err(malformed(&end));
-            }
-            if length == 0 {
-                return Ok(body);
-            }
-        }
-    }
-
-    fn read_exactly(&mut self, length: usize) -> io::Result<Vec<u8>> {
-        let mut bytes = vec![0; length];
-        self.stream.read_exact(&mut bytes)?;
-        Ok(bytes)
-    }
-
-    fn read_line(&mut self) -> io::Result<String> {
-        let mut line = String::new();
-        self.stream.read_line(&mut line)?;
-        match line.strip_suffix("\r\n") {
-            Some(line) => Ok(line.to_owned()),
-            None => Err(io::Error::new(
-                io::ErrorKind::UnexpectedEof,
-                format!("the connection ended within a line: {line:?}"),
-            )),
-        }
-    }
-}
-
-fn parse_status(line: &str) -> io::Result<u16> {
-    let mut words = line.split(' ');
-    match (words.next(), words.next().map(str::parse)) {
-        (Some("HTTP/1.1" | "HTTP/1.0"), Some(Ok(status))) => Ok(status),
-        _ => Err(malformed(line)),
-    }
-}
-
-fn malformed(what: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, format!("not HTTP/1: {what:?}"))
-}
-
-#[derive(Debug)]
-enum Stream {
-    Tcp(TcpStream),
-    Unix(UnixStream),
-}
-
-impl Read for Stream {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Self::Tcp(stream) => stream.read(buffer),
-            Self::Unix(stream) => stream.read(buffer),
-        }
-    }
-}
-
-impl Write for Stream {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::Tcp(stream) => stream.write(bytes),
-            Self::Unix(stream) => stream.write(bytes),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        match self {
-            Self::Tcp(stream) => stream.flush(),
-            Self::Unix(stream) => stream.flush(),
-        }
+        self.stream.shutdown(Shutdown::Write)
     }
 }
 

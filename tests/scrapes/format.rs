@@ -1,0 +1,175 @@
+//! The exposition as a text: promtool has nothing to say about it, and it is the golden one.
+//!
+//! The whole of it is compared with `tests/golden/metrics.txt`. After a wanted change of a name, a HELP text, a type or a label
+//! write that file anew with `UPDATE_GOLDEN=1 cargo test --test scrapes golden`, and review the difference.
+
+use std::env;
+use std::process::{Output, Stdio};
+
+use lab::cri_runtime::{self, filesystem};
+use lab::rkt_api_service::v1alpha::Image;
+use lab::service::ReservedPort;
+use lab::{TempDir, tempdir};
+
+use super::*;
+
+/// A runtime at a socket in a folder of its own, whose words are what labels have to escape.
+fn runtime(word: &str) -> (TempDir, cri_runtime::StandIn) {
+    use cri_runtime::{Image, Images, StandIn};
+    let images = [
+        Image::tagged(format!("{word}.example.org/a:1")).pinned(),
+        Image::tagged("docker.io/library/b:1"),
+        Image::with_digest("quay.io/c@sha256:00"),
+        Image::untagged(),
+    ];
+    let folder = tempdir().expect("a temporary folder can be made");
+    let runtime = StandIn::unix(&folder.path().join("cri.sock"), Images::listed(images));
+    let runtime = runtime.expect("a socket can be bound there");
+    runtime.serve_version(word, word);
+    runtime.serve_filesystems(vec![filesystem(&format!("/{word}"), 4096, 16)]);
+    (folder, runtime)
+}
+
+#[test]
+fn the_exposition_is_the_golden_one_but_for_numbers_that_vary() {
+    let stand_in = StandIn::tcp(fixed_images());
+    let (folder, runtime) = runtime("containerd");
+    let service = service().store(stand_in.url()).store(runtime.url()).start();
+    service.get("/-/ready");
+    assert!(service.query().contains("rkt: 3 images"));
+    let port = format!(":{}\"", stand_in.address().port());
+    let folder = folder.path().display().to_string();
+    let exposition = service.get("/metrics").text().replace(&port, ":_\"");
+    let masked = mask(&exposition.replace(&folder, "/_"));
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/metrics.txt");
+    if env::var_os("UPDATE_GOLDEN").is_some() {
+        fs::write(&golden, &masked).expect("the golden file can be written");
+    }
+    let golden = fs::read_to_string(&golden).expect("there is a golden file");
+    let lines = |text: &str| text.lines().map(str::to_owned).collect::<BTreeSet<_>>();
+    let (expected, found) = (lines(&golden), lines(&masked));
+    assert!(
+        masked == golden,
+        "missing: {:#?}\nunexpected: {:#?}\nsee the head of tests/scrapes/format.rs for how to accept this",
+        expected.difference(&found).collect::<Vec<_>>(),
+        found.difference(&expected).collect::<Vec<_>>()
+    );
+}
+
+#[test]
+fn the_golden_exposition_has_every_family_of_the_table() {
+    let table = include_str!("../../src/metrics/families.rs").split('"');
+    let names = table.filter(|text| text.starts_with("imagestore_"));
+    let names: Vec<&str> = names.filter(|name| !name.contains(' ')).collect();
+    assert!(names.len() >= 14, "{names:?}");
+    for name in names {
+        let declared = format!("# TYPE {name} gauge\n");
+        assert!(
+            include_str!("../golden/metrics.txt").contains(&declared),
+            "{name}"
+        );
+    }
+}
+
+fn fixed_images() -> Images {
+    let image = |name: &str, size, import_timestamp| Image {
+        id: format!("sha512-{:0>64}", import_timestamp),
+        name: name.to_owned(),
+        version: "1.0.0".to_owned(),
+        import_timestamp,
+        size,
+        ..Image::default()
+    };
+    Images::Listed(vec![
+        image("example.com/first", 1_000_000, 1_500_000_000),
+        image("example.com/second", 20_000, 1_600_000_000),
+        image("quay.io/third", 300, 1_400_000_000),
+    ])
+}
+
+/// Puts `_` in the place of what differs from run to run and from build to build.
+fn mask(exposition: &str) -> String {
+    exposition
+        .lines()
+        .map(|line| mask_line(line) + "\n")
+        .collect()
+}
+
+fn mask_line(line: &str) -> String {
+    const VARYING: [&str; 5] = [
+        "process_",
+        "imagestore_query_duration_seconds_bucket",
+        "imagestore_query_duration_seconds_sum",
+        "imagestore_last_query_timestamp_seconds",
+        "imagestore_last_success_timestamp_seconds",
+    ];
+    let (series, value) = line.rsplit_once(' ').expect("a line has two words");
+    if series.starts_with("exp_rkt_grpc_build_info{") {
+        let masked = series.split('"').enumerate();
+        let masked: Vec<_> = masked
+            .map(|(index, part)| if index % 2 == 1 { "_" } else { part })
+            .collect();
+        return format!("{} {value}", masked.join("\""));
+    }
+    // The whole query is counted in the last bucket, however long it took.
+    if VARYING.iter().any(|name| series.starts_with(name)) && !series.contains("+Inf") {
+        return format!("{series} _");
+    }
+    line.to_owned()
+}
+
+#[test]
+fn promtool_is_silent_before_any_query() {
+    assert_nothing_to_say(&service().start());
+}
+
+/// One of several stores fails, and what a runtime says has to be escaped.
+#[test]
+fn promtool_is_silent_after_a_query() {
+    const WORD: &str = "a\"b\\c\nd}e,f=ä";
+    let stand_in = StandIn::tcp(Images::generated(3));
+    let (_folder, runtime) = runtime(WORD);
+    let dead = ReservedPort::reserve();
+    let service = service()
+        .store(stand_in.url())
+        .store(runtime.url())
+        .store(format!("dead=rkt+http://{}", dead.address()))
+        .start();
+    let status = service.query();
+    assert!(status.contains("cri: 4 images"), "{status}");
+    assert_nothing_to_say(&service);
+    assert_eq!(service.scrape().sum("imagestore_up"), Some(2.0));
+    let scrape = service.get("/metrics").text().to_owned();
+    assert!(scrape.contains(r#"a\"b"#), "{scrape}");
+}
+
+#[test]
+fn promtool_speaks_up_when_a_family_has_no_help() {
+    let output = check("# TYPE images gauge\nimages 1\n");
+    assert!(!output.status.success() && !output.stderr.is_empty());
+}
+
+#[track_caller]
+fn assert_nothing_to_say(service: &Service) {
+    let output = check(service.get("/metrics").text());
+    let said = [output.stdout, output.stderr].concat();
+    assert_eq!(String::from_utf8_lossy(&said), "");
+    assert!(output.status.success(), "{}", output.status);
+}
+
+/// `promtool check metrics`, the linter of Debian's package `prometheus`.
+fn check(exposition: &str) -> Output {
+    let mut promtool = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("promtool is missing: run tests/setup, or install Debian's package prometheus");
+    let mut stdin = promtool.stdin.take().expect("it was asked for");
+    stdin
+        .write_all(exposition.as_bytes())
+        .expect("promtool reads it all");
+    drop(stdin);
+    promtool.wait_with_output().expect("it is our child")
+}
