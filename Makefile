@@ -1,4 +1,4 @@
-# What developers use. Needs Rust, make, a C linker and, for the tests, Debian.
+# For developers. Needs Rust, make, a C linker and, for the tests, Debian.
 
 PREFIX = /usr
 DESTDIR =
@@ -8,9 +8,9 @@ UNITS = $(wildcard systemd/exp-rkt-grpc*)
 EXAMPLES = $(wildcard systemd/examples/*)
 SCRIPTS = .ci/run benches/setup tests/advisories tests/setup tests/lab/debian tests/lab/sdbox packaging/build-deb packaging/build-rpm packaging/notices $(wildcard packaging/debian/*.p*rm packaging/debian/*.postinst)
 
-# The program as it is installed is linked statically, since it runs in an empty root directory; with musl, since glibc would
-# load the NSS modules of whatever host it runs on, which may be another release's; and does not name the folders that it was
-# built in. For other processors: make HOST=...
+# The installed program is linked statically, because it runs in an empty root directory, and with musl, because glibc would load
+# the host's NSS modules, which may be of another release. It does not contain the paths of its build. For other processors: make
+# HOST=...
 HOST = $(shell rustc -vV | sed -n '/^host: /{s///;s/-gnu/-musl/;p}')
 PROGRAM = $(TARGET)/$(HOST)/release/exp-rkt-grpc
 CARGO_FOLDER = $(or $(CARGO_HOME),$(HOME)/.cargo)
@@ -18,7 +18,7 @@ RELEASE_FLAGS = -C target-feature=+crt-static -C linker=rust-lld \
 	$(foreach folder,$(wildcard $(CARGO_FOLDER)/registry/src/*),--remap-path-prefix=$(folder)=/cargo) \
 	--remap-path-prefix=$(CURDIR)=/exp-rkt-grpc --remap-path-prefix=$(abspath $(TARGET))=/exp-rkt-grpc/target
 
-# Packages, and the tree that all of them hold. REVISION counts the packages of one version.
+# Packages, and the tree of files that they contain. REVISION numbers the packages of one version.
 PACKAGES = $(abspath $(TARGET))/packages
 TREE = $(PACKAGES)/tree
 TOOLS = $(abspath $(TARGET))/tools
@@ -34,7 +34,7 @@ demo: ## see it work: a stand-in store, a query, its metrics and its trace
 	@cargo build --locked --bins --example demo
 	@cargo run --quiet --locked --example demo
 
-# With the same inputs for the property tests in every run; cargo test alone draws others each time.
+# A fixed seed for the property tests; cargo test alone uses other inputs in each run.
 test: setup packages ## run every test (root installs missing Debian packages)
 	PROPTEST_RNG_SEED=20261125 cargo test --workspace --locked
 
@@ -84,11 +84,11 @@ SHARE = $(DESTDIR)$(PREFIX)/share
 DOC = $(SHARE)/doc/exp-rkt-grpc
 MANUAL = $(TARGET)/manual
 
-# The sources of the dependencies have to be there before their folder can be named.
+# The folder of the dependencies' sources must exist before it can be named.
 fetch:
 	@cargo fetch --quiet --locked
 
-# The standard library for that target, which brings musl along.
+# The standard library for that target, which contains musl.
 toolchain:
 	@case $(HOST) in *-musl*) ;; *) echo 'HOST=$(HOST) is not a target with musl, such as x86_64-unknown-linux-musl' >&2; exit 1 ;; esac
 	@test -d "$$(rustc --print target-libdir --target $(HOST))" || rustup target add $(HOST) || \
@@ -97,8 +97,7 @@ toolchain:
 release: fetch toolchain
 	RUSTFLAGS='$(RELEASE_FLAGS)' cargo build --release --locked --bins --target $(HOST)
 
-# Built with the whole workspace, as the tests are: with the features of this one program alone every crate would be compiled
-# once more.
+# Built with the whole workspace, as the tests are: with this program's features alone every crate would be compiled again.
 manual:
 	@cargo build --quiet --locked --workspace --bins
 	@$(TARGET)/debug/manual $(MANUAL)
@@ -111,7 +110,7 @@ $(TOOLS)/bin/cargo-generate-rpm:
 $(TOOLS)/bin/cargo-deny:
 	$(call install_tool,cargo-deny@0.20.2)
 
-# In the dev profile: a tool runs for a second, and building it is what takes time.
+# In the dev profile: a tool runs for a second, but takes long to build.
 install_tool = CARGO_PROFILE_DEV_DEBUG=0 cargo install --quiet --locked --debug --root $(TOOLS) --target-dir $(TOOLS)/$(@F).build $(1) && rm -rf $(TOOLS)/$(@F).build
 
 tree: release manual
@@ -132,7 +131,7 @@ clippy:
 doc:
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked
 
-# cargo-deny never needs the network here: `fetch` has brought what Cargo.lock names.
+# cargo-deny needs no network: `fetch` has downloaded what Cargo.lock names.
 deny: fetch $(TOOLS)/bin/cargo-deny
 	$(TOOLS)/bin/cargo-deny --workspace --frozen check --deny unmatched-skip --deny unnecessary-skip bans licenses sources
 	@tests/advisories $(TOOLS)/bin/cargo-deny
@@ -141,10 +140,10 @@ scripts: setup
 	shellcheck $(SCRIPTS)
 	shellcheck --shell sh packaging/rpm/*.sh
 
-# Verified with a program that every machine has, so that nothing has to be installed. systemd-analyze succeeds in spite
-# of what it warns of: whatever it says of our units is a failure. The other folders hold what the drop-ins make of them.
+# Verified with a program that every machine has, so that nothing has to be installed. systemd-analyze exits with 0 in spite of
+# warnings, so any output about our units is a failure. The other folders hold the service with its drop-ins.
 #
-# The numbers are ten times what `systemd-analyze security` may say.
+# The numbers are ten times the exposure that `systemd-analyze security` may report.
 units: setup
 	@rm -rf $(CHECKED) $(CHECKED)-cri $(CHECKED)-root $(CHECKED)-no-network
 	@$(call place_units,/bin/true,$(CHECKED),$(UNITS) systemd/examples/exp-rkt-grpc-query.path)
@@ -180,5 +179,5 @@ install -d $(2) && for unit in $(3); do \
 done
 endef
 
-# $(call component,COMMAND,COMPONENT): fails with advice where the toolchain has no `cargo COMMAND`.
+# $(call component,COMMAND,COMPONENT): fails with advice if the toolchain has no `cargo COMMAND`.
 component = cargo $(1) --version >/dev/null 2>&1 || { echo 'This needs $(2): rustup component add $(2)' >&2; exit 1; }

@@ -1,4 +1,4 @@
-//! Flags and environment, their defaults, and what is right.
+//! Configuration: flags, environment variables, their defaults and their validation.
 //!
 //! Every flag but `--output` can be given as an environment variable; the flag wins, and an empty variable counts as unset. Tracing is
 //! configured by OpenTelemetry's own variables (<https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/>).
@@ -42,34 +42,34 @@ use stores::STORE;
 pub struct Config {
     /// Flags and `EXP_RKT_GRPC_*` variables.
     pub options: Options,
-    /// The stores to ask; at least one, with different names.
+    /// The stores to query; at least one, with unique names.
     pub stores: Vec<StoreConfig>,
-    /// Who has named them.
+    /// Where they were named.
     pub stores_from: StoresFrom,
-    /// What `--listen` or its variable says; `None` when neither is given, and [`Options::listen`] is the default.
+    /// `--listen` or its variable; `None` if neither is given, and [`Options::listen`] is the default.
     pub listen: Option<SocketAddr>,
     /// OpenTelemetry's variables.
     pub traces: TracesConfig,
-    /// Warnings about settings that may be meant differently from how they are applied.
+    /// Warnings about settings that may not have the intended effect.
     pub warnings: Vec<String>,
 }
 
-/// Variables of earlier versions, and why they are gone.
+/// Variables that were removed, and why.
 const REMOVED: [(&str, &str); 1] = [(
     "EXP_RKT_GRPC_MAX_RESPONSE",
     "a list of any length is read in the same memory",
 )];
 
-/// Longest value that is shown whole, in bytes.
+/// Longest value that errors show uncut, in bytes.
 const MAX_SHOWN: usize = 256;
 
 impl Config {
-    /// Reads the command line (program name first) and the environment; and, for a query that is told no store by either, what the
-    /// service is configured to ask, from the `service_file` of its variables, where that can be read.
+    /// Reads the command line (program name first) and the environment. If a query names no stores in either, its settings default
+    /// to those in `service_file`, if that exists.
     ///
     /// # Errors
     ///
-    /// [`ConfigError::Asked`] for `--help` and `--version`; otherwise what is wrong and what would be right.
+    /// [`ConfigError::Asked`] for `--help` and `--version`; otherwise the first invalid setting, with its valid values.
     pub fn read(
         arguments: impl IntoIterator<Item = OsString>,
         environment: &Environment,
@@ -103,7 +103,7 @@ impl Config {
         Ok(config)
     }
 
-    /// `settings` count where neither a flag nor a variable does.
+    /// `settings` apply where neither a flag nor a variable is given.
     fn assemble(
         arguments: Vec<OsString>,
         environment: &Environment,
@@ -121,7 +121,7 @@ impl Config {
         let mut warnings = removed(&both);
         both.require_known_flags(&variables(&command))?;
         let given = |name: &str| matches.value_source(name).is_some_and(given);
-        let (quiet, listens) = (!given("log"), given("listen"));
+        let (no_log_given, listen_given) = (!given("log"), given("listen"));
         let stores_from = if given(stores::ARGUMENT) {
             StoresFrom::Given
         } else {
@@ -130,12 +130,12 @@ impl Config {
         let stores = stores::of(&matches)?;
         let mut options = Options::from_arg_matches_mut(&mut matches)
             .map_err(|error| refusal(&command, &error))?;
-        if quiet && options.command.is_some() {
+        if no_log_given && options.command.is_some() {
             options.log = Targets::new();
         }
         let traces = traces::read(&both, &mut warnings)?;
         Ok(Self {
-            listen: listens.then_some(options.listen),
+            listen: listen_given.then_some(options.listen),
             stores,
             stores_from,
             options,
@@ -144,11 +144,11 @@ impl Config {
         })
     }
 
-    /// The stores to ask; nothing is connected yet.
+    /// The stores to query. Does not connect.
     ///
     /// # Errors
     ///
-    /// When tonic does not accept an address, all of which are checked.
+    /// When tonic rejects an address; validated addresses are accepted.
     pub fn image_stores(&self) -> Result<Vec<ImageStore>, tonic::transport::Error> {
         let stores = self.stores.iter().map(|store| {
             let store = ImageStore::new(store)?;
@@ -167,7 +167,7 @@ impl Config {
         }
     }
 
-    /// What a query asks, and where that comes from, unless it was told so itself.
+    /// The stores that a query asks, and where they were named; `None` if the command line or the environment named them.
     #[must_use]
     pub fn asks(&self) -> Option<String> {
         let stores: Vec<String> = self.stores.iter().map(ToString::to_string).collect();
@@ -176,12 +176,12 @@ impl Config {
     }
 }
 
-/// In quotes, on one line; what is too long is cut and marked.
+/// The value in quotes, on one line, cut if it is too long.
 fn shown(value: &str) -> String {
     format!("{:?}", cut(value))
 }
 
-/// At most so much of a text as is shown of a value.
+/// Cuts a text to the length that errors show of a value.
 fn cut(text: &str) -> String {
     words::cut(text, MAX_SHOWN)
 }
@@ -205,14 +205,14 @@ fn variables(command: &clap::Command) -> Vec<&str> {
     present.chain(REMOVED.map(|(name, _)| name)).collect()
 }
 
-/// An upgrade must not stop a service whose settings still have one of these.
+/// Warnings about removed variables. They are not refused: an upgrade must not stop the service.
 fn removed(environment: &Environment) -> Vec<String> {
     let set = REMOVED.iter().filter(|(name, _)| environment.is_set(name));
     set.map(|(name, why)| format!("{name} was removed and has no effect: {why}"))
         .collect()
 }
 
-/// clap would not say which variable it cannot read.
+/// Refuses variables that are not UTF-8: clap's own error does not name the variable.
 fn require_text(command: &clap::Command, environment: &Environment) -> Result<(), ConfigError> {
     for arg in command.get_arguments() {
         let Some(variable) = arg.get_env().and_then(|name| name.to_str()) else {
@@ -226,7 +226,7 @@ fn require_text(command: &clap::Command, environment: &Environment) -> Result<()
     Ok(())
 }
 
-/// `NAME=` in an environment file means "not set" to those who write it.
+/// Makes clap ignore empty variables: `NAME=` in an environment file means "not set".
 fn ignore_empty_variables(command: clap::Command, environment: &Environment) -> clap::Command {
     command.mut_args(|arg| {
         let variable = arg.get_env().and_then(|name| name.to_str());
@@ -237,7 +237,7 @@ fn ignore_empty_variables(command: clap::Command, environment: &Environment) -> 
     })
 }
 
-/// Takes what is set there for the defaults.
+/// Replaces clap's defaults by `settings`.
 fn with_defaults(command: clap::Command, settings: &Environment) -> clap::Command {
     command.mut_args(|arg| {
         let variable = arg.get_env().and_then(|name| name.to_str());

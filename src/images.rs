@@ -1,6 +1,6 @@
-//! An image store: what it is asked, and what it answers.
+//! An image store, and the queries to it.
 //!
-//! Every query connects afresh: on the same host that costs little, and an idle connection would have to be kept alive.
+//! Every query opens a new connection: on the same host that is cheap, and an idle connection would need keep-alives.
 
 use std::{fmt, time::Duration};
 
@@ -21,21 +21,21 @@ pub(crate) use kind::StoreKind;
 use grpc::{Calls, Target};
 use kind::{Description, Listed, Store};
 
-/// What a query may spend on the side calls, once the images are counted.
+/// Longest time for a query's side calls, which follow the list.
 const SIDE_CALLS_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A store to ask.
+/// Configuration of a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreConfig {
     /// Value of the label `store`; unique.
     pub(crate) name: String,
-    /// Which protocol it speaks.
+    /// The protocol that it speaks.
     pub(crate) kind: &'static StoreKind,
     /// Where it listens.
     pub(crate) address: StoreAddress,
 }
 
-/// One configured image store.
+/// An image store that can be queried.
 #[derive(Debug)]
 pub struct ImageStore {
     name: String,
@@ -44,7 +44,7 @@ pub struct ImageStore {
     store: Box<dyn Store>,
 }
 
-/// As it is configured: NAME=KIND+URL.
+/// As in the configuration: NAME=KIND+URL.
 impl fmt::Display for StoreConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}={}", self.name, self.url())
@@ -60,11 +60,11 @@ impl StoreConfig {
 }
 
 impl ImageStore {
-    /// A store as configured; nothing is connected yet.
+    /// Creates the store. Does not connect.
     ///
     /// # Errors
     ///
-    /// When tonic does not accept the address, which the configuration has checked.
+    /// When tonic rejects the address; validated addresses are accepted.
     pub fn new(config: &StoreConfig) -> Result<Self, tonic::transport::Error> {
         Ok(Self {
             name: config.name.clone(),
@@ -74,7 +74,7 @@ impl ImageStore {
         })
     }
 
-    /// The same store, which is asked by default: errors say how to configure another one.
+    /// Marks the store as the default: its errors say how to configure another one.
     #[must_use]
     pub(crate) fn by_default(self) -> Self {
         Self {
@@ -89,7 +89,7 @@ impl ImageStore {
         &self.name
     }
 
-    /// Kind and address, which say whose numbers they are, as in `cri+unix:///run/containerd/containerd.sock`.
+    /// Kind and address, which identify the store's numbers, as in `cri+unix:///run/containerd/containerd.sock`.
     #[must_use]
     pub(crate) fn url(&self) -> &str {
         &self.url
@@ -99,7 +99,7 @@ impl ImageStore {
     ///
     /// # Errors
     ///
-    /// When there is no connection, no complete list within `limit`, or an error in its place.
+    /// When connecting or listing fails, or the list is not complete within `limit`.
     pub(crate) async fn count(
         &mut self,
         limit: &Limit,
@@ -117,9 +117,9 @@ impl ImageStore {
         })
     }
 
-    /// Asks who the runtime is and what its file systems hold, for two seconds at most, and adds that to its answer.
+    /// Makes the side calls (the runtime's version, its file systems) within two seconds, and adds their results to `answer`.
     ///
-    /// A runtime that lacks one of these calls, or fails it, has its images counted all the same.
+    /// A side call that fails, or that the runtime does not support, leaves the rest of the answer as it is.
     pub(crate) async fn describe(
         &mut self,
         limit: &Limit,

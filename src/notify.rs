@@ -218,7 +218,7 @@ fn send_now(text: &str) -> bool {
     is_sent
 }
 
-/// Interval of the calls of [`Notifier::watchdog`]: half of `$WATCHDOG_USEC`, as sd_watchdog_enabled(3) advises.
+/// Interval between watchdog notifications: half of `$WATCHDOG_USEC`, as sd_watchdog_enabled(3) advises.
 ///
 /// `None` if the manager does not ask for it.
 #[must_use]

@@ -1,4 +1,4 @@
-//! What the service says of itself: one subscriber of a filter, a log (journal or stderr), and finished traces on their way out.
+//! Logs and traces: one subscriber of a filter, a log (journal or standard error), and the export of finished traces.
 
 use std::{future::pending, io, time::Duration};
 
@@ -35,27 +35,27 @@ use log::{Format, Log};
 use otlp::OtlpExporter;
 use traces::{Settings, TraceQueue};
 
-/// Longest time one trace may take to be sent to a Jaeger agent: that of looking up its name.
+/// Longest time for sending one trace to a Jaeger agent; only the lookup of its name takes long.
 const AGENT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long stopping may take to send the last traces.
+/// Longest time for sending the last traces when the service stops.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long the end of the program may take to write the last log lines, however it ends.
+/// Longest time for writing the last log lines when the program ends.
 const LAST_LINES_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The crate's own spans; those of the libraries, the exporters' among them, are not traced.
+/// Target of the crate's own spans. Spans of libraries, including the exporters', are not traced.
 const OWN_TARGET: &str = env!("CARGO_CRATE_NAME");
 
-/// The running log and trace output; to be flushed before the program ends. When dropped, it writes the last log lines, for at most
-/// a second; if some are lost, standard error says so, if it has room.
+/// The running log and trace export; must be flushed before the program ends. Dropping it writes the last log lines, for at most a
+/// second; lost ones are reported on standard error if that does not block.
 #[derive(Debug)]
 pub struct Telemetry {
     traces: Option<TraceQueue>,
     log: Log,
 }
 
-/// Why there is no telemetry.
+/// Why telemetry could not be started.
 #[derive(Debug, Error)]
 pub enum TelemetryError {
     /// The OTLP exporter refuses its endpoint.
@@ -105,10 +105,10 @@ pub fn start(
     Ok(Telemetry { traces: queue, log })
 }
 
-/// Logs why the program ends: `log` makes one event with the field `error`, which may have several lines. Needs no [`Telemetry`].
+/// Logs why the program ends, without a [`Telemetry`]: `log` emits one event with the field `error`, which may have several lines.
 /// Waits until the event is written, for at most a second.
 ///
-/// Standard error gets the program's name and that field alone.
+/// On standard error only the program's name and that field are written.
 ///
 /// # Errors
 ///
@@ -122,8 +122,8 @@ pub(crate) fn last_words(log: impl FnOnce()) -> io::Result<()> {
 }
 
 impl Telemetry {
-    /// Waits for the end of a task or thread that carries words out, which nothing but [`Telemetry::flush`] and dropping should
-    /// bring about, and says which.
+    /// Waits until the exporter's task or the log's thread ends, and returns its name. Only [`Telemetry::flush`] and dropping
+    /// should end them.
     pub fn ended(&self) -> impl Future<Output = &'static str> + use<> {
         let exporter = self.traces.as_ref().map(TraceQueue::ended);
         let log = self.log.ended();
@@ -135,11 +135,11 @@ impl Telemetry {
         }
     }
 
-    /// Sends the traces that are still waiting, for at most two seconds. No further trace is sent.
+    /// Sends the queued traces, for at most two seconds. Later traces are not sent.
     ///
     /// # Errors
     ///
-    /// When the last trace was not delivered; that is in the log.
+    /// When the last trace was not delivered, which is also logged.
     pub async fn flush(&mut self) -> Result<(), Undelivered> {
         match self.traces.take() {
             Some(traces) => drained(traces).await,
@@ -158,7 +158,7 @@ async fn drained(traces: TraceQueue) -> Result<(), Undelivered> {
     })
 }
 
-/// Never, without a token.
+/// Waits until the token is cancelled; without a token, for ever.
 async fn cancelled(token: Option<CancellationToken>) {
     match token {
         Some(token) => token.cancelled().await,
@@ -201,7 +201,7 @@ fn queue(
     TraceQueue::spawn(exporter, settings, on_outcome)
 }
 
-/// Who sends the traces: what is known here, and over it what `OTEL_RESOURCE_ATTRIBUTES` and then `OTEL_SERVICE_NAME` say.
+/// The traces' resource: the crate's own attributes, overridden by `OTEL_RESOURCE_ATTRIBUTES` and then by `OTEL_SERVICE_NAME`.
 fn resource(config: &TracesConfig) -> Resource {
     const PROGRAM: &str = env!("CARGO_PKG_NAME");
     const SERVICE_NAME: &str = "service.name";
@@ -209,7 +209,7 @@ fn resource(config: &TracesConfig) -> Resource {
     let given = config.attributes.iter();
     let given = given.map(|(key, value)| KeyValue::new(key.clone(), value.clone()));
     let named = config.service_name.clone();
-    // The last one of a name is the one that stays. The SDK would read the variables by itself, and not decode them.
+    // The last value of a key wins. The SDK's own detectors would not decode the variables.
     Resource::builder_empty()
         .with_detector(Box::new(TelemetryResourceDetector))
         .with_attribute(KeyValue::new(SERVICE_NAME, PROGRAM))
@@ -220,7 +220,7 @@ fn resource(config: &TracesConfig) -> Resource {
         .build()
 }
 
-/// Spans and events of the crate itself. A layer without such a filter has those of every library made: h2 makes three spans for
+/// Enables the crate's own spans and events. A layer without such a filter enables those of all libraries: h2 makes three spans for
 /// each frame it reads.
 fn own() -> Targets {
     Targets::new().with_target(OWN_TARGET, LevelFilter::INFO)

@@ -1,4 +1,4 @@
-# $1: how many of this package there are now.
+# $1: number of installed versions of this package.
 systemd-tmpfiles --create exp-rkt-grpc.conf || :
 journalctl --update-catalog || :
 if [ "$1" -eq 1 ]; then
@@ -12,8 +12,8 @@ if [ -d /run/systemd/system ]; then
     systemctl daemon-reload || :
     # The socket stays open, so that an upgrade loses no scrape.
     [ "$1" -eq 1 ] || systemctl try-restart exp-rkt-grpc.service exp-rkt-grpc-query.timer || :
-    # Version 0.1.0 had a socket for traces, which its drop-in cri.conf requires. Its unit goes, and stopping it would stop a service
-    # that requires it.
+    # Version 0.1.0 had a socket for traces, which its drop-in cri.conf requires. Its unit is gone; stopping it would also stop a
+    # service that requires it.
     case "$(systemctl show --property=Requires --value exp-rkt-grpc.service)" in
     *exp-rkt-grpc-trace.socket*)
         echo "exp-rkt-grpc.service requires exp-rkt-grpc-trace.socket, which is gone, and cannot be started again: copy" \

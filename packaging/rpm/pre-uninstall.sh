@@ -1,4 +1,4 @@
-# $1: how many of this package there will be.
+# $1: number of versions of this package that will be left.
 if [ "$1" -eq 0 ]; then
     systemctl --no-reload disable exp-rkt-grpc-query.timer exp-rkt-grpc.socket exp-rkt-grpc.service || :
     if [ -d /run/systemd/system ]; then

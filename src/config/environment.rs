@@ -1,4 +1,4 @@
-//! The environment variables, and how misspelt ones are found among them.
+//! Environment variables, and the detection of misspelt ones.
 
 use std::{
     collections::BTreeMap,
@@ -7,13 +7,13 @@ use std::{
 
 use super::{ConfigError, traces};
 
-/// What all variables of the flags begin with.
+/// Prefix of the flags' variables.
 pub(super) const OURS: &str = "EXP_RKT_GRPC_";
 
 /// The variables of OpenTelemetry's batch processor for log records, which differ by two letters from those for spans.
 const LOG_RECORDS: &str = "OTEL_BLRP_";
 
-/// Up to so many differences a name counts as misspelt: a letter too many, missing, wrong, or two swapped.
+/// Most differences from a known name in a misspelt one: a letter too many, missing or wrong, or two swapped.
 const MISSPELT: usize = 2;
 
 /// Characters of a name that are compared; all known names are shorter.
@@ -34,7 +34,7 @@ impl Environment {
         self.0.get(OsStr::new(name)).map(OsString::as_os_str)
     }
 
-    /// The value without the spaces around it; an empty one counts as unset.
+    /// The trimmed value; `None` if it is unset or empty.
     pub(super) fn text(&self, name: &str) -> Result<Option<String>, ConfigError> {
         match self.get(name).map(OsStr::to_str) {
             None => Ok(None),
@@ -53,10 +53,10 @@ impl Environment {
         Self(both)
     }
 
-    /// Whether some variable whose name begins so is set.
-    pub(super) fn sets_any(&self, beginning: &str) -> bool {
+    /// Whether a variable with this prefix is set.
+    pub(super) fn sets_any(&self, prefix: &str) -> bool {
         let mut names = self.0.keys().filter_map(|name| name.to_str());
-        names.any(|name| name.starts_with(beginning) && self.is_set(name))
+        names.any(|name| name.starts_with(prefix) && self.is_set(name))
     }
 
     pub(super) fn is_set(&self, name: &str) -> bool {
@@ -64,12 +64,12 @@ impl Environment {
             .is_some_and(|value| !value.to_string_lossy().trim().is_empty())
     }
 
-    /// Refuses a variable that looks like one of `flags` and is none.
+    /// Refuses a variable that looks like one of `flags` but is not.
     pub(super) fn require_known_flags(&self, flags: &[&str]) -> Result<(), ConfigError> {
         self.require_known(flags, |name| name.starts_with(OURS))
     }
 
-    /// Refuses a variable that looks like one of OpenTelemetry's that are known here. Their other variables are ignored.
+    /// Refuses a variable that looks like a supported one of OpenTelemetry's. Their other variables are ignored.
     pub(super) fn require_known_traces(&self) -> Result<(), ConfigError> {
         let known: Vec<String> = traces::names().collect();
         let known: Vec<&str> = known.iter().map(String::as_str).collect();
@@ -88,7 +88,7 @@ impl Environment {
             }
             let upper: String = name.chars().take(LONGEST).collect();
             let upper = upper.to_ascii_uppercase();
-            // Comparing takes its time, and an environment has many other names: their length tells most of them apart.
+            // The comparison is slow, and the length rules out most other variables.
             let nearest = known
                 .iter()
                 .filter(|known| is_ours(&upper) || known.len().abs_diff(upper.len()) <= MISSPELT)

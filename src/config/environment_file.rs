@@ -1,11 +1,11 @@
-//! Files of variables, as systemd reads `EnvironmentFile=`: see systemd.exec(5), and `parse_env_file_internal()` of systemd 252.
-//! (Since version 254 a comment ends with its line, also behind a backslash.)
+//! Parses environment files as systemd reads `EnvironmentFile=`: see systemd.exec(5), and `parse_env_file_internal()` of systemd
+//! 252. (Since version 254 a backslash does not continue a comment.)
 
 /// White space in the sense of systemd.
 const BLANKS: [char; 4] = [' ', '\t', '\n', '\r'];
 const LINE_ENDS: [char; 2] = ['\n', '\r'];
 
-/// The assignments in such a file, in its order. A line without an equals sign is ignored, as systemd does.
+/// The assignments in a file, in order. Lines without an equals sign are ignored, as in systemd.
 pub(super) fn parse(text: &str) -> Vec<(String, String)> {
     let mut rest = Rest(text);
     let mut assignments = Vec::new();
@@ -19,7 +19,7 @@ pub(super) fn parse(text: &str) -> Vec<(String, String)> {
     assignments
 }
 
-/// What is still to be read.
+/// The unread rest of the file.
 struct Rest<'a>(&'a str);
 
 impl Rest<'_> {
@@ -30,13 +30,13 @@ impl Rest<'_> {
         next
     }
 
-    /// What follows, which is not taken.
+    /// Skips blanks; returns the next character without consuming it.
     fn skip_blanks(&mut self) -> Option<char> {
         self.0 = self.0.trim_start_matches(BLANKS);
         self.0.chars().next()
     }
 
-    /// To the end of the line, or beyond it behind a backslash.
+    /// Skips the rest of the line; a backslash continues it.
     fn comment(&mut self) {
         while let Some(character) = self.next() {
             match character {
@@ -47,7 +47,7 @@ impl Rest<'_> {
         }
     }
 
-    /// What stands before the equals sign; `None` when the line has none.
+    /// The text before the equals sign; `None` if the line has none.
     fn key(&mut self) -> Option<String> {
         let mut key: String = self.next().into_iter().collect();
         while let Some(character) = self.next().filter(|next| !LINE_ENDS.contains(next)) {
@@ -60,7 +60,7 @@ impl Rest<'_> {
         None
     }
 
-    /// Quoted and plain parts, one after another. Blanks before a part do not count, nor do those at the end of a plain one.
+    /// Concatenates quoted and plain parts. Blanks before a part and at the end of a plain part are dropped.
     fn value(&mut self) -> String {
         let mut value = String::new();
         while let Some(character) = self.next() {
@@ -98,24 +98,24 @@ impl Rest<'_> {
         }
     }
 
-    /// To the end of the line; quotes are nothing special any more.
+    /// Reads to the end of the line; quotes have no special meaning here.
     fn plain(&mut self, first: char, value: &mut String) {
         let mut next = Some(first);
-        // What an escape has put there is kept, blanks too.
-        let mut kept = value.len();
+        // Escaped characters are not trimmed, not even blanks.
+        let mut untrimmed = value.len();
         while let Some(character) = next {
             match character {
                 '\\' => {
                     value.extend(self.next().filter(|next| !LINE_ENDS.contains(next)));
-                    kept = value.len();
+                    untrimmed = value.len();
                 }
                 character if LINE_ENDS.contains(&character) => break,
                 character => value.push(character),
             }
             next = self.next();
         }
-        let end = value[kept..].trim_end_matches(BLANKS).len();
-        value.truncate(kept + end);
+        let end = value[untrimmed..].trim_end_matches(BLANKS).len();
+        value.truncate(untrimmed + end);
     }
 }
 

@@ -1,4 +1,4 @@
-//! Why there is no configuration to run with.
+//! Why a configuration is refused.
 
 use std::path::PathBuf;
 
@@ -11,42 +11,42 @@ use super::{
 };
 use crate::images::StoreConfig;
 
-/// Why there is no configuration to run with.
+/// Why a configuration is refused.
 #[derive(Debug, Error)]
 pub enum ConfigError {
     /// `--help` or `--version`: the text, for standard output.
     #[error("{0}")]
     Asked(String),
-    /// A value that is not right.
+    /// An invalid value.
     #[error("invalid value {} for {variable}: {expected}", shown(&url::without_credentials(value)))]
     Invalid {
-        /// The flag and the environment variable that can have set it.
+        /// The flag and its environment variable.
         variable: String,
         /// What it was set to.
         value: String,
-        /// What would be right.
+        /// The valid values.
         expected: String,
     },
-    /// A value that is not right and must not be shown.
+    /// An invalid value that must not be shown.
     #[error("invalid value for {variable} (not shown, as it may hold secrets): {expected}")]
     Secret {
         /// The environment variable.
         variable: String,
-        /// What would be right.
+        /// The valid values.
         expected: String,
     },
-    /// A variable whose bytes are not a text.
+    /// A variable that is not UTF-8.
     #[error("invalid value for {0}: expected UTF-8")]
     NotText(String),
-    /// A known variable that cannot have an effect.
+    /// A variable of OpenTelemetry that is not supported.
     #[error("{variable} is not supported: {why}; unset it")]
     NotOffered {
         /// The environment variable.
         variable: &'static str,
-        /// Why it is not.
+        /// Why it is not supported.
         why: &'static str,
     },
-    /// A name that is not a known variable, but looks like one.
+    /// An unknown variable that looks like a known one.
     #[error(
         "unknown variable {}: did you mean {nearest}? exp-rkt-grpc --help lists all of them",
         shown(variable)
@@ -54,10 +54,10 @@ pub enum ConfigError {
     Unknown {
         /// Its name.
         variable: String,
-        /// The name that is most like it.
+        /// The most similar known name.
         nearest: String,
     },
-    /// Variables of two exporters are set, and nothing chooses one of them.
+    /// Variables of both exporters are set, but `OTEL_TRACES_EXPORTER` is not.
     #[error("{otlp} and {jaeger} are both set: set OTEL_TRACES_EXPORTER to otlp or jaeger, too")]
     Ambiguous {
         /// A variable of the exporter `otlp`.
@@ -65,16 +65,16 @@ pub enum ConfigError {
         /// A variable of the exporter `jaeger`.
         jaeger: String,
     },
-    /// A command line that cannot be read.
+    /// An invalid command line.
     #[error("{0}")]
     Usage(String),
-    /// Two stores of one name.
+    /// Two stores with the same name.
     #[error(
         "two stores are named {} in {STORES}: expected NAME= before one of them, such as {}",
         shown(.0.name.as_str()), cut(&renamed(.0))
     )]
     DuplicateStore(StoreConfig),
-    /// What the service is configured to ask is refused, and a query would have asked the same.
+    /// The service's settings, which the query would use, are refused.
     #[error("in {}: {refusal}", path.display())]
     OfService {
         /// The file of the service's settings.

@@ -1,4 +1,4 @@
-//! `--log-level`: one level for the service, or directives for whoever knows tracing's targets.
+//! `--log-level`: a level for the service, or tracing's TARGET=LEVEL directives.
 
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
@@ -9,14 +9,14 @@ const EXPECTED: &str =
 /// The service's own target: its crate.
 const OWN_TARGET: &str = env!("CARGO_CRATE_NAME");
 
-/// A level alone is the service's own; libraries then say warnings and errors at most.
+/// A level alone applies to the service; libraries then log warnings and errors at most.
 pub(super) fn parse(text: &str) -> Result<Targets, String> {
     if let Some(level) = level(text) {
         return Ok(Targets::new()
             .with_default(level.min(LevelFilter::WARN))
             .with_target(OWN_TARGET, level));
     }
-    // Left to itself, Targets takes a misspelt level for the name of a target.
+    // `Targets` itself would parse a misspelt level as a target.
     let entries = text.split(',').map(str::trim);
     let entries = entries.filter(|entry| !entry.is_empty());
     let directives: Option<Vec<(String, LevelFilter)>> = entries.map(directive).collect();
@@ -32,7 +32,7 @@ fn directive(text: &str) -> Option<(String, LevelFilter)> {
     (!target.is_empty()).then_some((target.to_owned(), self::level(level)?))
 }
 
-/// tracing takes an empty text for `error`.
+/// Rejects an empty text, which tracing parses as `error`.
 fn level(text: &str) -> Option<LevelFilter> {
     let text = text.trim();
     (!text.is_empty()).then(|| text.parse().ok())?
@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn blanks_and_a_comma_at_the_end_are_nothing() {
+    fn blanks_and_a_comma_at_the_end_are_ignored() {
         let filter = parse("exp_rkt_grpc=debug , h2 = error,").expect("two directives");
         assert!(filter.would_enable("exp_rkt_grpc::images", &Level::DEBUG));
         assert!(filter.would_enable("h2", &Level::ERROR));

@@ -15,24 +15,24 @@ const DEADLINE_RANGE: RangeInclusive<Duration> =
 /// Widest line of `--help`, in columns.
 const WIDTH: usize = 100;
 
-/// The rest of `--help` that clap cannot know.
+/// The end of [`after_help`].
 const AFTER_ENVIRONMENT: &str = "\
 Signals:
   SIGQUIT                    query the image stores now
   SIGTERM, SIGINT, SIGHUP    stop: answer what was accepted, give a running query 5 s;
-                             a second one aborts; query is interrupted by all four
+                             a second signal aborts; each of the four interrupts a query
 
 Exit status:
-  0   asked to stop, and stopped
+  0   stopped by a signal; of query: every store answered
   1   runtime failure, or aborted by a second signal; of query: a store did not answer,
       it was interrupted, or its result could not be printed
   78  configuration refused (EX_CONFIG of sysexits.h)";
 
-/// The part of `--help` that clap cannot know.
+/// The part of `--help` that clap cannot generate.
 fn after_help() -> String {
     let mut text = String::from("Environment (OpenTelemetry's own variables):\n");
     for variable in VARIABLES {
-        let line = format!("  {:<33}{}", variable.name, variable.says);
+        let line = format!("  {:<33}{}", variable.name, variable.help);
         let default = match variable.default {
             "" => String::new(),
             default => format!("[default: {default}]"),
@@ -85,7 +85,7 @@ pub struct Options {
     /// Where to serve metrics when systemd passes no socket: IP:PORT
     ///
     /// If systemd passes a socket, this has no effect: the address is then set in exp-rkt-grpc.socket. If systemd starts the
-    /// service without passing a socket, there is no default: this has to be given.
+    /// service without passing a socket, there is no default: this flag is required.
     #[arg(
         long,
         env = "EXP_RKT_GRPC_LISTEN",
@@ -106,7 +106,7 @@ pub struct Options {
 
     /// What to log: off, error, warn, info, debug, trace, or TARGET=LEVEL pairs separated by commas
     ///
-    /// A level alone is that of the service itself; libraries then log warnings and errors only.
+    /// A level alone applies to the service itself; libraries then log only warnings and errors.
     #[arg(
         long = "log-level",
         env = "EXP_RKT_GRPC_LOG",
@@ -117,19 +117,19 @@ pub struct Options {
     )]
     pub log: Targets,
 
-    /// What to do instead of serving.
+    /// A command to run instead of the service.
     #[command(subcommand)]
     pub command: Option<Command>,
 }
 
-/// What can be done instead of serving.
+/// Commands that run instead of the service.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
     /// Query the image stores once and print what they answer
     ///
-    /// Without --store and its variable it asks what the service is configured to ask in /etc/default/exp-rkt-grpc, and says so on
-    /// standard error. Exits with 0 when every store answered, with 1 when one did not, with 78 when the configuration is refused.
-    /// Nothing is logged unless --log-level or its variable is given.
+    /// Without --store or its variable it queries the stores in /etc/default/exp-rkt-grpc, and reports them on standard error.
+    /// Exits with 0 if every store answered, with 1 if a store did not, with 78 if the configuration is refused. Nothing is logged
+    /// unless --log-level or its variable is given.
     Query {
         /// A table for people, or JSON for programs
         #[arg(long, value_name = "FORMAT", default_value = "table")]
@@ -137,7 +137,7 @@ pub enum Command {
     },
 }
 
-/// The forms of a query's answer.
+/// Output formats of `query`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Output {
     /// A line per store.
@@ -169,7 +169,7 @@ fn parse_listen(text: &str) -> Result<SocketAddr, String> {
         "expected an IP address and a port, such as 127.0.0.1:33333 or [::1]:33333";
     text.parse().map_err(|_| {
         if !text.contains('[') && text.matches(':').count() > 1 {
-            format!("an IPv6 address stands in brackets; {EXPECTED}")
+            format!("an IPv6 address must be in brackets; {EXPECTED}")
         } else {
             EXPECTED.to_owned()
         }

@@ -1,4 +1,4 @@
-//! What clap refuses, in the words of those who set variables.
+//! Errors of clap, rewritten for operators, who may have set variables instead of flags.
 
 use std::error::Error;
 
@@ -7,10 +7,10 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use super::{ConfigError, cut};
 use crate::words::escaped;
 
-/// Where to read on.
+/// Where to find the valid names.
 const HELP: &str = "exp-rkt-grpc --help lists all of them";
 
-/// clap names the flag; an operator may have set the variable.
+/// Converts an error of clap; adds the flag's variable to its name.
 pub(super) fn refusal(command: &clap::Command, error: &clap::Error) -> ConfigError {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
@@ -51,8 +51,8 @@ pub(super) fn refusal(command: &clap::Command, error: &clap::Error) -> ConfigErr
 fn unknown_argument(command: &clap::Command, error: &clap::Error) -> String {
     let given = context(error, ContextKind::InvalidArg);
     let name = given.trim_start_matches('-');
-    let is_the_service_s = |arg: &clap::Arg| arg.get_long() == Some(name);
-    if command.get_arguments().any(is_the_service_s) {
+    let is_service_flag = |arg: &clap::Arg| arg.get_long() == Some(name);
+    if command.get_arguments().any(is_service_flag) {
         return format!("{given} is a flag of the service, not of query: leave it out");
     }
     let nearest = context(error, ContextKind::SuggestedArg);
@@ -72,7 +72,7 @@ fn unknown(what: &str, given: &str, nearest: &str) -> String {
     }
 }
 
-/// What clap adds to it are the usage and a hint at `--help`.
+/// clap's message without its usage and hints.
 fn first_line(error: &clap::Error) -> String {
     let text = error.render().to_string();
     let sentence = text.lines().next().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The file of the service's settings, for a query that asks what the service asks.
+//! The service's settings file, for a query of the same stores.
 
 use std::{
     ffi::OsString,
@@ -15,22 +15,22 @@ pub const SERVICE_FILE: &str = "/etc/default/exp-rkt-grpc";
 /// Longest file that is read, in bytes.
 const MAX_LENGTH: u64 = 1024 * 1024;
 
-/// What all variables of OpenTelemetry begin with.
+/// Prefix of OpenTelemetry's variables.
 const TRACES: &str = "OTEL_";
 
-/// What says nothing of what is asked: where the service listens, when it asks, and what it logs.
+/// Settings that do not affect a query: where the service listens, when it queries, and what it logs.
 const NOT_OF_A_QUERY: [&str; 3] = [
     "EXP_RKT_GRPC_LISTEN",
     "EXP_RKT_GRPC_QUERY_AT_START",
     "EXP_RKT_GRPC_LOG",
 ];
 
-/// The variables in it that a query takes: stores, deadline, limit; misspelt ones too, which are to be refused. Those of
-/// OpenTelemetry belong together, and are the environment's if it sets one of them.
+/// Reads the variables that a query uses: stores and deadline, and misspelt names, so that they are refused. OpenTelemetry's
+/// variables belong together: if the environment sets one of them, those in the file are ignored.
 ///
 /// # Errors
 ///
-/// When it cannot be read, is not a regular file, longer than 1 MiB or not UTF-8.
+/// When the file cannot be read, is not a regular file, is longer than 1 MiB, or is not UTF-8.
 pub(super) fn read(path: &Path, environment: &Environment) -> io::Result<Environment> {
     let takes_traces = !environment.sets_any(TRACES);
     let is_taken = |name: &str| {
@@ -45,7 +45,7 @@ pub(super) fn read(path: &Path, environment: &Environment) -> io::Result<Environ
         .collect())
 }
 
-/// A FIFO would be waited for, and a device has no end.
+/// Reads regular files only: a FIFO would block, and a device may have no end.
 fn text(path: &Path) -> io::Result<String> {
     if !fs::metadata(path)?.is_file() {
         return Err(io::Error::new(

@@ -10,20 +10,20 @@ mod url;
 
 pub(super) const EXPECTED: &str = "expected [NAME=]KIND+URL such as rkt+http://127.0.0.1:15441 or containerd=cri+unix:///run/containerd/containerd.sock";
 
-/// One entry of a list; `None` for what stands between two commas, or behind the last one, and is nothing.
+/// One entry of a list; `None` for an empty one, such as after a trailing comma.
 pub(super) fn parse_entry(text: &str) -> Result<Option<StoreConfig>, String> {
     let text = text.trim();
     (!text.is_empty()).then(|| parse(text)).transpose()
 }
 
-/// One store, as an entry of `--store` names it.
+/// Parses one store in the form of `--store`.
 ///
 /// # Errors
 ///
-/// When it is not right; says what would be.
+/// When the text is invalid; the error states what is expected.
 pub fn parse(text: &str) -> Result<StoreConfig, String> {
     let (name, address) = match text.split_once('=') {
-        // An equals sign behind the scheme belongs to the URL.
+        // An equals sign after the scheme belongs to the URL.
         Some((name, address)) if !name.contains(['+', ':', '/']) => (Some(name), address),
         _ => (None, text),
     };
@@ -58,7 +58,7 @@ fn kind_and_url(address: &str) -> Result<(&'static StoreKind, &str), String> {
     }
 }
 
-/// As in `rkt for rkt's api-service, or cri for containerd`.
+/// All kinds, as in `rkt for rkt's api-service, or cri for containerd`.
 fn kinds_and_runtimes() -> String {
     let kinds = KINDS
         .iter()
@@ -66,19 +66,19 @@ fn kinds_and_runtimes() -> String {
     kinds.collect::<Vec<_>>().join(", or ")
 }
 
-/// The text of `--store` in `--help`.
+/// The long help of `--store`.
 pub(super) fn help() -> String {
     let kinds = KINDS.iter();
     let kinds = kinds.map(|kind| format!("`{}` ({})", kind.name, kind.runtimes));
     let kinds: Vec<String> = kinds.collect();
     let ports = KINDS.iter().filter_map(|kind| {
         let port = kind.default_port?;
-        Some(format!("; {}'s port is {port} when left out", kind.name))
+        Some(format!("; {}'s default port is {port}", kind.name))
     });
     format!(
         "An image store to ask: [NAME=]KIND+URL; repeatable, or separated by commas\n\n\
-        KIND is {}. URL is unix:///PATH, which without a KIND is `{}`, or http://HOST:PORT{}. NAME, the value of the metrics' label \
-        `store`, is KIND when left out, and must be unique. Letters, digits, `.`, `_` and `-` are allowed in it.",
+        KIND is {}. URL is unix:///PATH (KIND defaults to `{}`) or http://HOST:PORT{}. NAME is the value of the metrics' label \
+        `store`, defaults to KIND, and must be unique. It may contain letters, digits, `.`, `_` and `-`.",
         kinds.join(" or "),
         kinds::ENDPOINT,
         ports.collect::<String>(),
@@ -91,7 +91,7 @@ fn checked_name(name: &str) -> Result<String, String> {
         Ok(name.to_owned())
     } else {
         Err(format!(
-            "{} is not a name of a store: expected letters, digits, '.', '_' and '-'",
+            "{} is not a valid store name: expected letters, digits, '.', '_' and '-'",
             shown(name)
         ))
     }
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_out_has_rkts_defaults() {
+    fn missing_parts_have_rkts_defaults() {
         assert_eq!(
             parse("rkt+http://127.0.0.1"),
             Ok(tcp("rkt", "127.0.0.1", 15441))

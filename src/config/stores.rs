@@ -1,4 +1,4 @@
-//! All stores of `--store`, and who has named them.
+//! All stores of `--store`, and where they were named.
 
 use std::{fmt, path::PathBuf};
 
@@ -7,27 +7,27 @@ use clap::ArgMatches;
 use super::{ConfigError, invalid};
 use crate::images::StoreConfig;
 
-/// The name of the flag among clap's arguments.
+/// clap's id of the flag.
 pub(super) const ARGUMENT: &str = "entries";
 
 /// Its variable.
 pub(super) const STORE: &str = "EXP_RKT_GRPC_STORE";
 
-/// How both are called in errors.
+/// The name of both in errors.
 pub(super) const STORES: &str = "--store (EXP_RKT_GRPC_STORE)";
 
-/// Who has named the stores.
+/// Where the stores were named.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoresFrom {
     /// The command line or the environment.
     Given,
     /// The file of the service's settings.
     File(PathBuf),
-    /// Nobody: it is the default; with the reason why the service's settings are not known, where they are there.
+    /// Nowhere: the default. Why the service's settings file could not be read, if it exists.
     Default(Option<String>),
 }
 
-/// In a pair of parentheses behind the stores; nothing for those that were given.
+/// To be shown in parentheses after the stores; empty for [`Self::Given`].
 impl fmt::Display for StoresFrom {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -39,11 +39,11 @@ impl fmt::Display for StoresFrom {
     }
 }
 
-/// The stores of a command line that was read.
+/// The stores of a parsed command line.
 ///
 /// # Errors
 ///
-/// When there is none, or two have one name.
+/// When there is none, or two have the same name.
 pub(super) fn of(matches: &ArgMatches) -> Result<Vec<StoreConfig>, ConfigError> {
     let entries = matches.get_many::<Option<StoreConfig>>(ARGUMENT);
     let stores: Vec<StoreConfig> = entries.into_iter().flatten().flatten().cloned().collect();

@@ -1,7 +1,7 @@
-//! OpenTelemetry's variables: which exporter, where it sends to, and what it says of the service.
+//! OpenTelemetry's variables: the exporter, its destination, and the resource attributes.
 //!
-//! A variable is applied, or refused with the reason. Those of the exporter that is not chosen are ignored, and when traces are
-//! switched off, all of them are. Those of other signals always are.
+//! A variable is applied, or refused with the reason. Those of the exporter that is not chosen are ignored; if tracing is off, all
+//! are. Those of other signals are always ignored.
 
 use opentelemetry_sdk::trace::SpanLimits;
 
@@ -31,7 +31,7 @@ enum Exporter {
     None,
 }
 
-/// Adds to `warnings` what may be meant differently from how it is applied.
+/// Reads the settings. Adds those to `warnings` that may not have the intended effect.
 pub(super) fn read(
     environment: &Environment,
     warnings: &mut Vec<String>,
@@ -70,7 +70,7 @@ pub(super) fn read(
     Ok(config)
 }
 
-/// Which exporter, and the variable that chooses it, where one does by itself.
+/// The exporter, and the variable that selects it, if one does.
 fn exporter(
     environment: &Environment,
     warnings: &mut Vec<String>,
@@ -79,7 +79,7 @@ fn exporter(
         return Ok((Exporter::None, vec![DISABLED.to_owned()]));
     }
     let Some(chosen) = environment.text(EXPORTER)? else {
-        let exporter = by_what_is_set(environment)?;
+        let exporter = by_variables(environment)?;
         return Ok((exporter, Vec::new()));
     };
     let exporter = match chosen.as_str() {
@@ -91,11 +91,11 @@ fn exporter(
     Ok((exporter, vec![EXPORTER.to_owned()]))
 }
 
-/// OpenTelemetry's default is `otlp`, ours is `jaeger`; if variables of only one of them are set, it is that one.
-fn by_what_is_set(environment: &Environment) -> Result<Exporter, ConfigError> {
-    let first_set = |beginning: &str| {
+/// The exporter whose variables are set; `jaeger` if none are, although OpenTelemetry's default is `otlp`.
+fn by_variables(environment: &Environment) -> Result<Exporter, ConfigError> {
+    let first_set = |prefix: &str| {
         names()
-            .filter(|name| name.starts_with(beginning))
+            .filter(|name| name.starts_with(prefix))
             .find(|name| environment.is_set(name))
     };
     match (first_set(OTLP), first_set(JAEGER)) {
@@ -105,7 +105,7 @@ fn by_what_is_set(environment: &Environment) -> Result<Exporter, ConfigError> {
     }
 }
 
-/// There is nothing to choose: `traceparent` goes out, and there is no baggage.
+/// Accepts only `tracecontext`, which sends `traceparent`, and `baggage`, of which there is none.
 fn require_trace_context(environment: &Environment) -> Result<(), ConfigError> {
     let Some(list) = environment.text(PROPAGATORS)? else {
         return Ok(());

@@ -1,16 +1,16 @@
-//! What `http://HOST:PORT` may not hold, of stores and collectors alike, and how URLs with secrets in them are shown.
+//! Checks of `http://HOST:PORT` for stores and collectors, and the removal of credentials from URLs that are shown.
 
 use std::borrow::Cow;
 
 /// Longest host name, see RFC 1035.
 pub(super) const MAX_HOST: usize = 253;
 
-/// Refuses what looks like more than a host and a port, or hides where the port begins, each with a sentence of its own.
+/// Refuses a user name, an IPv6 address without brackets, and a path, each with its own error.
 pub(super) fn require_host_and_port(url: &str) -> Result<(), String> {
-    let behind = url.split_once("://").map_or(url, |(_, behind)| behind);
-    let (authority, rest) = match behind.find(['/', '?', '#']) {
-        Some(end) => behind.split_at(end),
-        None => (behind, ""),
+    let after_scheme = url.split_once("://").map_or(url, |(_, after)| after);
+    let (authority, rest) = match after_scheme.find(['/', '?', '#']) {
+        Some(end) => after_scheme.split_at(end),
+        None => (after_scheme, ""),
     };
     if authority.contains('@') {
         return Err(
@@ -19,20 +19,20 @@ pub(super) fn require_host_and_port(url: &str) -> Result<(), String> {
     }
     if !authority.contains('[') && authority.matches(':').count() > 1 {
         return Err(
-            "an IPv6 address stands in brackets: expected http://HOST:PORT as in http://[::1]:15441"
+            "an IPv6 address must be in brackets: expected http://HOST:PORT as in http://[::1]:15441"
                 .to_owned(),
         );
     }
     if !matches!(rest, "" | "/") {
         return Err(
-            "a path cannot be given, gRPC has its own: expected http://HOST:PORT and no more"
+            "a path cannot be given, since gRPC has its own: expected only http://HOST:PORT"
                 .to_owned(),
         );
     }
     Ok(())
 }
 
-/// The same text without a user name and password before the host.
+/// Removes a user name and password before the host.
 pub(super) fn without_credentials(text: &str) -> Cow<'_, str> {
     let begin = text.find("://").map_or(0, |scheme| scheme + 3);
     match text.rfind('@') {
@@ -55,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_more_than_a_host_and_a_port_is_named() {
+    fn the_error_names_what_is_more_than_a_host_and_a_port() {
         for (url, named) in [
             ("http://user@a", "password"),
             ("http://user:p@[::1]:1/x", "password"),

@@ -1,4 +1,4 @@
-//! The transport: how a store's methods are called over gRPC, and why a call fails. No other room sees tonic's channel.
+//! The transport: calls a store's methods over gRPC, and explains why a call fails. No other module uses tonic's channel.
 
 use tonic::Status;
 use tracing::Instrument;
@@ -53,9 +53,9 @@ impl<'a> Calls<'a> {
         self.store
     }
 
-    /// One call in a client span of its own.
+    /// Makes one call in its own client span.
     ///
-    /// A panic is an error of this call. What is known of the store is whole then: it changes between calls, by their outcomes.
+    /// A panic becomes the error of the call. The store's state is consistent then: it changes only between calls.
     pub(super) async fn call<T>(
         &self,
         method: &'static str,

@@ -7,35 +7,35 @@ use async_trait::async_trait;
 use super::grpc::Calls;
 use crate::answer::{Contents, Filesystem, QueryError, Runtime};
 
-/// What configuration, help texts and metrics say of a kind, and how its stores are asked.
+/// A kind of store: its name and defaults, and how to create a store of it.
 #[derive(Debug)]
 pub(crate) struct StoreKind {
     /// KIND in `--store KIND+URL`.
     pub(crate) name: &'static str,
-    /// What speaks this protocol, for help texts.
+    /// The runtimes that speak this protocol, for help texts.
     pub(crate) runtimes: &'static str,
     /// The TCP port where none is given; `None` for stores that listen on Unix sockets.
     pub(crate) default_port: Option<u16>,
-    /// A store of this kind that was never asked.
+    /// Creates a store of this kind.
     pub(in crate::images) store: fn() -> Box<dyn Store>,
 }
 
-/// One store of a kind, with what its protocol has to remember from one query to the next.
+/// One store of a kind, with the state that its protocol keeps between queries.
 #[async_trait(?Send)]
 pub(in crate::images) trait Store: fmt::Debug {
     /// Lists the images.
     async fn list(&mut self, calls: &Calls<'_>) -> Result<Listed, QueryError>;
 
-    /// Asks who the runtime is and what its file systems hold. What fails is logged and missing.
+    /// Makes the side calls. A failed one is logged, and its result is missing.
     async fn describe(&mut self, calls: &Calls<'_>) -> Description;
 }
 
-/// What a store says of itself beside its list.
+/// The results of the side calls.
 #[derive(Debug)]
 pub(in crate::images) struct Description {
-    /// Who answered.
+    /// Name and versions of the runtime.
     pub(in crate::images) runtime: Option<Runtime>,
-    /// The file systems that hold its images; `None` also for kinds that do not report them.
+    /// The file systems that hold its images; also `None` for kinds that do not report them.
     pub(in crate::images) filesystems: Option<Vec<Filesystem>>,
 }
 
@@ -53,7 +53,7 @@ impl fmt::Display for StoreKind {
     }
 }
 
-/// There is one of each name.
+/// Names of kinds are unique.
 impl PartialEq for StoreKind {
     fn eq(&self, other: &Self) -> bool {
         self.name == other.name

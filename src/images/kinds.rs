@@ -1,4 +1,4 @@
-//! The kinds of stores: configuration and help texts take them from here.
+//! The kinds of stores, for configuration and help texts.
 
 use super::kind::StoreKind;
 
@@ -13,5 +13,5 @@ pub(crate) fn named(name: &str) -> Option<&'static StoreKind> {
     KINDS.iter().copied().find(|kind| kind.name == name)
 }
 
-/// The kind of a store that is reached over a Unix socket and whose kind is not given: what crictl and kubelet call an endpoint.
+/// The default kind of `unix:` URLs, which crictl and kubelet call endpoints.
 pub(crate) static ENDPOINT: &StoreKind = &cri::KIND;

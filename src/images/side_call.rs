@@ -1,4 +1,4 @@
-//! A call beside the list of images, whose failure costs nothing but its own answer.
+//! A call in addition to the list of images. Its failure does not fail the query.
 
 use std::mem;
 
@@ -7,7 +7,7 @@ use tonic::Status;
 use super::grpc::{Calls, Channel, Context};
 use crate::answer::QueryError;
 
-/// One of a store's side calls, and whether it fails at present.
+/// A side call of a store, and whether it failed last time.
 #[derive(Debug)]
 pub(super) struct SideCall {
     method: &'static str,
@@ -24,8 +24,8 @@ impl SideCall {
 
     /// Makes the call; `None` when it fails.
     ///
-    /// The first failure in a row is logged as a warning and the recovery at info; a row can last as long as the service, so the
-    /// failures in between are for debugging. An abandoned call is not logged.
+    /// The first failure in a row is logged as a warning, further ones at debug, and the recovery at info. An abandoned call is not
+    /// logged.
     pub(super) async fn ask<T>(
         &mut self,
         calls: &Calls<'_>,

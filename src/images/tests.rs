@@ -21,7 +21,7 @@ use super::{
     kinds,
 };
 
-/// A store, and who asks it.
+/// A store, and its client.
 fn scene() -> (StandIn, ImageStore) {
     let store = StandIn::tcp(Images::generated(7));
     let config = StoreConfig {
@@ -148,7 +148,7 @@ async fn a_panic_in_the_task_of_a_connection_fails_its_query_and_the_next_one_wo
 }
 
 #[tokio::test]
-async fn a_panic_in_a_side_call_costs_what_it_would_have_said() {
+async fn a_panic_in_a_side_call_loses_only_its_result() {
     let (_store, mut asking) = scene();
     let connection = Connection::default();
     let answer = asking.count(&limit(), &connection).await;

@@ -1,9 +1,9 @@
 //! The Jaeger agent protocol: compact Thrift over UDP (jaeger.thrift, agent.thrift of jaeger-idl).
 //!
-//! The crate opentelemetry-jaeger ended with OpenTelemetry 0.23; only this room sees it, behind a conversion of today's
-//! spans into those of its time. It does the Thrift; the socket is ours, because only its owner learns that nobody listens.
+//! The crate opentelemetry-jaeger ended with OpenTelemetry 0.23. Only this module uses it, with spans that are converted to that
+//! version. It encodes Thrift; the socket is ours, because only its owner can detect that no agent listens.
 
-#![allow(deprecated, reason = "all of opentelemetry-jaeger is")]
+#![allow(deprecated, reason = "all of opentelemetry-jaeger is deprecated")]
 
 use std::{
     fmt,
@@ -35,15 +35,15 @@ use tokio::{
 
 mod convert;
 
-/// How long a looked up address is used without looking again. An agent that has moved is silent where its host does not say that
-/// nobody listens any more.
+/// How long an address is used before it is looked up again: if the agent has moved, datagrams to its old address may be lost
+/// without an error.
 const LOOKUP_VALIDITY: Duration = Duration::from_secs(60);
 
-/// How long a trace may wait for a lookup while an earlier address is known.
+/// Longest time that a trace waits for a lookup while an earlier address is known.
 const RENEWAL_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Sends finished traces to a Jaeger agent. Looks it up and connects for the first one, after a failure, and when that was a minute
-/// ago: nothing else says that an agent has moved.
+/// Sends finished traces to a Jaeger agent. Looks it up and connects for the first trace, after a failure, and once the last lookup
+/// is a minute old.
 pub(super) struct JaegerExporter {
     host: String,
     port: u16,
@@ -51,11 +51,11 @@ pub(super) struct JaegerExporter {
     agent: Mutex<Agent>,
 }
 
-/// What is known of the agent.
+/// The state of the connection to the agent.
 #[derive(Default)]
 struct Agent {
     known: Option<Connected>,
-    /// The lookup that runs. It cannot be interrupted, so that a trace that gives up leaves it to the next one.
+    /// The running lookup. It cannot be cancelled, so a trace that times out leaves it to the next one.
     lookup: Option<Lookup>,
 }
 
@@ -76,16 +76,16 @@ impl JaegerExporter {
         }
     }
 
-    /// Looks the agent up and connects. The caller sets the limit.
+    /// Looks up the agent and connects. The caller sets the limit.
     async fn connect(&self, lookup: &mut Option<Lookup>) -> Result<Connected, TraceError> {
-        // Nobody waited for its end, so it may say what was true long ago.
+        // A lookup that no trace waited for may have ended long ago.
         if lookup.as_ref().is_some_and(JoinHandle::is_finished) {
             *lookup = None;
         }
         let running = match lookup {
             Some(running) => running,
             None if is_address(&self.host) => return self.connector()(),
-            // The pipeline looks names up, and blocks meanwhile.
+            // The pipeline blocks while it looks up the name.
             None => lookup.insert(spawn_blocking(self.connector())),
         };
         let connected = running.await;
@@ -106,7 +106,7 @@ impl JaegerExporter {
         }
     }
 
-    /// The connection that is known, while it is young or no other is to be had in time.
+    /// The known connection if it is recent, or if it cannot be renewed in time; otherwise a new one.
     async fn connected(&self, agent: &mut Agent) -> Result<Connected, TraceError> {
         let Some(known) = agent.known.take() else {
             return self.connect(&mut agent.lookup).await;
@@ -117,7 +117,7 @@ impl JaegerExporter {
         match timeout(RENEWAL_TIMEOUT, self.connect(&mut agent.lookup)).await {
             Ok(Ok(renewed)) => Ok(renewed),
             Ok(Err(error)) => {
-                tracing::debug!(error = %words(&error), "agent not looked up again");
+                tracing::debug!(error = %error_text(&error), "agent not looked up again");
                 Ok(known)
             }
             Err(_) => {
@@ -131,11 +131,11 @@ impl JaegerExporter {
         let spans = convert::spans(trace);
         let mut agent = self.agent.lock().await;
         let is_first = agent.known.is_none();
-        // One that was given up, has failed or has panicked is not used again: it may hold half a datagram.
+        // An exporter that timed out, failed or panicked is not used again: it may hold half a datagram.
         let mut connected = self.connected(&mut agent).await?;
         let sent = connected.exporter.export(spans.clone()).await;
         if sent.is_err() && !is_first {
-            // A refusal may be the answer to an earlier datagram, and the agent may have moved.
+            // The refusal may be of an earlier datagram, and the agent may have moved.
             connected = self.connect(&mut agent.lookup).await?;
             connected.exporter.export(spans).await?;
         } else {
@@ -146,8 +146,8 @@ impl JaegerExporter {
     }
 }
 
-/// What happened, without the name of the exporter before it.
-fn words(error: &TraceError) -> String {
+/// The error's text without the exporter's name.
+fn error_text(error: &TraceError) -> String {
     match error {
         TraceError::ExportFailed(error) => error.to_string(),
         other => other.to_string(),
@@ -162,7 +162,7 @@ impl SpanExporter for JaegerExporter {
     async fn export(&self, trace: Vec<SpanData>) -> OTelSdkResult {
         self.send(trace).await.map_err(|error| {
             let Self { host, port, .. } = self;
-            OTelSdkError::InternalFailure(format!("{host}:{port}: {}", words(&error)))
+            OTelSdkError::InternalFailure(format!("{host}:{port}: {}", error_text(&error)))
         })
     }
 
@@ -177,7 +177,7 @@ impl fmt::Debug for JaegerExporter {
     }
 }
 
-/// What opentelemetry-jaeger asks of a runtime, of which it uses the socket only.
+/// The runtime that opentelemetry-jaeger needs; it uses only the socket.
 #[derive(Clone, Debug)]
 struct AgentSocket;
 
@@ -197,8 +197,8 @@ impl JaegerTraceRuntime for AgentSocket {
         Ok(Arc::new(UdpSocket::from_std(socket)?))
     }
 
-    /// A refusal (ICMP) is reported with the next call on the socket, and that call sends nothing. One for this datagram is looked
-    /// for: on the loopback interface it is there at once.
+    /// A refusal (ICMP) fails the next call on the socket, which then sends nothing. So the socket's error is read after each
+    /// datagram: on loopback a refusal arrives at once.
     async fn write_to_socket(&self, socket: &Self::Socket, payload: Vec<u8>) -> thrift::Result<()> {
         socket.send(&payload).await?;
         match socket.take_error()? {
@@ -240,7 +240,7 @@ impl RuntimeChannel for AgentSocket {
     }
 }
 
-/// The batch processor, which is not used, would have a channel.
+/// The channel of the batch processor, which is not used.
 #[derive(Debug)]
 struct NoBatches<T>(std::marker::PhantomData<fn(T)>);
 

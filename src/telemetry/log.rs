@@ -1,7 +1,7 @@
-//! The log: each event becomes an entry in a bounded queue, and a thread of its own writes it to the journal or to standard error.
+//! The log: each event becomes an entry in a bounded queue, and a thread writes it to the journal or to standard error.
 //!
-//! Both block their writers for as long as nobody reads them, and this process serves scrapes from one thread. Lines that the
-//! queue has no room for, or that standard error does not take, are counted, and reported as soon as lines can be written again.
+//! Both block their writers while their reader is slow, and this process serves scrapes from one thread. Lines that do not fit into
+//! the queue or cannot be written are counted, and reported as soon as lines can be written again.
 
 use std::{
     fmt, io,
@@ -29,13 +29,13 @@ use journal::Journal;
 
 use crate::words::counted;
 
-/// The name of the thread, the only one that may wait for a reader.
+/// The name of the thread, the only one that may block on the log.
 pub(super) const THREAD: &str = "log";
 
-/// Entries that wait for the journal or standard error.
+/// Capacity of the queue, in entries.
 const QUEUE: usize = 1024;
 
-/// The thread that writes the log. Dropped, it writes what is waiting, for at most `limit`.
+/// The thread that writes the log. Dropping it writes the queued lines, for at most `limit`.
 #[derive(Debug)]
 pub(super) struct Log {
     queue: SyncSender<Message>,
@@ -52,7 +52,7 @@ pub(super) struct LogLayer {
     shared: Arc<Shared>,
 }
 
-/// What the layer, the thread and its owner have in common.
+/// State of the layer, the thread and its owner.
 struct Shared {
     /// Lines that are not written yet.
     waiting: AtomicU64,
@@ -60,7 +60,7 @@ struct Shared {
     unreported: AtomicU64,
     /// Called for each line that is lost.
     on_drop: Box<dyn Fn() + Send + Sync>,
-    /// The thread is to end as soon as nothing waits any more.
+    /// Whether the thread must end once the queue is empty.
     ending: AtomicBool,
 }
 
@@ -71,8 +71,8 @@ enum Message {
     End,
 }
 
-/// Starts the thread that writes what the layer is given: to the journal if standard error is the journal's and its socket is
-/// there, else to standard error. `on_drop` is called for each line that is lost.
+/// Starts the thread. It writes to the journal if standard error is connected to it and its socket exists, otherwise to standard
+/// error. `on_drop` is called for each line that is lost.
 ///
 /// # Errors
 ///
@@ -111,7 +111,7 @@ pub(super) fn start(
                 None => stderr::write(entry, format),
             };
             write(output, &entries, &shared);
-            // Nobody waits if the owner has given up.
+            // The owner may have stopped waiting.
             let _ = finish.send(());
         })?;
     Ok((layer, log))
@@ -132,7 +132,7 @@ impl Drop for Log {
         let _ = self.finished.recv_timeout(self.limit);
         let lost = self.shared.give_up();
         if lost > 0 {
-            stderr::say(&format!(
+            stderr::report(&format!(
                 "{} could not be written before the end",
                 counted(lost, "log line")
             ));
@@ -161,7 +161,7 @@ impl Shared {
         }
     }
 
-    /// Counts what is still waiting as lost, and says how many lines are lost and not reported.
+    /// Counts the lines in the queue as lost; returns the number of lost lines that were not reported.
     fn give_up(&self) -> u64 {
         for _ in 0..self.waiting.swap(0, Ordering::Relaxed) {
             self.dropped();
@@ -188,7 +188,7 @@ impl fmt::Debug for Shared {
     }
 }
 
-/// Until the end has come and all entries are written.
+/// Writes entries until the end is requested and the queue is empty.
 fn write(
     mut output: impl FnMut(&Entry) -> io::Result<()>,
     entries: &Receiver<Message>,
@@ -200,13 +200,13 @@ fn write(
         if !written {
             shared.dropped();
         } else if was_last {
-            // Through the queue, now that it is empty: behind the lines that came before those that were dropped.
+            // The report goes through the queue, after the lines that were queued before the dropped ones.
             shared.report_dropped();
         }
     }
 }
 
-/// Waits for an entry, unless the end has come.
+/// Waits for an entry; `None` at the end.
 fn next(entries: &Receiver<Message>, shared: &Shared) -> Option<Box<Entry>> {
     loop {
         let message = if shared.ending.load(Ordering::Acquire) {

@@ -45,7 +45,7 @@ use crate::{
     work::Tasks,
 };
 
-/// How long to wait before each further attempt, where the failure may pass.
+/// Delays before the retries of a failure that may be temporary.
 const RETRIES: [Duration; 3] = [
     Duration::from_millis(100),
     Duration::from_millis(200),
@@ -53,20 +53,20 @@ const RETRIES: [Duration; 3] = [
 ];
 
 /// Longest text of a collector that is logged, in bytes.
-const MAX_WORDS: usize = 1024;
+const MAX_MESSAGE: usize = 1024;
 
 /// The port of OTLP over HTTP, which is easily confused with that of gRPC.
 const HTTP_PORT: &str = ":4318";
 
-/// Sends finished traces to a collector. Each trace has a connection of its own, of which nothing is left behind it: what a
-/// collector does not answer would pile up in one that stays.
+/// Sends finished traces to a collector, each over its own connection: on a permanent one, requests that the collector does not
+/// answer would pile up.
 pub(super) struct OtlpExporter {
     address: String,
     endpoint: Endpoint,
     headers: HeaderMap,
     resource: ResourceAttributesWithSchema,
-    /// The last warning that came with accepted spans; it is logged as a warning only once.
-    remark: Mutex<String>,
+    /// The last warning that came with accepted spans; a repeated one is logged at debug.
+    warned: Mutex<String>,
 }
 
 impl OtlpExporter {
@@ -76,7 +76,7 @@ impl OtlpExporter {
             endpoint: Endpoint::from_shared(config.endpoint.clone())?,
             headers: config.headers.clone(),
             resource: ResourceAttributesWithSchema::default(),
-            remark: Mutex::default(),
+            warned: Mutex::default(),
         })
     }
 
@@ -90,7 +90,7 @@ impl OtlpExporter {
         let mut outcome = self.attempt(client.clone(), request.clone()).await;
         for delay in RETRIES {
             match &outcome {
-                Err(status) if may_pass(status.code()) => sleep(delay).await,
+                Err(status) if is_retryable(status.code()) => sleep(delay).await,
                 _ => break,
             }
             outcome = self.attempt(client.clone(), request.clone()).await;
@@ -98,7 +98,7 @@ impl OtlpExporter {
         match outcome {
             Ok(Some(partial)) => self.judge(&partial),
             Ok(None) => Ok(()),
-            Err(status) => Err(words(&status)),
+            Err(status) => Err(error_text(&status)),
         }
     }
 
@@ -113,28 +113,28 @@ impl OtlpExporter {
         Ok(answer.into_inner().partial_success)
     }
 
-    /// An OK answer can still reject spans, or carry a warning.
+    /// An OK answer can still reject spans or carry a warning.
     fn judge(&self, partial: &ExportTracePartialSuccess) -> Result<(), String> {
-        let said = cut(&partial.error_message, MAX_WORDS);
+        let warning = cut(&partial.error_message, MAX_MESSAGE);
         if partial.rejected_spans > 0 {
             let rejected = counted(partial.rejected_spans.unsigned_abs(), "span");
-            return Err(format!("the collector rejected {rejected}: {said}"));
+            return Err(format!("the collector rejected {rejected}: {warning}"));
         }
-        if !said.is_empty() {
-            let mut last = self.remark.lock().unwrap_or_else(PoisonError::into_inner);
-            if *last == said {
+        if !warning.is_empty() {
+            let mut last = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+            if *last == warning {
                 tracing::debug!(
                     endpoint = self.address,
-                    said,
+                    warning,
                     "trace exported with a warning"
                 );
             } else {
                 tracing::warn!(
                     endpoint = self.address,
-                    said,
+                    warning,
                     "trace exported with a warning"
                 );
-                *last = said;
+                *last = warning;
             }
         }
         Ok(())
@@ -154,7 +154,7 @@ impl SpanExporter for OtlpExporter {
     async fn export(&self, trace: Vec<SpanData>) -> OTelSdkResult {
         let resource_spans = group_spans_by_resource_and_scope(trace, &self.resource);
         let request = ExportTraceServiceRequest { resource_spans };
-        // Dropped with them when there is no more time for it.
+        // Dropping this future at its timeout also ends the connection's tasks.
         let tasks = Tasks::default();
         let endpoint = self.endpoint.clone().executor(tasks.executor());
         let sent = self.send(endpoint.connect_lazy(), request).await;
@@ -173,9 +173,8 @@ impl fmt::Debug for OtlpExporter {
     }
 }
 
-/// The codes that the protocol calls retryable. RESOURCE_EXHAUSTED is retryable only if the status details say so, which are not
-/// read.
-fn may_pass(code: Code) -> bool {
+/// Whether the protocol calls the code retryable. RESOURCE_EXHAUSTED is retryable only with status details, which are not read.
+fn is_retryable(code: Code) -> bool {
     matches!(
         code,
         Code::Cancelled
@@ -188,12 +187,12 @@ fn may_pass(code: Code) -> bool {
 }
 
 /// The causes of a local failure, or the code and message of the collector.
-fn words(status: &Status) -> String {
-    let said = match status.source() {
+fn error_text(status: &Status) -> String {
+    let text = match status.source() {
         Some(source) => causes(source),
         None => format!("{:?}: {}", status.code(), status.message()),
     };
-    cut(&said, MAX_WORDS)
+    cut(&text, MAX_MESSAGE)
 }
 
 fn causes(error: &(dyn Error + 'static)) -> String {
@@ -251,7 +250,7 @@ mod tests {
     use super::strip_trailers;
 
     #[test]
-    fn the_details_of_a_status_are_taken_out_of_trailers_and_nothing_else_is() {
+    fn only_the_details_of_a_status_are_removed_from_trailers() {
         let mut trailers = HeaderMap::new();
         trailers.insert("grpc-status-details-bin", HeaderValue::from_static("!"));
         trailers.insert("grpc-status", HeaderValue::from_static("7"));

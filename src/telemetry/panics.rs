@@ -1,4 +1,4 @@
-//! Panics in the log: the default hook would write to standard error, and wait there.
+//! Logs panics: the default hook would write to standard error, and could block there.
 
 use std::{panic, thread};
 

@@ -1,16 +1,16 @@
-//! What telemetry can be told: where traces go, and which.
+//! Settings of tracing.
 
 use std::{fmt, time::Duration};
 
 use http::HeaderMap;
 use opentelemetry_sdk::trace::{Sampler, SpanLimits};
 
-/// Where finished traces go, which of them, and under which name.
+/// Settings of tracing: the exporter, the resource, and what is sent.
 #[derive(Clone, Debug)]
 pub struct TracesConfig {
     /// The exporter; `None` switches tracing off.
     pub(crate) export: Option<TraceExport>,
-    /// The variables that have decided on the exporter and its place; empty when none was set.
+    /// The variables that selected the exporter and its address; empty if none was set.
     pub(crate) decided_by: Vec<String>,
     /// `service.name` of the traces, where `OTEL_SERVICE_NAME` gives one.
     pub service_name: Option<String>,
@@ -47,7 +47,7 @@ pub(crate) struct OtlpConfig {
     pub(crate) timeout: Duration,
 }
 
-/// The exporter, its place, and the variables that say so: `otlp http://127.0.0.1:4317 (OTEL_EXPORTER_OTLP_ENDPOINT)`.
+/// The exporter, its address, and the variables that selected them: `otlp http://127.0.0.1:4317 (OTEL_EXPORTER_OTLP_ENDPOINT)`.
 impl fmt::Display for TracesConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.export {

@@ -1,7 +1,7 @@
-//! Finished traces: collects the spans of each trace and, when its root ends, hands the whole to one exporter.
+//! Finished traces: collects the spans of each trace, and passes the trace to the exporter when its root ends.
 //!
-//! The SDK's batch processor has a thread and a timer of its own; this one has neither. A trace goes through a bounded queue to a
-//! task on the service's runtime, which awaits the exporter. The first trace lost in a row is a warning.
+//! Unlike the SDK's batch processor, this needs no thread and no timer: a trace goes through a bounded queue to a task on the
+//! service's runtime, which awaits the exporter. The first trace lost in a row is logged as a warning.
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
@@ -25,20 +25,20 @@ mod escape;
 
 use collector::{Collector, Dropped, Trace};
 
-/// Traces that wait for the exporter.
+/// Capacity of the queue, in traces.
 const QUEUE: usize = 64;
 
-/// What is traced, and how long it may take to be sent.
+/// Settings of the provider, and of the exporter's task.
 #[derive(Debug)]
 pub(super) struct Settings {
     pub(super) resource: Resource,
     pub(super) sampler: Sampler,
     pub(super) limits: SpanLimits,
-    /// Longest time one trace may take.
+    /// Longest time for sending one trace.
     pub(super) timeout: Duration,
 }
 
-/// The tracer provider, and the task that its finished traces go to.
+/// The tracer provider, and the task that exports its finished traces.
 #[derive(Debug)]
 pub(super) struct TraceQueue {
     provider: SdkTracerProvider,
@@ -49,10 +49,10 @@ pub(super) struct TraceQueue {
 /// Why the last trace was not delivered.
 #[derive(Debug, Error)]
 pub enum Undelivered {
-    /// It was lost, or given up.
+    /// It was lost, or sending it timed out.
     #[error("{0}")]
     Lost(String),
-    /// This signal came before it was known to be delivered.
+    /// This signal arrived before its delivery was known.
     #[error("interrupted by {0}")]
     Interrupted(&'static str),
 }
@@ -68,7 +68,7 @@ impl TraceQueue {
         let (finished, queue) = mpsc::channel(QUEUE);
         let dropped = Arc::new(Dropped::default());
         let collector = Collector::new(finished, Arc::clone(&dropped));
-        let ends = Ends {
+        let outcomes = Outcomes {
             row: None,
             on_outcome: Box::new(on_outcome),
         };
@@ -83,7 +83,7 @@ impl TraceQueue {
                 .build(),
             exporting: tokio::spawn(async move {
                 let _at_the_end = at_the_end;
-                export(exporter, settings.timeout, queue, dropped, ends).await
+                export(exporter, settings.timeout, queue, dropped, outcomes).await
             }),
             ended,
         }
@@ -98,7 +98,7 @@ impl TraceQueue {
         &self.provider
     }
 
-    /// Takes no more traces and waits until the queued ones are sent. The caller sets the limit.
+    /// Accepts no more traces, and waits until the queued ones are sent. The caller sets the limit.
     pub(super) async fn drain(self) -> Result<(), Undelivered> {
         if let Err(error) = self.provider.shutdown() {
             tracing::debug!(%error, "tracer provider not shut down");
@@ -109,15 +109,15 @@ impl TraceQueue {
     }
 }
 
-/// Exports one trace after the other until the queue is closed, and reports those that the queue had no room for.
+/// Exports traces one by one until the queue is closed, and reports those that did not fit into it.
 ///
-/// A panic costs its trace: what exporters keep from one to the next is put back whole, or made anew.
+/// A panic loses only its trace: the exporters' state is consistent, or is rebuilt for the next trace.
 async fn export(
     exporter: impl SpanExporter,
     limit: Duration,
     mut queue: Receiver<Trace>,
     dropped: Arc<Dropped>,
-    mut ends: Ends,
+    mut outcomes: Outcomes,
 ) -> Result<(), Undelivered> {
     while let Some(trace) = queue.recv().await {
         let trace = trace.into_iter().map(escape::span).collect();
@@ -126,44 +126,45 @@ async fn export(
         let outcome = loop {
             tokio::select! {
                 biased;
-                () = dropped.any.notified() => ends.dropped(dropped.take()),
+                () = dropped.any.notified() => outcomes.dropped(dropped.take()),
                 outcome = exported.as_mut() => break outcome,
             }
         };
         match outcome {
-            Ok(Ok(Ok(()))) => ends.exported(),
-            Ok(Ok(Err(error))) => ends.failed(words(error)),
-            Ok(Err(panic)) => ends.failed(panic.to_string()),
-            Err(_) => ends.failed(format!("not sent within {limit:?}")),
+            Ok(Ok(Ok(()))) => outcomes.exported(),
+            Ok(Ok(Err(error))) => outcomes.failed(error_text(error)),
+            Ok(Err(panic)) => outcomes.failed(panic.to_string()),
+            Err(_) => outcomes.failed(format!("not sent within {limit:?}")),
         }
     }
-    ends.dropped(dropped.take());
-    ends.row
+    outcomes.dropped(dropped.take());
+    outcomes
+        .row
         .map_or(Ok(()), |row| Err(Undelivered::Lost(row.error)))
 }
 
 /// The exporter's own error text.
-fn words(error: OTelSdkError) -> String {
+fn error_text(error: OTelSdkError) -> String {
     match error {
-        OTelSdkError::InternalFailure(words) => words,
+        OTelSdkError::InternalFailure(text) => text,
         other => other.to_string(),
     }
 }
 
-/// Counts and logs what becomes of traces.
-struct Ends {
+/// Counts and logs the outcomes of traces.
+struct Outcomes {
     row: Option<Row>,
     on_outcome: Box<dyn Fn(TraceOutcome) + Send + Sync>,
 }
 
-/// Traces that were lost one after the other.
+/// Consecutive traces that were lost.
 struct Row {
     traces: u64,
-    /// Why the last one was.
+    /// Why the last one was lost.
     error: String,
 }
 
-impl Ends {
+impl Outcomes {
     fn exported(&mut self) {
         (self.on_outcome)(TraceOutcome::Exported);
         if let Some(row) = self.row.take() {

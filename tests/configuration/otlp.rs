@@ -105,7 +105,7 @@ fn headers_that_cannot_be_sent_are_refused_without_showing_them() {
     ] {
         let variable = "OTEL_EXPORTER_OTLP_HEADERS";
         let refused = refusal(&run(PROGRAM, [""; 0], &[(variable, value)]));
-        assert_says(&refused, &[variable, "KEY=VALUE", "number 2"]);
+        assert_says(&refused, &[variable, "KEY=VALUE", "entry 2"]);
         assert!(!refused.contains("hush"), "{refused}");
     }
 }

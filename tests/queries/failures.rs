@@ -124,7 +124,7 @@ fn assert_always_told(behaviour: &Behaviour, code: &str, words: &str) {
 
 #[test]
 fn a_connection_that_is_closed_on_accept_is_unavailable_every_time() {
-    let words = "cannot connect to ADDRESS: the connection was closed before a word of HTTP/2";
+    let words = "cannot connect to ADDRESS: the peer closed the connection before sending HTTP/2";
     assert_always_told(&Behaviour::Refuse, "UNAVAILABLE", words);
 }
 

@@ -1,4 +1,4 @@
-//! The scanner over answers in memory, beside prost: bytes per second without any network.
+//! Throughput of the scanner, and of prost, on answers in memory.
 
 use std::hint::black_box;
 
@@ -12,10 +12,10 @@ use scan::{Scanner, Visitor};
 
 const IMAGES: usize = 10_000;
 
-/// As HTTP/2 hands them over, and the whole answer at once.
+/// Sizes of pieces in bytes: as HTTP/2 delivers them, and the whole answer at once.
 const PIECES: [usize; 3] = [1024, 16 * 1024, usize::MAX];
 
-/// Adds up what the service's own visitor for rkt does.
+/// Adds up the same fields as the service's own visitor for rkt.
 #[derive(Default)]
 struct Sums {
     images: u64,

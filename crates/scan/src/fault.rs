@@ -6,15 +6,15 @@ use thiserror::Error;
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 #[error("the answer is malformed at byte {offset}: {fault}")]
 pub struct Malformed {
-    /// Bytes of the body before what is at fault: a frame's head, an integer, or a tag or length, also one that announces more
-    /// than there is room for. Where something ends too early, bytes before its end.
+    /// Offset of the faulty frame head, integer, tag or length, also of a length that exceeds its message. If something ends too
+    /// early, the offset of that end.
     pub offset: u64,
-    /// What was wrong.
+    /// The kind of fault.
     pub fault: Fault,
 }
 
 impl Malformed {
-    pub(crate) fn behind(self, bytes: u64) -> Self {
+    pub(crate) fn offset_by(self, bytes: u64) -> Self {
         let offset = self.offset + bytes;
         Self { offset, ..self }
     }

@@ -1,8 +1,8 @@
-//! The grammar of a protobuf field: a tag, then an integer, or content that has a length of its own or the wire type's.
+//! Parses protobuf fields: a tag, then an integer, or content of a length that is given or the wire type's.
 
 use crate::{Fault, Malformed};
 
-/// Most bytes of a [`Head`]: two varints.
+/// Longest [`Head`] in bytes: two varints.
 pub(crate) const MAX_HEAD: usize = 2 * MAX_VARINT;
 
 const MAX_VARINT: usize = 10;
@@ -25,12 +25,12 @@ pub(crate) struct Head {
     pub(crate) wire_type: WireType,
     /// The integer of a VARINT, which has no content; otherwise the content's length.
     pub(crate) value: u64,
-    /// Bytes before the varint that gives the content's length, which is the tag for I32 and I64.
+    /// Offset of the content's length; for I32 and I64, of the tag.
     pub(crate) length_at: u64,
 }
 
 impl Head {
-    /// Takes the head off `bytes`, which begin with it. `None` if it does not end in them.
+    /// Takes the head from the beginning of `bytes`. `None` if it is incomplete.
     ///
     /// # Errors
     ///
@@ -43,11 +43,11 @@ impl Head {
             return Ok(None);
         };
         let (field, wire_type) = parse_tag(tag).map_err(at(0))?;
-        let behind_tag = (bytes.len() - rest.len()) as u64;
+        let tag_end = (bytes.len() - rest.len()) as u64;
         let (value, length_at) = match wire_type {
             WireType::Varint | WireType::Len => {
-                let value = take_varint(&mut rest).map_err(at(behind_tag))?;
-                (value, behind_tag)
+                let value = take_varint(&mut rest).map_err(at(tag_end))?;
+                (value, tag_end)
             }
             WireType::I64 => (Some(8), 0),
             WireType::I32 => (Some(4), 0),
@@ -64,7 +64,7 @@ impl Head {
     }
 }
 
-/// Takes a field off `bytes`, its head and its content. `None` if it is malformed or does not end in them.
+/// Takes a field, head and content, from the beginning of `bytes`. `None` if it is malformed or incomplete.
 #[inline(always)]
 pub(crate) fn take_whole<'a>(bytes: &mut &'a [u8]) -> Option<(Head, &'a [u8])> {
     let mut rest = *bytes;
@@ -95,7 +95,7 @@ fn parse_tag(tag: u64) -> Result<(u32, WireType), Fault> {
 
 #[inline(always)]
 fn take_varint(bytes: &mut &[u8]) -> Result<Option<u64>, Fault> {
-    // Nearly all tags and most lengths: the loop alone takes a third longer.
+    // Fast path for nearly all tags and most lengths: the loop alone takes a third longer.
     if let [byte @ ..0x80, ref rest @ ..] = **bytes {
         *bytes = rest;
         return Ok(Some(byte.into()));

@@ -7,7 +7,7 @@
 //! refuse messages above a limit (4 MiB in most). A program that only counts and adds up needs neither the buffer nor the limit.
 //!
 //! A [`Scanner`] takes the response's body in whatever pieces the connection delivers, and calls a [`Visitor`] for each element of
-//! field 1: with its integers, with the beginning of those of its fields whose bytes the visitor wants, and at its end.
+//! field 1: with its integers, with the beginning of each byte field that the visitor wants, and at its end.
 //!
 //! # Use
 //!
@@ -75,22 +75,22 @@ mod scanner;
 pub use fault::{Fault, Malformed};
 pub use scanner::{Received, Scanner};
 
-/// Sees each element of field 1.
+/// Receives the elements of field 1.
 pub trait Visitor {
     /// A message begins, with or without elements.
     fn begin_message(&mut self) {}
 
-    /// The element that is being read has this integer in this field (wire type VARINT).
+    /// The current element has this integer in this field (wire type VARINT).
     fn integer(&mut self, field: u32, value: u64);
 
-    /// How many bytes of this field (wire type LEN) are wanted at most; 0 skips it unseen.
+    /// Most bytes of this field (wire type LEN) to pass to [`Self::bytes`]; 0, the default, skips the field.
     fn wanted(&self, _field: u32) -> usize {
         0
     }
 
-    /// The element that is being read has bytes in this field that begin with `beginning`, as long as was wanted.
+    /// The current element has this field, and its content begins with `beginning`, which has at most the wanted length.
     fn bytes(&mut self, _field: u32, _beginning: &[u8]) {}
 
-    /// The element is complete; what comes next belongs to another one.
+    /// The current element is complete.
     fn end(&mut self);
 }

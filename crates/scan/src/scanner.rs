@@ -1,4 +1,4 @@
-//! The scanner: gRPC frames, in them protobuf messages, in them the elements of field 1; whatever the chunk boundaries.
+//! The scanner: reads gRPC frames, the protobuf messages in them, and their elements of field 1, at any chunk boundaries.
 
 use crate::{
     Fault, Malformed, Visitor,
@@ -18,25 +18,25 @@ pub struct Scanner<'v, V> {
     /// Bytes read so far.
     offset: u64,
     messages: u64,
-    /// Where the message ends that is being read; `None` in a frame's head.
+    /// Offset of the current message's end; `None` in a frame's head.
     message_end: Option<u64>,
-    /// Where the element ends that is being read.
+    /// Offset of the current element's end, if there is one.
     element_end: Option<u64>,
     content: Content,
-    /// The beginning of a head, or of wanted content, whose end has not arrived.
+    /// An incomplete head, or incomplete wanted content.
     held: Vec<u8>,
 }
 
-/// The content of a field. It is being read while `end` is ahead.
+/// The content of a field, which is being read until the offset `end`.
 #[derive(Debug, Default)]
 struct Content {
     field: u32,
-    /// Bytes that the visitor has yet to get; the others are skipped.
+    /// Bytes to pass to the visitor; the others are skipped.
     wanted: usize,
     end: u64,
 }
 
-/// A whole body.
+/// Totals of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Received {
     /// Bytes of the body, gRPC's framing included.
@@ -63,7 +63,7 @@ impl<'v, V: Visitor> Scanner<'v, V> {
     ///
     /// # Errors
     ///
-    /// At the first fault; the scanner is of no use afterwards.
+    /// At the first fault. The scanner must not be used after it.
     pub fn feed(&mut self, mut chunk: &[u8]) -> Result<(), Malformed> {
         while !chunk.is_empty() {
             if self.message_end.is_none() {
@@ -78,11 +78,11 @@ impl<'v, V: Visitor> Scanner<'v, V> {
         Ok(())
     }
 
-    /// The body is at its end.
+    /// Ends the body.
     ///
     /// # Errors
     ///
-    /// When that is in the middle of a message.
+    /// When the body ends in the middle of a message.
     pub fn finish(self) -> Result<Received, Malformed> {
         if self.message_end.is_some() || !self.held.is_empty() {
             return Err(self.fault(Fault::Unfinished));
@@ -113,8 +113,8 @@ impl<'v, V: Visitor> Scanner<'v, V> {
         Ok(())
     }
 
-    /// Reads the fields that have arrived whole, and says whether there were any. [`Self::head`] reads what has not, or is
-    /// malformed.
+    /// Reads the fields that are complete in this chunk, and returns whether there were any. [`Self::head`] reads incomplete and
+    /// malformed ones.
     fn whole_fields(&mut self, chunk: &mut &[u8]) -> bool {
         if !self.held.is_empty() {
             return false;
@@ -160,21 +160,21 @@ impl<'v, V: Visitor> Scanner<'v, V> {
         }
     }
 
-    /// Reads a field's head, or keeps what has arrived of it.
+    /// Reads a field's head, or holds its beginning if it is incomplete.
     fn head(&mut self, chunk: &mut &[u8]) -> Result<(), Malformed> {
-        let had = self.held.len();
-        let begin = self.offset - had as u64;
-        let arrived = self.available(chunk).min(MAX_HEAD - had);
+        let already_held = self.held.len();
+        let begin = self.offset - already_held as u64;
+        let arrived = self.available(chunk).min(MAX_HEAD - already_held);
         self.held.extend_from_slice(&chunk[..arrived]);
         let mut rest = &self.held[..];
-        let Some(head) = Head::take(&mut rest).map_err(|fault| fault.behind(begin))? else {
+        let Some(head) = Head::take(&mut rest).map_err(|fault| fault.offset_by(begin))? else {
             self.take(chunk, arrived as u64);
             return Ok(());
         };
-        let read = self.held.len() - rest.len() - had;
+        let read = self.held.len() - rest.len() - already_held;
         self.held.clear();
         self.take(chunk, read as u64);
-        self.value(head).map_err(|fault| fault.behind(begin))
+        self.value(head).map_err(|fault| fault.offset_by(begin))
     }
 
     fn value(&mut self, head: Head) -> Result<(), Malformed> {

@@ -1,4 +1,4 @@
-//! The reader of list answers keeps nothing: whatever passes, its memory stays as it is. One test, so that no other one allocates.
+//! The scanner's memory does not depend on what it reads. A single test, so that no other test allocates.
 
 use std::iter::{once, repeat_n};
 
@@ -13,7 +13,7 @@ const FEW_BYTES: usize = 1024;
 
 const CHUNK: usize = 64 * 1024;
 
-/// As the one for CRI: wants the beginning of fields 2 and 3.
+/// Like the visitor for CRI, wants the beginning of fields 2 and 3.
 #[derive(Default)]
 struct Names {
     images: u64,
@@ -46,7 +46,7 @@ fn varint(mut value: usize) -> Vec<u8> {
     bytes
 }
 
-/// A field of wire type LEN, as far as its content.
+/// Tag and length of a field of wire type LEN.
 fn length_of(field: usize, length: usize) -> Vec<u8> {
     [varint(field << 3 | 2), varint(length)].concat()
 }
@@ -67,7 +67,7 @@ fn memory_for(head: &[u8], unit: &[u8], times: usize) -> (usize, Names) {
         .chain(repeat_n(&chunk, times / per_chunk))
         .chain(once(&rest))
     {
-        // Off by a little, so that boundaries fall into tags and lengths too.
+        // Not a multiple of the unit, so that boundaries fall into tags and lengths too.
         for piece in bytes.chunks(4097) {
             scanner.feed(piece).unwrap();
         }
@@ -84,7 +84,7 @@ fn memory_depends_neither_on_the_number_nor_on_the_size_of_what_passes() {
     let head = [length_of(1, manifest.len() + 100 * MIB), manifest].concat();
     let (memory, names) = memory_for(&head, &[b'x'; 64], 100 * MIB / 64);
     assert_eq!(names.images, 1);
-    assert!(memory <= FEW_BYTES, "100 MiB that nobody wants: {memory}");
+    assert!(memory <= FEW_BYTES, "100 MiB not wanted: {memory}");
 
     let tag = [length_of(2, 60), vec![b'x'; 60]].concat();
     let head = length_of(1, tag.len() * 1_000_000);

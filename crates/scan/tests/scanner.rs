@@ -1,4 +1,4 @@
-//! The reader of list answers: broken and hostile bytes. That it agrees with prost is held beside the visitors, in src/images.
+//! The scanner with malformed and arbitrary bytes. The visitors' tests in src/images compare it with prost.
 
 use lab::{
     protobuf::{framed, pieces},
@@ -8,12 +8,12 @@ use proptest::{collection::vec, prelude::*};
 use prost::Message;
 use scan::{Fault, Malformed, Received, Scanner, Visitor};
 
-/// Writes down all that it is told; of every field it wants a few bytes.
+/// Records every call; wants a few bytes of each field.
 #[derive(Debug, Default, PartialEq)]
-struct Recorder(Vec<Fact>);
+struct Recorder(Vec<Call>);
 
 #[derive(Debug, PartialEq)]
-enum Fact {
+enum Call {
     Integer(u32, u64),
     Bytes(u32, Vec<u8>),
     End,
@@ -21,7 +21,7 @@ enum Fact {
 
 impl Visitor for Recorder {
     fn integer(&mut self, field: u32, value: u64) {
-        self.0.push(Fact::Integer(field, value));
+        self.0.push(Call::Integer(field, value));
     }
 
     fn wanted(&self, _field: u32) -> usize {
@@ -29,17 +29,17 @@ impl Visitor for Recorder {
     }
 
     fn bytes(&mut self, field: u32, beginning: &[u8]) {
-        self.0.push(Fact::Bytes(field, beginning.to_vec()));
+        self.0.push(Call::Bytes(field, beginning.to_vec()));
     }
 
     fn end(&mut self) {
-        self.0.push(Fact::End);
+        self.0.push(Call::End);
     }
 }
 
 fn read<'a>(
     pieces: impl IntoIterator<Item = &'a [u8]>,
-) -> (Vec<Fact>, Result<Received, Malformed>) {
+) -> (Vec<Call>, Result<Received, Malformed>) {
     let mut recorder = Recorder::default();
     let mut scanner = Scanner::new(&mut recorder);
     let fed = pieces.into_iter().try_for_each(|piece| scanner.feed(piece));
@@ -47,7 +47,7 @@ fn read<'a>(
     (recorder.0, end)
 }
 
-/// The fault of a body and its offset, which must not depend on where the body is cut.
+/// The fault of a body and its offset, which must not depend on where the body is split.
 fn fault(body: &[u8]) -> (Fault, u64) {
     let (_, end) = read([body]);
     let Malformed { fault, offset } = end.unwrap_err();
@@ -83,11 +83,11 @@ fn a_message_cut_short_anywhere_is_refused_unless_prost_takes_it_too() {
     let mut taken = 0;
     for length in 0..list.len() {
         let message = &list[..length];
-        let (facts, end) = read([&framed(message)[..]]);
+        let (calls, end) = read([&framed(message)[..]]);
         match ListImagesResponse::decode(message) {
             Ok(response) => {
                 assert!(end.is_ok(), "cut after {length}: {end:?}");
-                let ends = facts.iter().filter(|fact| **fact == Fact::End).count();
+                let ends = calls.iter().filter(|fact| **fact == Call::End).count();
                 assert_eq!(ends, response.images.len());
                 taken += 1;
             }
@@ -146,23 +146,23 @@ fn a_visitor_sees_varints_and_bytes_and_their_heads_may_be_padded() {
     let fields = b"\x08\xac\x02\x11\0\0\0\0\0\0\0\0\x1a\x00\x25\0\0\0\0\x2a\x05names";
     let element = [&fields[..], &padded(0x32), &padded(2), b"ab"].concat();
     let list = [&[0x0a, element.len() as u8], &element[..], b"\x10\x01"].concat();
-    let bytes = |field, bytes: &[u8]| Fact::Bytes(field, bytes.to_vec());
+    let bytes = |field, bytes: &[u8]| Call::Bytes(field, bytes.to_vec());
     let expected = [
-        Fact::Integer(1, 300),
+        Call::Integer(1, 300),
         bytes(3, b""),
         bytes(5, b"name"),
         bytes(6, b"ab"),
-        Fact::End,
+        Call::End,
     ];
     let body = framed(&list);
     for length in [1, body.len()] {
-        let (facts, end) = read(body.chunks(length));
-        assert_eq!(facts, expected, "in pieces of {length}");
+        let (calls, end) = read(body.chunks(length));
+        assert_eq!(calls, expected, "in pieces of {length}");
         assert!(end.is_ok(), "{end:?}");
     }
 }
 
-/// Up to the place of a fault nothing is wrong, but that something ends there.
+/// Asserts that the bytes before a fault are well-formed, except that something ends there.
 #[track_caller]
 fn assert_in_place(body: &[u8]) {
     let Err(error) = read([body]).1 else {

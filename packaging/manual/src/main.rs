@@ -1,7 +1,6 @@
-//! Writes the man page and the shell completions into the folder that is its argument.
+//! Writes the man page and the shell completions into the folder given as argument.
 //!
-//! A program of its own, so that nothing of it is in the service. The flags come from clap; what clap cannot know is in
-//! `sections.roff`.
+//! A separate program, so that the service contains none of it. The flags come from clap, the other sections from `sections.roff`.
 
 use std::{
     env,
@@ -41,7 +40,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// In bash's script clap_complete spells a program with hyphens in two ways, so that nothing after a command is completed.
+/// clap_complete's script for bash spells a program with hyphens in two ways, so that nothing after a command is completed.
 fn completing_commands(script: &str) -> String {
     script.replace("exp__subcmd__rkt__subcmd__grpc", "exp__rkt__grpc")
 }

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::parse;
 
-/// A program of systemd's that reads such files with the same function as `EnvironmentFile=`, see environment.d(5).
+/// A program of systemd that reads such files with the same function as `EnvironmentFile=`, see environment.d(5).
 const GENERATOR: &str =
     "/usr/lib/systemd/user-environment-generators/30-systemd-environment-d-generator";
 
@@ -19,7 +19,7 @@ fn assert_read(text: &str, expected: &[(&str, &str)]) {
 }
 
 #[test]
-fn comments_and_lines_without_an_equals_sign_are_nothing() {
+fn comments_and_lines_without_an_equals_sign_are_ignored() {
     assert_read(
         "# A=1\n ; A=2\nA\n\n\tA=3 # no comment\n",
         &[("A", "3 # no comment")],
@@ -49,14 +49,14 @@ fn a_backslash_takes_the_next_character_as_it_is_and_joins_lines() {
 }
 
 #[test]
-fn what_is_never_closed_ends_with_the_file() {
+fn an_unclosed_quote_ends_with_the_file() {
     assert_read("A=\"x\ny", &[("A", "x\ny")]);
     assert_read("A='x", &[("A", "x")]);
     assert_read("A=x\\", &[("A", "x")]);
     assert_read("A", &[]);
 }
 
-/// What systemd reads; it does not print what is empty.
+/// The variables that systemd reads, without empty ones: it prints only some of those.
 fn read_by_systemd(text: &str) -> BTreeMap<String, String> {
     let folder = tempdir().expect("a temporary folder can be made");
     let settings = folder.path().join("environment.d");
@@ -72,15 +72,16 @@ fn read_by_systemd(text: &str) -> BTreeMap<String, String> {
     lines
         .filter(|(key, _)| is_ours(key))
         .map(|(key, value)| (key.to_owned(), unquoted(value)))
+        .filter(|(_, value)| !value.is_empty())
         .collect()
 }
 
-/// The names that the property makes.
+/// Whether the property test generates this name.
 fn is_ours(key: &str) -> bool {
     !key.is_empty() && key.bytes().all(|byte| matches!(byte, b'A' | b'B'))
 }
 
-/// As systemd quotes for a shell: with a backslash before special characters, and letters or octal digits for control characters.
+/// Undoes systemd's quoting for a shell: a backslash before special characters, and letters or octal digits for control characters.
 fn unquoted(value: &str) -> String {
     let Some(quoted) = value
         .strip_prefix('"')

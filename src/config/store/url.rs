@@ -11,7 +11,7 @@ use crate::{
     images::{StoreAddress, StoreKind},
 };
 
-/// Longest path of a Unix socket in bytes, see unix(7): the last of the 108 is 0.
+/// Longest path of a Unix socket, in bytes: the last of 108 is a NUL, see unix(7).
 const MAX_SOCKET_PATH: usize = 107;
 
 pub(super) fn parse(kind: &StoreKind, url: &str) -> Result<StoreAddress, String> {
@@ -19,7 +19,7 @@ pub(super) fn parse(kind: &StoreKind, url: &str) -> Result<StoreAddress, String>
         Some(("unix", path)) => parse_path(path.strip_prefix("//").unwrap_or(path)),
         Some(("http", _)) => parse_http(kind, url),
         Some(("https", _)) => Err(
-            "TLS is not offered, since stores are asked on this host: expected http:// or unix://"
+            "TLS is not offered, since stores are on this host: expected http:// or unix://"
                 .to_owned(),
         ),
         Some((scheme, _)) => Err(format!(
@@ -33,7 +33,7 @@ pub(super) fn parse(kind: &StoreKind, url: &str) -> Result<StoreAddress, String>
 fn parse_path(path: &str) -> Result<StoreAddress, String> {
     if path.starts_with('@') {
         return Err(
-            "abstract sockets are not reached: expected the path of a socket, as in unix:///PATH"
+            "abstract sockets are not supported: expected the path of a socket, as in unix:///PATH"
                 .to_owned(),
         );
     }
@@ -45,13 +45,13 @@ fn parse_path(path: &str) -> Result<StoreAddress, String> {
     }
     if path.ends_with('/') {
         return Err(
-            "the path of a directory cannot be a socket's: expected it without the slash at its end, down to the socket"
+            "the path ends with a slash, as that of a directory: expected the path of a socket"
                 .to_owned(),
         );
     }
     if path.len() > MAX_SOCKET_PATH {
         return Err(format!(
-            "the path has {} bytes, and that of a Unix socket has {MAX_SOCKET_PATH} at most; {EXPECTED}",
+            "the path has {} bytes, but a Unix socket's has at most {MAX_SOCKET_PATH}; {EXPECTED}",
             path.len()
         ));
     }
@@ -70,7 +70,7 @@ fn parse_http(kind: &StoreKind, url: &str) -> Result<StoreAddress, String> {
     }
     if host.len() > MAX_HOST {
         return Err(format!(
-            "a host name has {MAX_HOST} characters at most; {EXPECTED}"
+            "a host name has at most {MAX_HOST} characters; {EXPECTED}"
         ));
     }
     let port = match authority.as_str().strip_prefix(host) {

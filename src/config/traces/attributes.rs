@@ -1,4 +1,4 @@
-//! Lists of `KEY=VALUE`, with percent signs for what cannot stand there itself.
+//! Percent-encoded lists of `KEY=VALUE` pairs.
 //!
 //! The form is that of W3C Baggage, without its properties: see <https://www.w3.org/TR/baggage/#definition> and
 //! <https://opentelemetry.io/docs/specs/otel/resource/sdk/#specifying-resource-information-via-an-environment-variable>.
@@ -36,7 +36,7 @@ pub(super) fn read(environment: &Environment) -> Result<Vec<(String, String)>, C
         let expected = match malformed {
             Malformed::NoKey => "expected KEY=VALUE pairs separated by commas",
             Malformed::Escape => {
-                "expected two hexadecimal digits behind each %; a percent sign itself is %25"
+                "expected two hexadecimal digits after each %; a percent sign itself is %25"
             }
             Malformed::NotText => "expected the percent-encoded bytes to be UTF-8",
         };
@@ -44,7 +44,7 @@ pub(super) fn read(environment: &Environment) -> Result<Vec<(String, String)>, C
     })
 }
 
-/// The pairs of a list; spaces around keys and values do not count, nor do empty entries.
+/// The pairs of a list. Spaces around keys and values, and empty entries, are ignored.
 pub(super) fn pairs(text: &str) -> impl Iterator<Item = Result<Pair, Malformed>> {
     let entries = text
         .split(',')
@@ -61,7 +61,7 @@ pub(super) fn pairs(text: &str) -> impl Iterator<Item = Result<Pair, Malformed>>
     })
 }
 
-/// No spaces, quotes, commas, semicolons, backslashes, and nothing beyond ASCII.
+/// Whether a value may contain the character unencoded: printable ASCII, but no space, quote, comma, semicolon or backslash.
 fn is_baggage_octet(character: char) -> bool {
     matches!(character, '!' | '#'..='+' | '-'..=':' | '<'..='[' | ']'..='~')
 }
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_malformed_is_told_apart() {
+    fn malformed_pairs_are_distinguished() {
         for (text, malformed) in [
             ("a", Malformed::NoKey),
             ("=a", Malformed::NoKey),

@@ -12,8 +12,8 @@ pub(super) fn read(
     environment: &Environment,
     decided_by: &mut Vec<String>,
 ) -> Result<TraceExport, ConfigError> {
-    let place = [JAEGER_HOST, JAEGER_PORT];
-    let set = place.into_iter().filter(|name| environment.is_set(name));
+    let names = [JAEGER_HOST, JAEGER_PORT];
+    let set = names.into_iter().filter(|name| environment.is_set(name));
     decided_by.extend(set.map(str::to_owned));
     Ok(TraceExport::Jaeger {
         host: host(environment.text(JAEGER_HOST)?)?,

@@ -1,4 +1,4 @@
-//! `OTEL_EXPORTER_OTLP_…`, and for traces `OTEL_EXPORTER_OTLP_TRACES_…`, which wins.
+//! `OTEL_EXPORTER_OTLP_…`, which `OTEL_EXPORTER_OTLP_TRACES_…` overrides.
 //!
 //! See <https://opentelemetry.io/docs/specs/otel/protocol/exporter/>.
 
@@ -36,18 +36,18 @@ pub(super) fn read(
     } else {
         Scheme::Required
     };
-    let place = effective(environment, "ENDPOINT");
-    let endpoint = match environment.text(&place)? {
+    let variable = effective(environment, "ENDPOINT");
+    let endpoint = match environment.text(&variable)? {
         Some(endpoint) => {
             let parsed = endpoint_of(&endpoint, scheme);
-            let endpoint = parsed.map_err(|expected| invalid(&place, &endpoint, &expected))?;
-            decided_by.push(place);
+            let endpoint = parsed.map_err(|expected| invalid(&variable, &endpoint, &expected))?;
+            decided_by.push(variable);
             endpoint
         }
         None => format!("http://localhost:{PORT}"),
     };
     if decided_by.is_empty() {
-        // Some other variable of OTLP's has chosen it.
+        // Another variable of OTLP has selected this exporter.
         let others = super::names().filter(|name| name.starts_with(OTLP));
         decided_by.extend(others.filter(|name| environment.is_set(name)));
     }
@@ -58,7 +58,7 @@ pub(super) fn read(
     })
 }
 
-/// The form for traces where it is set, else the general one.
+/// The variable that applies: the one for traces if it is set, otherwise the general one.
 fn effective(environment: &Environment, option: &str) -> String {
     let of_traces = format!("{OTLP_TRACES}{option}");
     if environment.is_set(&of_traces) {
@@ -68,7 +68,7 @@ fn effective(environment: &Environment, option: &str) -> String {
     }
 }
 
-/// Refuses whatever cannot be offered beside `only`.
+/// Refuses every value but `only`.
 fn require_only(environment: &Environment, option: &str, only: &str) -> Result<(), ConfigError> {
     let name = effective(environment, option);
     match environment.text(&name)? {
@@ -84,11 +84,11 @@ fn require_only(environment: &Environment, option: &str, only: &str) -> Result<(
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Scheme {
     Required,
-    /// `OTEL_EXPORTER_OTLP_INSECURE` says so.
+    /// Optional, because `OTEL_EXPORTER_OTLP_INSECURE` is true.
     Implied,
 }
 
-/// `http://HOST:PORT` of what is set, or what was expected of it.
+/// The endpoint as `http://HOST:PORT`; the error states what is expected.
 fn endpoint_of(text: &str, scheme: Scheme) -> Result<String, String> {
     const EXPECTED: &str = "expected http://HOST:PORT";
     let with_scheme = if scheme == Scheme::Implied && !text.contains("://") {
@@ -128,7 +128,7 @@ fn timeout(environment: &Environment) -> Result<Duration, ConfigError> {
     })
 }
 
-/// What they say is never shown: keys for collectors are in them.
+/// Errors never show the values, which may hold keys.
 fn headers(environment: &Environment) -> Result<HeaderMap, ConfigError> {
     let name = effective(environment, "HEADERS");
     let text = environment.text(&name)?.unwrap_or_default();
@@ -139,7 +139,7 @@ fn headers(environment: &Environment) -> Result<HeaderMap, ConfigError> {
             return Err(ConfigError::Secret {
                 variable: name,
                 expected: format!(
-                    "expected KEY=VALUE,... with percent-encoded values, and no name that gRPC has for itself; number {} is different",
+                    "expected KEY=VALUE,... with percent-encoded values, and no header that gRPC reserves; entry {} is invalid",
                     index + 1
                 ),
             });
@@ -150,8 +150,8 @@ fn headers(environment: &Environment) -> Result<HeaderMap, ConfigError> {
 }
 
 fn header(Pair { key, value }: Pair) -> Option<(HeaderName, HeaderValue)> {
-    /// What HTTP/2 and gRPC say in these themselves. Binary metadata is not text.
-    const TAKEN: [&str; 9] = [
+    /// Headers that HTTP/2 and gRPC set themselves.
+    const RESERVED: [&str; 9] = [
         "connection",
         "content-length",
         "content-type",
@@ -163,13 +163,13 @@ fn header(Pair { key, value }: Pair) -> Option<(HeaderName, HeaderValue)> {
         "upgrade",
     ];
     let key: HeaderName = key.parse().ok()?;
-    let is_taken = TAKEN.contains(&key.as_str())
+    let is_reserved = RESERVED.contains(&key.as_str())
         || key.as_str().starts_with("grpc-")
         || key.as_str().ends_with("-bin");
     let is_ascii = value.bytes().all(|byte| matches!(byte, b' '..=b'~'));
     let mut value: HeaderValue = value.parse().ok()?;
     value.set_sensitive(true);
-    (!is_taken && is_ascii).then_some((key, value))
+    (!is_reserved && is_ascii).then_some((key, value))
 }
 
 #[cfg(test)]
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn an_endpoint_without_a_scheme_needs_the_word_that_it_is_insecure() {
+    fn an_endpoint_without_a_scheme_requires_insecure() {
         for text in ["collector", "collector:4317"] {
             assert!(endpoint_of(text, Scheme::Required).is_err(), "{text}");
             assert_eq!(

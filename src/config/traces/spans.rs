@@ -1,4 +1,4 @@
-//! Which traces are sent, and how much a span may hold.
+//! The sampler, and the limits of spans.
 
 use opentelemetry_sdk::trace::{Sampler, SpanLimits};
 
@@ -7,7 +7,7 @@ use super::{
     variables::{SAMPLER, SAMPLER_ARG, SPAN_ATTRIBUTES, SPAN_EVENTS, SPAN_LINKS},
 };
 
-/// What every other SDK does when nothing is set.
+/// OpenTelemetry's default sampler.
 pub(super) fn always_on() -> Sampler {
     Sampler::ParentBased(Box::new(Sampler::AlwaysOn))
 }

@@ -5,10 +5,10 @@
 pub struct Variable {
     /// Its name.
     pub name: &'static str,
-    /// What it is when unset; empty: nothing.
+    /// The default; empty if there is none.
     pub default: &'static str,
-    /// What it says, in a line of `--help`.
-    pub(crate) says: &'static str,
+    /// Its description in `--help`.
+    pub(crate) help: &'static str,
 }
 
 pub(super) const EXPORTER: &str = "OTEL_TRACES_EXPORTER";
@@ -24,28 +24,28 @@ pub(super) const SPAN_EVENTS: &str = "OTEL_SPAN_EVENT_COUNT_LIMIT";
 pub(super) const SPAN_LINKS: &str = "OTEL_SPAN_LINK_COUNT_LIMIT";
 pub(super) const PROPAGATORS: &str = "OTEL_PROPAGATORS";
 
-/// What the names of an exporter's own variables begin with.
+/// Prefixes of the exporters' variables.
 pub(super) const OTLP: &str = "OTEL_EXPORTER_OTLP_";
 pub(super) const OTLP_TRACES: &str = "OTEL_EXPORTER_OTLP_TRACES_";
 pub(super) const JAEGER: &str = "OTEL_EXPORTER_JAEGER_";
 
-const fn variable(name: &'static str, default: &'static str, says: &'static str) -> Variable {
+const fn variable(name: &'static str, default: &'static str, help: &'static str) -> Variable {
     Variable {
         name,
         default,
-        says,
+        help,
     }
 }
 
 /// Every variable that is read, in the order of the documentation. Each of `OTEL_EXPORTER_OTLP_…` can also be
-/// `OTEL_EXPORTER_OTLP_TRACES_…`, which wins.
+/// `OTEL_EXPORTER_OTLP_TRACES_…`, which takes precedence.
 pub const VARIABLES: [Variable; 18] = [
     variable(
         EXPORTER,
         "jaeger",
         "jaeger, otlp or none; otlp when only its variables are set",
     ),
-    variable(DISABLED, "false", "true is the same as the exporter none"),
+    variable(DISABLED, "false", "true disables traces"),
     variable(JAEGER_HOST, "127.0.0.1", "where the Jaeger agent listens"),
     variable(JAEGER_PORT, "6831", "its UDP port for compact Thrift"),
     variable(
@@ -56,7 +56,7 @@ pub const VARIABLES: [Variable; 18] = [
     variable(
         "OTEL_EXPORTER_OTLP_HEADERS",
         "",
-        "what is sent along as metadata: KEY=VALUE,...",
+        "metadata to send: KEY=VALUE,...",
     ),
     variable(
         "OTEL_EXPORTER_OTLP_TIMEOUT",
@@ -66,16 +66,12 @@ pub const VARIABLES: [Variable; 18] = [
     variable(
         "OTEL_EXPORTER_OTLP_INSECURE",
         "false",
-        "true: the endpoint may be without http://",
+        "true permits an endpoint without http://",
     ),
     variable("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "grpc only"),
     variable("OTEL_EXPORTER_OTLP_COMPRESSION", "none", "none only"),
     variable(SERVICE_NAME, "exp-rkt-grpc", "the traces' service.name"),
-    variable(
-        ATTRIBUTES,
-        "",
-        "what else the traces say of the service: KEY=VALUE,...",
-    ),
+    variable(ATTRIBUTES, "", "further resource attributes: KEY=VALUE,..."),
     variable(
         SAMPLER,
         "parentbased_always_on",
@@ -84,7 +80,7 @@ pub const VARIABLES: [Variable; 18] = [
     variable(
         SAMPLER_ARG,
         "",
-        "what traceidratio sends, from 0 to 1; all when unset",
+        "ratio for traceidratio, from 0 to 1; 1 when unset",
     ),
     variable(SPAN_ATTRIBUTES, "128", "attributes that a span may have"),
     variable(SPAN_EVENTS, "128", "events that a span may have"),
@@ -96,7 +92,7 @@ pub const VARIABLES: [Variable; 18] = [
     ),
 ];
 
-/// The endings of the OTLP variables that are read.
+/// Suffixes of the OTLP variables that are read.
 pub(super) const OTLP_OPTIONS: [&str; 6] = [
     "ENDPOINT",
     "HEADERS",

@@ -1,5 +1,4 @@
-//! A call over gRPC: a list is scanned as it arrives and never held (see [`scan`]), any other answer is decoded
-//! whole.
+//! gRPC calls: a list is scanned as it arrives and never buffered (see [`scan`]); any other answer is decoded whole.
 //!
 //! Source: gRPC over HTTP/2 (<https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>).
 
@@ -14,23 +13,23 @@ use tonic::{Status, body::Body};
 
 use super::{peer::Channel, reply::Reply};
 
-/// What goes out with every call.
+/// Sent with every call.
 #[derive(Clone, Debug)]
 pub(in crate::images) struct Context {
     /// Sent as gRPC metadata, for example `traceparent`.
     pub(super) metadata: HeaderMap,
-    /// Sent as `grpc-timeout`; keeping to it is the caller's affair, servers may ignore it.
+    /// Sent as `grpc-timeout`. The caller has to enforce it: servers may ignore it.
     pub(super) timeout: Duration,
 }
 
-/// Most bytes of an answer that is decoded whole, as those to side calls are: decoded, they can be forty times as long.
+/// Longest answer to a side call, in bytes: decoded, it can be forty times as large.
 const MAX_MESSAGE: u64 = 64 * 1024;
 
-/// For methods that answer with one message, not a stream of them.
+/// Requires a single message, as the answer of a unary method has.
 ///
 /// # Errors
 ///
-/// INTERNAL when there are more or none.
+/// INTERNAL for any other number.
 pub(in crate::images) fn require_one_message(messages: u64) -> Result<(), Status> {
     match messages {
         1 => Ok(()),
@@ -38,18 +37,17 @@ pub(in crate::images) fn require_one_message(messages: u64) -> Result<(), Status
             "the answer has status OK and holds no message",
         )),
         messages => Err(Status::internal(format!(
-            "the answer holds {messages} messages where the method has one"
+            "the answer holds {messages} messages, but the method returns one"
         ))),
     }
 }
 
-/// Calls `/method` with `message`, and hands each image of the answer to `visitor` as it arrives.
+/// Calls `/method` with `message`, and passes each image of the answer to `visitor` as it arrives.
 ///
 /// # Errors
 ///
-/// The status that the server sent; UNAVAILABLE when the connection is lost, and the codes that gRPC assigns to HTTP/2 resets
-/// and HTTP errors; INTERNAL for an answer that breaks
-/// the protocol (compressed, malformed, cut short), saying where.
+/// The status that the server sent; UNAVAILABLE when the connection is lost; the codes that gRPC assigns to HTTP/2 resets and HTTP
+/// errors; INTERNAL, with the place, for an answer that breaks the protocol (compressed, malformed, cut short).
 pub(in crate::images) async fn list<V: Visitor>(
     channel: &mut Channel,
     method: &str,
@@ -91,7 +89,7 @@ pub(in crate::images) async fn ask<M: Message + Default>(
         .map_err(|error| Status::internal(format!("the answer is malformed: {error}")))
 }
 
-/// The only message of a body.
+/// Removes the frame of a body's only message.
 fn unframed(mut body: Bytes) -> Result<Bytes, Status> {
     let length = body.len() as u64;
     let unfinished = Malformed {
@@ -116,7 +114,7 @@ fn unframed(mut body: Bytes) -> Result<Bytes, Status> {
         Ordering::Equal => Ok(body),
         Ordering::Greater => Err(malformed(unfinished)),
         Ordering::Less => Err(Status::internal(
-            "the answer holds more than the one message that the method has",
+            "the answer holds more than the one message that the method returns",
         )),
     }
 }
@@ -140,7 +138,7 @@ pub(super) fn request(
     Ok(request)
 }
 
-/// The length-prefixed message: not compressed, length, message.
+/// Frames a message: the compressed flag (0), the length, the message.
 fn framed(message: &[u8]) -> Bytes {
     let mut frame = BytesMut::with_capacity(5 + message.len());
     frame.put_u8(0);
@@ -149,8 +147,8 @@ fn framed(message: &[u8]) -> Bytes {
     frame.freeze()
 }
 
-/// At most eight digits and a unit: milliseconds, or seconds where those would be too long. Rounded up, because tonic's channel
-/// keeps to it as well, and the caller's own limit is to be the first.
+/// At most eight digits and a unit: milliseconds, or seconds if milliseconds need more digits. Rounded up: tonic's channel enforces
+/// it as well, and the caller's own limit must expire first.
 fn timeout_value(timeout: Duration) -> HeaderValue {
     const MAX: u128 = 99_999_999;
     let text = match timeout.as_nanos().div_ceil(1_000_000) {
@@ -165,14 +163,14 @@ fn malformed(error: Malformed) -> Status {
     Status::internal(error.to_string())
 }
 
-/// The error itself, then what caused it, and so on.
+/// The error, its source, the source's source, and so on.
 pub(super) fn causes<'a>(
     error: &'a (dyn Error + 'static),
 ) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     successors(Some(error), |&error| error.source())
 }
 
-/// The innermost cause, which says what happened; the layers above it say `transport error`.
+/// The innermost cause; the layers above it only say `transport error`.
 pub(super) fn innermost(error: &(dyn Error + 'static)) -> String {
     let innermost = causes(error).last().unwrap_or(error);
     match innermost.downcast_ref::<Status>() {

@@ -1,4 +1,4 @@
-//! Why there is no connection to a store.
+//! Why connecting to a store failed.
 
 use std::time::Duration;
 
@@ -10,81 +10,81 @@ use crate::{
     images::address::StoreAddress,
 };
 
-/// Why there is no connection.
+/// Why connecting failed.
 #[derive(Debug, Error)]
 pub(super) enum ConnectError {
-    /// No connection, with the innermost cause: the layers above it say less.
-    #[error("cannot connect to {address}: {cause}{}", behind(advice))]
+    /// Any other error of connect(2) or the name lookup.
+    #[error("cannot connect to {address}: {cause}{}", suffix(advice))]
     Connect {
         /// Where the store was expected.
         address: StoreAddress,
-        /// What connect(2) said.
+        /// The innermost cause.
         cause: String,
-        /// What to do; empty when that is not known.
+        /// What to do; may be empty.
         advice: String,
     },
-    /// The socket is somebody else's.
-    #[error("no permission to connect to {address}{}", behind(advice))]
+    /// This user may not use the socket.
+    #[error("no permission to connect to {address}{}", suffix(advice))]
     Permission {
         /// The store's socket.
         address: StoreAddress,
-        /// Who may, and what to do.
+        /// The socket's owner, and what to do.
         advice: String,
     },
-    /// The sandbox of the service, or a firewall of the host.
-    #[error("not permitted to connect to {address}: {cause}{}", behind(advice))]
+    /// The service's sandbox or a firewall forbids the connection.
+    #[error("not permitted to connect to {address}: {cause}{}", suffix(advice))]
     Forbidden {
         /// Where the store was expected.
         address: StoreAddress,
-        /// What connect(2) said.
+        /// The innermost cause.
         cause: String,
         /// What to do.
         advice: String,
     },
-    /// This process or host lacks what a connection needs.
+    /// This process or host lacks a resource.
     #[error("cannot connect to {address}, the store was not reached: {cause}; {shortage}")]
     Shortage {
         /// Where the store was expected.
         address: StoreAddress,
-        /// What the system said.
+        /// The system's error.
         cause: String,
-        /// What is lacking.
+        /// The missing resource.
         shortage: Shortage,
     },
-    /// Who listens there hangs up.
-    #[error("cannot connect to {address}: the connection was closed before a word of HTTP/2")]
+    /// The peer closed the connection before it sent its first HTTP/2 frame.
+    #[error("cannot connect to {address}: the peer closed the connection before sending HTTP/2")]
     Closed {
         /// Where the store was expected.
         address: StoreAddress,
     },
-    /// Who listens there is no gRPC server.
-    #[error("{address} does not speak gRPC (HTTP/2): its answer begins with {words}")]
+    /// The peer is not a gRPC server.
+    #[error("{address} does not speak gRPC (HTTP/2): its answer begins with {beginning}")]
     NotGrpc {
         /// Where the store was expected.
         address: StoreAddress,
-        /// The first bytes, or what they are known to be.
-        words: String,
+        /// The first bytes, quoted, or the protocol that they belong to.
+        beginning: String,
     },
-    /// Not even a connection was there in time.
+    /// The query's deadline passed while connecting.
     #[error("no complete answer within {timeout:?}: {phase}")]
     Silent {
-        /// How long was waited.
+        /// The query's timeout.
         timeout: Duration,
-        /// What was waited for when time ran out.
+        /// The phase that was not complete.
         phase: Phase,
     },
 }
 
-/// What connecting waits for, one after another.
+/// The phases of connecting, in order.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub(super) enum Phase {
-    /// The addresses of this host.
+    /// The lookup of this host name.
     #[error("the lookup of the name {0} has not ended")]
     Lookup(String),
-    /// A connection to this address.
+    /// The connection to this address.
     #[error("{0} has not accepted the connection")]
     Connection(StoreAddress),
-    /// The first words of who listens at this address.
+    /// The first HTTP/2 frame from this address.
     #[error("{0} has not begun to speak HTTP/2")]
     Greeting(StoreAddress),
 }
@@ -109,7 +109,7 @@ impl From<ConnectError> for QueryError {
     }
 }
 
-fn behind(advice: &str) -> String {
+fn suffix(advice: &str) -> String {
     match advice {
         "" => String::new(),
         advice => format!("; {advice}"),

@@ -1,4 +1,4 @@
-//! The connection of one query, which ends with it.
+//! The connection of one query.
 
 #[cfg(test)]
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -12,7 +12,7 @@ use crate::{
     work::{self, Panic, Tasks},
 };
 
-/// The connection of one query, which its first call makes.
+/// The connection of one query, opened by its first call.
 #[derive(Debug, Default)]
 pub(crate) struct Connection {
     pub(super) channel: OnceCell<Channel>,
@@ -20,7 +20,7 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// Awaits a call. A panic in it, or in what it has lost the connection by, is its error.
+    /// Awaits a call. A panic in it, or in a task of the connection, becomes its error.
     pub(super) async fn guard<T>(
         &self,
         call: impl Future<Output = Result<T, QueryError>>,
@@ -32,7 +32,7 @@ impl Connection {
         }
     }
 
-    /// Closes it, whatever the store does, and waits until it is closed.
+    /// Closes the connection, and waits until its tasks have ended.
     pub(crate) async fn close(self) {
         self.tasks.end().await;
     }
@@ -44,7 +44,7 @@ fn panicked(panic: Panic) -> QueryError {
 
 #[cfg(test)]
 impl Connection {
-    /// Makes it over this stream.
+    /// Opens the connection over this stream.
     pub(in crate::images) async fn over(
         &self,
         target: &Target,

@@ -1,4 +1,4 @@
-//! When a query is given up.
+//! The time limit of a query.
 
 use std::{future::Future, time::Duration};
 
@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::connect_error::{ConnectError, Phase};
 use crate::answer::QueryError;
 
-/// When a query is given up: at its deadline, or when the service stops.
+/// Ends a query at its deadline, or when the service stops.
 #[derive(Clone, Debug)]
 pub(crate) struct Limit {
     timeout: Duration,
@@ -17,7 +17,7 @@ pub(crate) struct Limit {
 }
 
 impl Limit {
-    /// From now on for `timeout`, or until `abandoned` is cancelled.
+    /// Ends `timeout` from now, or when `abandoned` is cancelled.
     #[must_use]
     pub(crate) fn new(timeout: Duration, abandoned: CancellationToken) -> Self {
         Self {
@@ -27,7 +27,7 @@ impl Limit {
         }
     }
 
-    /// The same limit, but `timeout` from now at the latest.
+    /// The same limit, but at most `timeout` from now.
     pub(in crate::images) fn at_most(&self, timeout: Duration) -> Self {
         if self.remaining() < timeout {
             return self.clone();
@@ -39,12 +39,12 @@ impl Limit {
         self.deadline.saturating_duration_since(Instant::now())
     }
 
-    /// Awaits `work` for as long as the limit permits.
+    /// Awaits `work` until the limit.
     pub(super) async fn hold<T>(
         &self,
         work: impl Future<Output = Result<T, QueryError>>,
     ) -> Result<T, QueryError> {
-        // In this order: tonic and the store learn the deadline too, and what ends because of it is not to hide it.
+        // In this order: tonic and the store enforce the deadline too, and their errors must not hide ours.
         tokio::select! {
             biased;
             () = self.abandoned.cancelled() => Err(QueryError::Abandoned),
@@ -53,7 +53,7 @@ impl Limit {
         }
     }
 
-    /// The same, while connecting: a deadline that ends it says in which phase.
+    /// As [`Self::hold`], but the error of the deadline names the phase of connecting.
     pub(super) async fn hold_while<T>(
         &self,
         phase: Phase,

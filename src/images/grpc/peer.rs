@@ -1,8 +1,8 @@
-//! The connection to a store, and the check that HTTP/2 is spoken at its other end.
+//! The connection to a store, and the check that the peer speaks HTTP/2.
 //!
-//! A server's first frame is SETTINGS, and it comes unasked (RFC 9113, section 3.4). A connection counts as made when that
-//! frame begins to arrive, as in grpc-go. A failure before that is the address's fault, and is reported the same way whether
-//! reading or writing meets it first.
+//! A server's first frame is SETTINGS, which it sends unasked (RFC 9113, section 3.4). As in grpc-go, a connection counts as
+//! established when that frame begins to arrive. A failure before that is a failure to connect, and is reported the same way
+//! whether reading or writing meets it first.
 
 use std::{
     convert::Infallible,
@@ -36,27 +36,26 @@ use super::{
 };
 use crate::{answer::QueryError, images::address::StoreAddress, work::Tasks};
 
-mod first_words;
 mod frames;
+mod greeting;
 mod lookup;
 
-use first_words::{FirstWords, Heard};
 use frames::Frames;
-pub(super) use frames::Seen;
+pub(super) use frames::Observed;
+use greeting::{Greeting, GreetingReader};
 
-/// Most bytes of an answer's headers, or of its trailers, that are read: room for the longest texts of errors, and little
-/// enough to be held.
+/// Longest headers or trailers of an answer, in bytes: room for the longest error messages, and small enough to buffer.
 pub(super) const MAX_HEADERS: u32 = 1024 * 1024;
 
-/// Most bytes of an answer that a store may send ahead of our reading, which are held in memory. HTTP/2's flow control; hyper's
-/// own default is 2 MiB, and no faster.
+/// Bytes of an answer that a store may send before they are read (HTTP/2's flow control). They are held in memory; hyper's default
+/// is 2 MiB, and no faster.
 pub(super) const WINDOW: u32 = 512 * 1024;
 
-/// A connection to a store, for any number of calls. Copies share it.
+/// A connection to a store, for any number of calls. Clones share it.
 #[derive(Clone, Debug)]
 pub(in crate::images) struct Channel {
     channel: transport::Channel,
-    seen: Seen,
+    observed: Observed,
 }
 
 impl Channel {
@@ -64,7 +63,7 @@ impl Channel {
     ///
     /// # Errors
     ///
-    /// When the connection is lost before they are there.
+    /// When the connection is lost before they arrive.
     pub(super) async fn send(
         &mut self,
         request: Request<Body>,
@@ -72,24 +71,23 @@ impl Channel {
         self.channel.ready().await?.call(request).await
     }
 
-    /// What the store has sent so far, on the level of HTTP/2.
-    pub(super) fn seen(&self) -> Seen {
-        self.seen.clone()
+    /// Facts about the HTTP/2 frames that the store has sent so far.
+    pub(super) fn observed(&self) -> Observed {
+        self.observed.clone()
     }
 }
 
-/// Bytes that one call of recv(2) takes at most. HTTP/2's own reader asks for 8 KiB, which is twice for each frame.
+/// Size of the read buffer, in bytes. h2's own reader asks for 8 KiB, which takes two calls of recv(2) for each frame.
 const READ_AT_ONCE: usize = 64 * 1024;
 
-/// Buffer for writes: room for HTTP/2's preface and first frames, and for most requests.
+/// Size of the write buffer, in bytes: room for HTTP/2's preface and first frames, and for most requests.
 const WRITE_AT_ONCE: usize = 1024;
 
-/// Connects, and waits until the other end has begun to speak HTTP/2. The connection lives in `tasks`.
+/// Connects, and waits until the peer's first HTTP/2 frame begins. The connection runs in `tasks`.
 ///
 /// # Errors
 ///
-/// When nobody listens, when we may not or cannot connect, when who listens hangs up or speaks something else, and when `limit`
-/// ends it, saying what was waited for.
+/// When connecting fails, when the peer closes the connection or speaks another protocol, and at `limit`, with the phase.
 pub(super) async fn connect(
     target: &Target,
     limit: &Limit,
@@ -109,15 +107,15 @@ pub(super) async fn greeted(
     address: &StoreAddress,
     stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
 ) -> Result<Channel, ConnectError> {
-    let (first_words, heard) = FirstWords::awaited();
+    let (reader, greeting) = GreetingReader::new();
     let frames = Frames::default();
-    let seen = frames.seen();
+    let observed = frames.observed();
     let connection = Connection {
         stream: BufStream::with_capacity(READ_AT_ONCE, WRITE_AT_ONCE, stream),
-        first_words,
+        greeting: reader,
         frames,
     };
-    // tonic would replace a lost connection, but a query has only one.
+    // tonic would reconnect, but a query has only one connection.
     let mut connection = Some(TokioIo::new(connection));
     let only = service_fn(move |_: Uri| {
         let closed = || io::Error::other("the connection was closed before the answer");
@@ -125,9 +123,9 @@ pub(super) async fn greeted(
     });
     let channel = endpoint.connect_with_connector(only).await;
     let address = address.clone();
-    match (heard.await, channel) {
-        (Ok(Heard::Http2), Ok(channel)) => Ok(Channel { channel, seen }),
-        (Ok(Heard::Else(words)), _) => Err(ConnectError::NotGrpc { address, words }),
+    match (greeting.await, channel) {
+        (Ok(Greeting::Http2), Ok(channel)) => Ok(Channel { channel, observed }),
+        (Ok(Greeting::Other(beginning)), _) => Err(ConnectError::NotGrpc { address, beginning }),
         _ => Err(ConnectError::Closed { address }),
     }
 }
@@ -160,22 +158,22 @@ async fn open(target: &Target, limit: &Limit) -> Result<Either<TcpStream, UnixSt
     }
 }
 
-/// A connection that listens for the first words, and follows the frames that come with and after them.
+/// A connection whose bytes also go to the greeting's reader, and whose frames are observed.
 struct Connection<S> {
     /// The preface stays in the buffer until HTTP/2's first flush, so that the handshake itself does not fail.
     stream: BufStream<S>,
-    first_words: FirstWords,
+    greeting: GreetingReader,
     frames: Frames,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
-    /// Reads until the first words are complete, or the connection has ended.
-    fn poll_first_words(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        while self.first_words.are_awaited() {
+    /// Reads until the greeting is complete, or the connection has ended.
+    fn poll_greeting(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        while self.greeting.is_waiting() {
             let mut bytes = [0; 1024];
             let mut buffer = ReadBuf::new(&mut bytes);
-            // An error is heard as the end of the connection.
-            let _heard = ready!(Pin::new(&mut *self).poll_read(context, &mut buffer));
+            // An error counts as the end of the connection.
+            let _read = ready!(Pin::new(&mut *self).poll_read(context, &mut buffer));
         }
         Poll::Ready(())
     }
@@ -191,7 +189,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Connection<S> {
         let read = ready!(Pin::new(&mut self.stream).poll_read(context, buffer));
         let bytes = &buffer.filled()[before..];
         self.frames.follow(bytes);
-        self.first_words.hear(bytes);
+        self.greeting.feed(bytes);
         Poll::Ready(read)
     }
 }
@@ -205,12 +203,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Connection<S> {
         Pin::new(&mut self.stream).poll_write(context, bytes)
     }
 
-    /// A flush fails when the other end has hung up, and its last words may not have been read by then. h2 stops reading when
-    /// it gets that error, so the first words are read before the error is returned.
+    /// A flush fails if the peer has closed the connection, perhaps before its greeting was read. h2 stops reading after such an
+    /// error, so the greeting is read before the error is returned.
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = ready!(Pin::new(&mut self.stream).poll_flush(context));
         if flushed.is_err() {
-            ready!(self.poll_first_words(context));
+            ready!(self.poll_greeting(context));
         }
         Poll::Ready(flushed)
     }

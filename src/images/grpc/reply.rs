@@ -1,4 +1,4 @@
-//! An answer to a call: its beginning, its bytes, and the status that it ends with.
+//! An answer to a call: its headers, its data, and its status.
 
 use bytes::Bytes;
 use http::{HeaderMap, Response, header};
@@ -9,15 +9,15 @@ use tonic::{Code, Status, body::Body};
 use super::{
     call::{Context, request},
     lost::{lost, lost_status},
-    peer::{Channel, MAX_HEADERS, Seen},
+    peer::{Channel, MAX_HEADERS, Observed},
     status,
 };
 
 /// An answer, as it arrives.
 pub(super) struct Reply {
     body: Body,
-    seen: Seen,
-    /// Whether the status came in the headers: grpc-go says OK there when there is no message to send them for.
+    observed: Observed,
+    /// Whether the status came in the headers, where grpc-go sends OK if there is no message.
     status_first: bool,
     has_begun: bool,
 }
@@ -30,15 +30,15 @@ impl Reply {
         context: Context,
     ) -> Result<Self, Status> {
         let request = request(method, message, context)?;
-        let seen = channel.seen();
+        let observed = channel.observed();
         let response = channel
             .send(request)
             .await
-            .map_err(|error| lost(error, &seen))?;
+            .map_err(|error| lost(error, &observed))?;
         Ok(Self {
             status_first: status::is_in(response.headers()),
-            body: accepted(response, &seen)?,
-            seen,
+            body: accepted(response, &observed)?,
+            observed,
             has_begun: false,
         })
     }
@@ -52,7 +52,7 @@ impl Reply {
                 Err(Status::internal("the answer ended without a status"))
             };
         };
-        let frame = frame.map_err(|error| lost_status(error, &self.seen))?;
+        let frame = frame.map_err(|error| lost_status(error, &self.observed))?;
         match frame.into_data() {
             Ok(data) => {
                 self.has_begun |= !data.is_empty();
@@ -60,20 +60,20 @@ impl Reply {
             }
             Err(frame) => {
                 let trailers = frame.into_trailers().unwrap_or_default();
-                ended(&trailers, &self.seen).map(|()| None)
+                ended(&trailers, &self.observed).map(|()| None)
             }
         }
     }
 }
 
-/// Refuses what is not the beginning of a gRPC answer, and answers that consist of nothing but an error.
-fn accepted(response: Response<Body>, seen: &Seen) -> Result<Body, Status> {
+/// Checks the headers: refuses answers that are not gRPC, and those that are only an error.
+fn accepted(response: Response<Body>, observed: &Observed) -> Result<Body, Status> {
     let (head, body) = response.into_parts();
     let content_type = head.headers.get(header::CONTENT_TYPE);
     let is_grpc = content_type.is_some_and(|value| is_grpc(value.as_bytes()));
     let is_other = content_type.is_some() && !is_grpc;
-    // A status counts whatever HTTP says, but not one of another protocol.
-    if let Some(status) = read_status(&head.headers, seen)
+    // A gRPC status takes precedence over an HTTP error, but not over another content type.
+    if let Some(status) = read_status(&head.headers, observed)
         && status.code() != Code::Ok
         && !(is_other && head.status == http::StatusCode::OK)
     {
@@ -118,21 +118,21 @@ fn not_grpc(status: http::StatusCode) -> Status {
     )
 }
 
-fn ended(trailers: &HeaderMap, seen: &Seen) -> Result<(), Status> {
-    match read_status(trailers, seen) {
+fn ended(trailers: &HeaderMap, observed: &Observed) -> Result<(), Status> {
+    match read_status(trailers, observed) {
         Some(status) if status.code() == Code::Ok => Ok(()),
         Some(status) => Err(status),
-        None if seen.has_long_headers() => Err(headers_too_long(Code::ResourceExhausted)),
+        None if observed.has_long_headers() => Err(headers_too_long(Code::ResourceExhausted)),
         None => Err(Status::internal(
             "the answer's trailers hold no grpc-status",
         )),
     }
 }
 
-/// Of trailers that are too long, HTTP/2's library hands over those fields that came first.
-fn read_status(fields: &HeaderMap, seen: &Seen) -> Option<Status> {
+/// The status in these fields. Of trailers that are too long, h2 passes on only the fields that came first.
+fn read_status(fields: &HeaderMap, observed: &Observed) -> Option<Status> {
     let status = status::read(fields)?;
-    let is_cut = status::lacks_text(fields) && seen.has_long_headers();
+    let is_cut = status::lacks_text(fields) && observed.has_long_headers();
     Some(match status.code() {
         code if code != Code::Ok && is_cut => headers_too_long(code),
         _ => status,

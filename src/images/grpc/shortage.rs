@@ -1,10 +1,10 @@
-//! What this process or host can lack for a connection.
+//! Resources that this process or host can lack for a connection.
 
 use std::{fmt, io};
 
 use rustix::io::Errno;
 
-/// What this process or host lacks.
+/// A missing resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Shortage {
     /// File descriptors of this process.
@@ -13,15 +13,15 @@ pub(super) enum Shortage {
     HostDescriptors,
     /// Memory for a socket.
     Memory,
-    /// What epoll(7) may watch.
+    /// Watches of epoll(7).
     Watches,
-    /// A port or an address of its own to connect from.
+    /// A local port or address.
     LocalAddress,
 }
 
 impl Shortage {
-    /// What an error of socket(2), connect(2) or epoll_ctl(2) says of this side; `None` where it says something of the other.
-    pub(super) fn behind(error: &io::Error) -> Option<Self> {
+    /// The shortage that an error of socket(2), connect(2) or epoll_ctl(2) reports; `None` for errors of the other end.
+    pub(super) fn of(error: &io::Error) -> Option<Self> {
         match Errno::from_io_error(error)? {
             Errno::MFILE => Some(Self::Descriptors),
             Errno::NFILE => Some(Self::HostDescriptors),
@@ -33,7 +33,7 @@ impl Shortage {
     }
 }
 
-/// What to do.
+/// What is missing, and what to do.
 impl fmt::Display for Shortage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -45,7 +45,7 @@ impl fmt::Display for Shortage {
             }
             Self::Memory => "there is no memory left for a socket: see MemoryMax= of the unit, and the host's memory",
             Self::Watches => {
-                "epoll may watch no further socket: see the sysctl fs.epoll.max_user_watches"
+                "epoll cannot watch another socket: see the sysctl fs.epoll.max_user_watches"
             }
             Self::LocalAddress => {
                 "this host has no port or address left to connect from: see the sysctl net.ipv4.ip_local_port_range, and whether the host has an address of this family"

@@ -1,4 +1,4 @@
-//! What the spans of a query say of its calls.
+//! The spans of a query's calls.
 
 use std::collections::HashMap;
 
@@ -44,7 +44,7 @@ pub(super) fn connect(address: &StoreAddress) -> Span {
     )
 }
 
-/// Notes the count in the span of the call that has brought it.
+/// Records the number of images in the current call's span.
 pub(in crate::images) fn record(contents: &Contents) {
     Span::current().record("imagestore.images", contents.images.cast_signed());
 }

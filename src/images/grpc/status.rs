@@ -1,8 +1,8 @@
-//! A gRPC status, as it stands in a response's headers or trailers ("Responses" in
+//! The gRPC status in a response's headers or trailers ("Responses" in
 //! <https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>).
 //!
-//! `grpc-status` and `grpc-message` are read, and no other field: a store's error must not become one of ours because
-//! something beside it is malformed. What cannot be decoded is shown as it is.
+//! Only `grpc-status` and `grpc-message` are read: another, malformed field must not hide the store's error. What cannot be decoded
+//! is shown as it is.
 
 use http::{HeaderMap, HeaderValue};
 use tonic::Status;
@@ -15,10 +15,10 @@ use crate::{
 const STATUS: &str = "grpc-status";
 const MESSAGE: &str = "grpc-message";
 
-/// How much of a `grpc-message` is decoded, in bytes: no character of it takes more than twelve, and far less is shown.
+/// Bytes of a `grpc-message` that are decoded: more than enough for [`MAX_MESSAGE`], as no character takes more than twelve.
 const DECODED: usize = 16 * 1024;
 
-/// Longest text of a store's error that is kept, in bytes.
+/// Longest message of a store's error that is kept, in bytes.
 const MAX_MESSAGE: usize = 1024;
 
 /// Whether there is a status.
@@ -26,7 +26,7 @@ pub(super) fn is_in(fields: &HeaderMap) -> bool {
     fields.contains_key(STATUS)
 }
 
-/// The status in these fields; `None` where there is none.
+/// The status in these fields, if there is one.
 pub(super) fn read(fields: &HeaderMap) -> Option<Status> {
     let number = fields.get(STATUS)?;
     let text = fields.get(MESSAGE).map(text).unwrap_or_default();
@@ -38,7 +38,7 @@ pub(super) fn read(fields: &HeaderMap) -> Option<Status> {
     })
 }
 
-/// Whether a status is without a text, which may have been there and too long.
+/// Whether the status has no message, perhaps because it was too long.
 pub(super) fn lacks_text(fields: &HeaderMap) -> bool {
     !fields.contains_key(MESSAGE)
 }
@@ -52,7 +52,7 @@ impl From<Status> for QueryError {
     }
 }
 
-/// The message behind its own code, which some stores repeat in it: in gRPC's spelling, or as grpc-go prints an error that it
+/// The message without the code that some stores repeat in front of it, in gRPC's spelling or as grpc-go prints an error that it
 /// passes on.
 fn without_code(mut message: &str, code: tonic::Code) -> &str {
     let go = match code {
@@ -95,7 +95,7 @@ fn text(message: &HeaderValue) -> String {
     String::from_utf8_lossy(&decoded).into_owned()
 }
 
-/// Each `%` and two hexadecimal digits behind it are a byte; another `%` stands for itself.
+/// Decodes each `%` that is followed by two hexadecimal digits to a byte; any other `%` is kept.
 fn percent_decoded(mut encoded: &[u8]) -> Vec<u8> {
     let mut decoded = Vec::with_capacity(encoded.len());
     while let [first, rest @ ..] = encoded {

@@ -1,4 +1,4 @@
-//! Where a store is expected, and why it cannot be reached there.
+//! The address of a store, and the errors of connecting to it.
 
 use std::{error::Error, io};
 
@@ -20,12 +20,12 @@ mod host;
 
 use host::Host;
 
-/// Where a store is expected.
+/// The address of a store.
 #[derive(Clone, Debug)]
 pub(in crate::images) struct Target {
     pub(super) address: StoreAddress,
     pub(super) endpoint: Endpoint,
-    /// Whether an operator has named it; the default otherwise.
+    /// Whether the operator has configured it; otherwise it is the default.
     is_configured: bool,
     host: Host,
 }
@@ -33,13 +33,13 @@ pub(in crate::images) struct Target {
 impl Target {
     /// # Errors
     ///
-    /// When tonic does not accept the address.
+    /// When tonic rejects the address.
     pub(in crate::images) fn new(address: StoreAddress) -> Result<Self, transport::Error> {
         let endpoint = match &address {
             StoreAddress::Tcp { host, port } => {
                 Endpoint::from_shared(format!("http://{host}:{port}"))?
             }
-            // Without an origin of its own, `:authority` would be made from the socket's path.
+            // Without an explicit origin, `:authority` would be made from the socket's path.
             StoreAddress::Unix(path) => Endpoint::from_shared(format!("unix://{path}"))?
                 .origin(Uri::from_static("http://localhost")),
         };
@@ -55,7 +55,7 @@ impl Target {
         })
     }
 
-    /// The same store, which is asked because no other one is configured.
+    /// Marks the store as the default.
     pub(in crate::images) fn by_default(self) -> Self {
         Self {
             is_configured: false,
@@ -63,11 +63,11 @@ impl Target {
         }
     }
 
-    /// What an error of socket(2) or connect(2) says, and what to do about it.
+    /// Explains an error of socket(2) or connect(2), with advice.
     pub(super) fn unreached(&self, error: &(dyn Error + 'static)) -> ConnectError {
         let (address, cause) = (self.address.clone(), innermost(error));
         let system = causes(error).find_map(|error| error.downcast_ref::<io::Error>());
-        if let Some(shortage) = system.and_then(Shortage::behind) {
+        if let Some(shortage) = system.and_then(Shortage::of) {
             return ConnectError::Shortage {
                 address,
                 cause,
@@ -95,7 +95,7 @@ impl Target {
         }
     }
 
-    /// The lookup of its name has failed.
+    /// Explains a failed lookup of the host name, with advice.
     pub(super) fn unresolved(&self, error: &io::Error) -> ConnectError {
         ConnectError::Connect {
             address: self.address.clone(),

@@ -1,4 +1,4 @@
-//! Kubernetes runtimes (containerd, CRI-O): `runtime.v1`, see proto/cri.proto. The only file that sees its generated types.
+//! Kubernetes runtimes (containerd, CRI-O): `runtime.v1`, see proto/cri.proto. The only file that uses its generated types.
 
 use std::{collections::BTreeMap, mem};
 
@@ -20,7 +20,7 @@ use crate::{
     unreachable_pub,
     dead_code,
     clippy::all,
-    reason = "generated from proto/cri.proto; lists are scanned and not decoded, but by tests"
+    reason = "generated from proto/cri.proto; lists are scanned; only tests decode them"
 )]
 mod v1 {
     tonic::include_proto!("runtime.v1");
@@ -54,12 +54,12 @@ const IMAGE_FS_INFO: &str = "runtime.v1.ImageService/ImageFsInfo";
 /// Most file systems that are reported; real hosts have one or two.
 const MAX_FILESYSTEMS: usize = 16;
 
-/// A runtime.
+/// A store that speaks CRI.
 #[derive(Debug)]
 struct Cri {
-    /// Whether it is known not to stream its list.
+    /// Whether the runtime is known not to support StreamImages.
     lists_whole: bool,
-    /// Who answered last.
+    /// The runtime that answered last.
     runtime: Option<Runtime>,
     version: SideCall,
     image_fs_info: SideCall,
@@ -75,7 +75,7 @@ impl Cri {
         }
     }
 
-    /// A runtime that has been replaced may stream what its predecessor could not.
+    /// Remembers the runtime. A new one may support StreamImages even if the old one did not.
     fn remember(&mut self, runtime: &Runtime) {
         if self.runtime.as_ref().is_some_and(|known| known != runtime) {
             self.lists_whole = false;
@@ -86,8 +86,8 @@ impl Cri {
 
 #[async_trait(?Send)]
 impl Store for Cri {
-    /// Streamed where the runtime can do so. Whether it can is found out again after every failure: the list may have been too
-    /// long for one message, or the runtime is being replaced.
+    /// Streams the list if the runtime supports that. This is tried again after every failure: the list may have been too long for
+    /// one message, or the runtime may have been replaced.
     async fn list(&mut self, calls: &Calls<'_>) -> Result<Listed, QueryError> {
         if !mem::take(&mut self.lists_whole) {
             let mut begun = false;
@@ -130,7 +130,7 @@ async fn list_images(channel: &mut Channel, context: Context) -> Result<Listed, 
     Ok(listed(count, received.bytes))
 }
 
-/// Calls StreamImages without a filter, and says whether the stream has `begun`. What came before an error is not counted.
+/// Calls StreamImages without a filter, and sets `begun` if a message has begun. Images before an error are not counted.
 async fn stream_images(
     channel: &mut Channel,
     context: Context,
@@ -162,8 +162,7 @@ async fn version(channel: &mut Channel, context: Context) -> Result<Runtime, Sta
     })
 }
 
-/// Calls ImageFsInfo: of the mountpoints with file systems for images, the first 16 by name. File systems with one mountpoint are
-/// added up.
+/// Calls ImageFsInfo. Returns the first 16 mountpoints by name; file systems with the same mountpoint are added up.
 async fn image_fs_info(channel: &mut Channel, context: Context) -> Result<Vec<Filesystem>, Status> {
     let request = v1::ImageFsInfoRequest {};
     let answer: v1::ImageFsInfoResponse =
@@ -180,7 +179,7 @@ async fn image_fs_info(channel: &mut Channel, context: Context) -> Result<Vec<Fi
 }
 
 fn filesystem(usage: v1::FilesystemUsage) -> Filesystem {
-    /// Of a file system whose mountpoint the runtime does not report. A mountpoint begins with a slash.
+    /// For a file system without a mountpoint. Real mountpoints begin with a slash.
     const NOWHERE: &str = "(none)";
     let mountpoint = label(&usage.fs_id.unwrap_or_default().mountpoint);
     Filesystem {
@@ -203,7 +202,7 @@ fn add(known: &mut Filesystem, other: &Filesystem) {
     known.inodes_used = sum(known.inodes_used, other.inodes_used);
 }
 
-/// What containerd says while it reads its store after a start: 1.x with code UNKNOWN, 2.x with UNAVAILABLE.
+/// containerd's message while it loads its store at startup: 1.x with code UNKNOWN, 2.x with UNAVAILABLE.
 const NOT_INITIALIZED: &str = "server is not initialized yet";
 
 fn explained(status: Status) -> Status {

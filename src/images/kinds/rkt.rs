@@ -1,4 +1,4 @@
-//! rkt's api-service: `v1alpha.PublicAPI`, see proto/rkt.proto. The only file that sees its generated types.
+//! rkt's api-service: `v1alpha.PublicAPI`, see proto/rkt.proto. The only file that uses its generated types.
 
 use async_trait::async_trait;
 use scan::Visitor;
@@ -19,7 +19,7 @@ use crate::{
     unreachable_pub,
     dead_code,
     clippy::all,
-    reason = "generated from proto/rkt.proto; lists are scanned and not decoded, but by tests"
+    reason = "generated from proto/rkt.proto; lists are scanned; only tests decode them"
 )]
 mod v1alpha {
     tonic::include_proto!("v1alpha");
@@ -93,7 +93,7 @@ async fn info(channel: &mut Channel, context: Context) -> Result<Runtime, Status
     })
 }
 
-/// Counts the images as they pass.
+/// Counts the images as they arrive.
 #[derive(Debug, Default)]
 struct Count {
     contents: Contents,
@@ -118,7 +118,7 @@ impl Visitor for Count {
 
     fn end(&mut self) {
         self.contents.add(Image {
-            // A negative size, which the protocol permits, counts as none.
+            // A negative size, which the protocol permits, counts as 0.
             size_bytes: u64::try_from(self.size).unwrap_or(0),
             imported_seconds: imported(self.import_timestamp),
             ..Image::default()
@@ -128,9 +128,9 @@ impl Visitor for Count {
     }
 }
 
-/// An import time that can be one: after 1970, and before the year 10000.
+/// The import time, if it is between 1970 and the year 10000.
 ///
-/// 0 is a field that is not set. Go's zero time, which rkt sends where it knows no time, is the year 1 (-62135596800).
+/// 0 means unset. Go's zero time, which rkt sends for an unknown time, is the year 1 (-62135596800).
 fn imported(timestamp: i64) -> Option<i64> {
     const LAST: i64 = 253_402_300_799;
     (1..=LAST).contains(&timestamp).then_some(timestamp)

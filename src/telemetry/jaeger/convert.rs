@@ -1,6 +1,6 @@
-//! Today's spans as those of OpenTelemetry 0.23, cut to what a datagram holds.
+//! Converts spans to those of OpenTelemetry 0.23, cut to what a datagram holds.
 //!
-//! Thrift has no place for trace state, link attributes, dropped counts and the scope's attributes: they stay behind.
+//! Thrift has no fields for trace state, link attributes, dropped counts and the scope's attributes: they are lost.
 
 use std::borrow::Cow;
 
@@ -15,14 +15,14 @@ use opentelemetry_sdk_0_23::{
 
 use crate::words::cut;
 
-/// Longest text that is sent whole, in bytes.
+/// Longest text that is sent uncut, in bytes.
 const MAX_TEXT: usize = 4096;
 
-/// What all texts of one span, and those of the resource, may take together: both must fit one datagram of 65,000 bytes.
+/// Longest texts of one span together, and of the resource, in bytes: both must fit into one datagram of 65,000 bytes.
 const SPAN_TEXT: usize = 40_000;
 const RESOURCE_TEXT: usize = 12_000;
 
-/// Attributes of the resource that are sent; as many as OpenTelemetry permits a span by default.
+/// Most attributes of the resource that are sent: OpenTelemetry's default limit for a span.
 const MAX_RESOURCE_ATTRIBUTES: usize = 128;
 
 pub(super) fn spans(spans: Vec<SpanData>) -> Vec<OldSpanData> {
@@ -136,7 +136,7 @@ fn attributes(attributes: &[KeyValue], limit: usize) -> Vec<old_api::KeyValue> {
         .collect()
 }
 
-/// Thrift knows no arrays: the crate sends them as text, and so are kinds of values that are younger than it.
+/// Thrift has no arrays: the crate sends them as text, and so are types of values that it does not know.
 fn old_value(value: &Value, limit: usize) -> old_api::Value {
     match value {
         Value::Bool(value) => (*value).into(),
@@ -146,7 +146,7 @@ fn old_value(value: &Value, limit: usize) -> old_api::Value {
     }
 }
 
-/// What each of `texts` may take of `budget`.
+/// Longest length of each of `texts` within `budget`.
 fn share(budget: usize, texts: usize) -> usize {
     (budget / texts.max(1)).min(MAX_TEXT)
 }

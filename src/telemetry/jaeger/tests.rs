@@ -40,7 +40,7 @@ fn has_received(agent: &UdpSocket) -> bool {
     agent.recv(&mut [0; 1 << 16]).is_ok()
 }
 
-/// A name leads to an address and a port here, so that a test can let it lead elsewhere.
+/// A test moves the agent by changing the exporter's port.
 fn exporter_to(agent: &UdpSocket) -> JaegerExporter {
     JaegerExporter::new("localhost", port(agent))
 }
@@ -55,7 +55,7 @@ fn trace() -> Vec<SpanData> {
     spans.clone()
 }
 
-/// Lets time pass for what is known of the agent.
+/// Makes the last lookup older.
 fn age(exporter: &mut JaegerExporter, by: Duration) {
     let known = exporter.agent.get_mut().known.as_mut();
     known.expect("it is connected").looked_up -= by;
@@ -99,7 +99,7 @@ async fn a_known_address_outlives_lookups_that_fail() {
     export(&exporter).await.expect("the agent listens");
     assert!(has_received(&agent));
 
-    // Too long for any name.
+    // Too long for a host name.
     exporter.host = "x".repeat(300);
     age(&mut exporter, LOOKUP_VALIDITY);
     export(&exporter).await.expect("the address is known");

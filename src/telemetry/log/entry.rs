@@ -1,4 +1,4 @@
-//! An event as it waits in the queue.
+//! An event in the log's queue.
 
 use std::{fmt, time::SystemTime};
 
@@ -16,16 +16,16 @@ use crate::words::cut;
 /// The field that tracing's macros put the message into.
 pub(super) const MESSAGE: &str = "message";
 
-/// Longest value in bytes: values come from stores, collectors and libraries, and wait in the queue.
+/// Longest value, in bytes: those from stores, collectors and libraries have no limit of their own.
 const LONGEST: usize = 8 * 1024;
 
-/// What is known of an event.
+/// An event, formatted but not escaped.
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) time: SystemTime,
     pub(super) metadata: &'static Metadata<'static>,
     pub(super) values: Vec<(&'static str, Text)>,
-    /// The innermost span around the event, if its trace is sampled. The ids of another trace lead nowhere.
+    /// The innermost span around the event, if its trace is sampled: other traces are not exported.
     pub(super) span: Option<SpanContext>,
 }
 
@@ -64,7 +64,7 @@ impl Entry {
         self.values.iter().filter(|(name, _)| *name != MESSAGE)
     }
 
-    /// For people: the message, the fields with their values as `show` formats them, the trace's id. Nothing is escaped yet.
+    /// The text for people: the message, the fields with their values as `show` formats them, and the trace's id; not escaped.
     pub(super) fn text(&self, show: impl Fn(&Text) -> String) -> String {
         let message = self.value(MESSAGE).map(|text| text.as_str().to_owned());
         let fields = self.fields();

@@ -1,7 +1,7 @@
 //! The journal: entries with fields, through tracing-journald.
 //!
-//! tracing-journald writes in the thread that logs, and waits there; so the log's thread dispatches a copy of each event to it. It has
-//! no way to add a field to an event; so the copy has metadata of its own, with three fields more.
+//! tracing-journald blocks the thread that logs, so the log's thread dispatches a copy of each event to it. It cannot add fields to
+//! an event, so the copy has its own metadata, with three more fields.
 
 use std::{collections::HashMap, io};
 
@@ -20,18 +20,18 @@ use crate::words::{escaped, escaped_lines};
 /// `SYSLOG_IDENTIFIER=`, for `journalctl -t`.
 const IDENTIFIER: &str = env!("CARGO_PKG_NAME");
 
-/// The fields that each entry has besides those of its event.
+/// The fields that are added to those of each event.
 const ADDED: [&str; 3] = ["TRACE_ID", "SPAN_ID", "MESSAGE_ID"];
 
 /// The journal's socket.
 #[derive(Debug)]
 pub(super) struct Journal {
     dispatch: Dispatch,
-    /// The metadata of copies, made once for each place in the code that logs.
+    /// The metadata of copies, by callsite.
     extended: HashMap<Identifier, &'static Metadata<'static>>,
 }
 
-/// Whether `$JOURNAL_STREAM` (systemd.exec(5)) names the file that our standard error is.
+/// Whether standard error is connected to the journal: `$JOURNAL_STREAM` (systemd.exec(5)) then names its file.
 fn is_our_stderr() -> bool {
     let Ok(stream) = std::env::var("JOURNAL_STREAM") else {
         return false;
@@ -43,9 +43,9 @@ fn is_our_stderr() -> bool {
 }
 
 impl Journal {
-    /// `None` if standard error is not the journal's, or its socket is missing. Waits while the socket is full.
+    /// Connects to the journal; `None` if standard error is not connected to it, or its socket is missing. May block.
     ///
-    /// `filter` keeps spans and events of libraries from being made for its sake.
+    /// `filter` prevents this subscriber from enabling spans and events of libraries.
     pub(super) fn open(filter: Targets) -> Option<Self> {
         if !is_our_stderr() {
             return None;
@@ -65,7 +65,7 @@ impl Journal {
         })
     }
 
-    /// Waits until the journal has taken the entry.
+    /// Sends the entry; blocks while the journal's socket is full.
     pub(super) fn write(&mut self, entry: &Entry, format: Format) {
         let span = entry.span.as_ref();
         let own = entry.metadata.fields().iter();
@@ -89,7 +89,7 @@ impl Journal {
         });
     }
 
-    /// Events need metadata that last for ever; there are no more of them than places in the code.
+    /// Events need `'static` metadata, which is leaked once for each callsite.
     fn extended(&mut self, metadata: &'static Metadata<'static>) -> &'static Metadata<'static> {
         self.extended.entry(metadata.callsite()).or_insert_with(|| {
             let fields = metadata.fields().iter().map(|field| field.name());
@@ -108,7 +108,7 @@ impl Journal {
     }
 }
 
-/// What journalctl(1) shows by default: one line, except for last words.
+/// The text that journalctl(1) shows by default: one line, except for last words.
 fn message(entry: &Entry, format: Format) -> String {
     let text = entry.text(|text| text.as_str().to_owned());
     match format {
@@ -117,7 +117,7 @@ fn message(entry: &Entry, format: Format) -> String {
     }
 }
 
-/// The events that matter have a name, and under this id an entry in the journal's catalog.
+/// The id of this event's entry in the journal's catalog; only important events have one.
 fn message_id(event: &str) -> Option<&'static str> {
     match event {
         "service ready" => Some("0f1ef67be4944cda80f256f9b19f5e97"),

@@ -7,7 +7,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use super::entry::{Entry, Text};
 use crate::words::{escaped, escaped_lines};
 
-/// Before words that are not in the form of the log.
+/// Prefix of lines that are not log entries.
 const NAME: &str = env!("CARGO_PKG_NAME");
 
 /// What entries look like on standard error.
@@ -39,19 +39,19 @@ impl Format {
     }
 }
 
-/// Waits until standard error has taken it.
+/// Writes an entry; blocks while standard error is full.
 pub(super) fn write(entry: &Entry, format: Format) -> io::Result<()> {
     io::stderr().write_all(format.show(entry).as_bytes())
 }
 
-/// Says this after the program's name, if standard error takes it at once: the log's thread may be waiting for it for good, and
-/// holds its lock then.
-pub(super) fn say(text: &str) {
+/// Writes this line, with the program's name, if standard error accepts it at once: the log's thread may block on it, and then
+/// holds its lock.
+pub(super) fn report(text: &str) {
     let stderr = io::stderr();
     let mut ready = [PollFd::new(&stderr, PollFlags::OUT)];
     let now = Timespec::default();
     if poll(&mut ready, Some(&now)) == Ok(1) && ready[0].revents().contains(PollFlags::OUT) {
-        // There is nobody left to tell of a failure.
+        // A failure cannot be reported anywhere.
         let _ = rustix::io::write(&stderr, format!("{NAME}: {text}\n").as_bytes());
     }
 }

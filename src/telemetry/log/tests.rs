@@ -16,7 +16,7 @@ use tracing_subscriber::layer::SubscriberExt;
 
 use super::{Entry, Log, LogLayer, Message, QUEUE, Shared, write};
 
-/// Any.
+/// An arbitrary entry.
 fn entry() -> Box<Entry> {
     let metadata = tracing::subscriber::with_default(tracing_subscriber::registry(), || {
         tracing::info_span!("any").metadata()
@@ -77,7 +77,7 @@ fn what_is_still_waiting_at_the_end_is_lost_and_counted() {
     assert_eq!(shared.give_up(), 0);
 }
 
-/// How many lines are not reported after one line was dropped, the end has come and one that waited was written with this result.
+/// The number of unreported lines after one was dropped, the end was requested, and a queued one was written with this result.
 fn unreported_after(written: fn() -> io::Result<()>) -> u64 {
     let (queue, entries) = sync_channel(QUEUE);
     let shared = Shared::new(|| ());

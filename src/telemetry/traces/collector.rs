@@ -20,11 +20,11 @@ use opentelemetry_sdk::{
 };
 use tokio::sync::{Notify, mpsc::Sender};
 
-/// Spans that are kept of one trace; those beyond are counted.
+/// Most spans of one trace that are kept; the others are only counted.
 const MAX_SPANS: usize = 512;
 
-/// The root's attribute that says how many spans are missing, named as OpenTelemetry names what a span has dropped where a protocol
-/// has no field for it.
+/// The root's attribute for the number of missing spans, named as OpenTelemetry names dropped counts where a protocol has no field
+/// for them.
 const DROPPED_SPANS: &str = "otel.dropped_spans_count";
 
 /// The spans of one trace.
@@ -59,7 +59,7 @@ pub(super) struct Collector {
 #[derive(Debug, Default)]
 struct Open {
     spans: Trace,
-    /// How many have ended beyond the limit.
+    /// Number of spans beyond the limit.
     dropped: i64,
 }
 
@@ -72,7 +72,7 @@ impl Open {
         }
     }
 
-    /// The root is never the one left out.
+    /// Adds the root, which is never dropped.
     fn finish(mut self, mut root: SpanData) -> Trace {
         if self.dropped > 0 {
             let dropped = KeyValue::new(DROPPED_SPANS, self.dropped);
@@ -84,7 +84,7 @@ impl Open {
 }
 
 impl Collector {
-    /// Finished traces go to `finished`; those that it has no room for are counted in `dropped`.
+    /// Finished traces go to `finished`; those that do not fit into it are counted in `dropped`.
     pub(super) fn new(finished: Sender<Trace>, dropped: Arc<Dropped>) -> Self {
         Self {
             open: Mutex::default(),
@@ -98,7 +98,7 @@ impl Collector {
             .as_ref()
             .is_some_and(|finished| finished.try_send(trace).is_ok());
         if !sent {
-            // Not logged here, within a span's end.
+            // Not logged here: this runs while a span ends.
             self.dropped.add();
         }
     }
@@ -121,7 +121,7 @@ impl SpanProcessor for Collector {
                 open.add(span);
                 None
             }
-            // Its root has ended before it, and is gone.
+            // Its root has already ended and been sent.
             None => Some(vec![span]),
         };
         drop(open);
@@ -148,7 +148,7 @@ impl fmt::Debug for Collector {
     }
 }
 
-/// What these mutexes guard is whole at every moment, also after a panic.
+/// The guarded data is consistent even after a panic.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! The texts of a span as they may be shown: those of stores may hold anything, and whoever shows a trace may print them.
+//! Escapes the texts of a span: those from stores may hold anything, and a viewer of traces may print them to a terminal.
 
 use opentelemetry::{KeyValue, Value, trace::Status};
 use opentelemetry_sdk::trace::SpanData;

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 
 use super::{Duration, Settings, TraceOutcome, TraceQueue};
 
-/// Delivers every second trace, and panics of the others.
+/// Delivers every second trace, and panics on the others.
 #[derive(Debug, Default)]
 struct Panics(AtomicUsize);
 
@@ -37,7 +37,7 @@ fn trace(queue: &TraceQueue) {
 }
 
 #[tokio::test]
-async fn a_panic_of_the_exporter_costs_its_trace_and_the_next_one_is_exported() {
+async fn a_panic_of_the_exporter_loses_its_trace_and_the_next_one_is_exported() {
     let (outcome, mut outcomes) = mpsc::unbounded_channel();
     let queue = queue(move |ended| outcome.send(ended).expect("the test listens"));
     for right in [
@@ -50,15 +50,15 @@ async fn a_panic_of_the_exporter_costs_its_trace_and_the_next_one_is_exported() 
     }
     assert!(!queue.ended().is_cancelled());
     let why = queue.drain().await.expect_err("the last one has failed");
-    let told = why.to_string();
+    let error = why.to_string();
     assert!(
-        told.contains("exp-rkt-grpc panicked: out of cheese"),
-        "{told}"
+        error.contains("exp-rkt-grpc panicked: out of cheese"),
+        "{error}"
     );
 }
 
 #[tokio::test]
-async fn the_end_of_the_exporter_s_task_is_heard_of_though_it_panics() {
+async fn the_end_of_the_exporters_task_is_reported_even_if_it_panics() {
     let queue = queue(|_| panic!("no more numbers"));
     let ended = queue.ended();
     assert!(!ended.is_cancelled());

@@ -1,5 +1,4 @@
-//! The same messages as prost reads them. The types hold the fields that are read and no others, so that whatever else is in a
-//! message is unknown to both readers.
+//! Reads the same messages with prost. The types have only the fields that are compared, so all others are unknown to both readers.
 
 use prost::Message;
 
@@ -26,7 +25,7 @@ pub(crate) struct Image {
     pub(crate) pinned: bool,
 }
 
-/// The images of a message, with names as far as the recorder wants them.
+/// The images of a message, with names cut to the recorder's length.
 pub(crate) fn images(message: &[u8]) -> Result<Vec<Image>, String> {
     let mut images = List::decode(message)
         .map_err(|error| error.to_string())?

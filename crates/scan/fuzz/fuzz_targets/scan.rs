@@ -1,7 +1,7 @@
-//! Hostile bytes in hostile pieces: the scanner never panics, says the same however its input is cut, and agrees with prost.
+//! Arbitrary bytes: the scanner never panics, reports the same however they are split, and agrees with prost.
 //!
-//! An input is a byte for the kind (odd: the rest is the whole body, even: one message), a byte for the number of pieces, so
-//! many lengths of pieces, which are used in turn, and the rest.
+//! An input is a byte for the kind (odd: the rest is the whole body; even: one message), a byte for the number of piece lengths,
+//! those lengths, which are used in turn, and the rest.
 #![no_main]
 
 mod prost_reader;
@@ -12,7 +12,7 @@ use scan::Fault;
 
 use recorder::Reading;
 
-/// Pieces are at most that many different ones.
+/// The number of piece lengths is below this.
 const MOST_LENGTHS: usize = 16;
 
 fuzz_target!(|input: &[u8]| -> Corpus {

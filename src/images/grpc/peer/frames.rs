@@ -1,4 +1,4 @@
-//! What of a connection's HTTP/2 frames is needed to say why a call failed: the libraries above do not tell it.
+//! Observes a connection's HTTP/2 frames for facts that explain failed calls: the libraries above do not report them.
 
 use std::{
     fmt,
@@ -12,12 +12,12 @@ use super::MAX_HEADERS;
 /// A frame's head: its length in three bytes, type, flags, and the stream's number in four (RFC 9113, section 4.1).
 pub(super) const HEAD: usize = 9;
 
-/// How much of a GOAWAY's payload is kept, in bytes: two numbers, and the beginning of what is said.
+/// How much of a GOAWAY's payload is kept, in bytes: two numbers, and the beginning of the debug data.
 const GOAWAY_KEPT: usize = 8 + 120;
 
-/// What the other end has sent so far. Copies share it.
+/// Facts about what the peer has sent so far. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub(in crate::images::grpc) struct Seen(Arc<Mutex<Facts>>);
+pub(in crate::images::grpc) struct Observed(Arc<Mutex<Facts>>);
 
 #[derive(Debug, Default)]
 struct Facts {
@@ -25,27 +25,27 @@ struct Facts {
     goaway: Option<Goaway>,
 }
 
-/// Why the other end closes the connection.
+/// Why the peer closes the connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::images::grpc) struct Goaway {
     reason: Reason,
     /// The beginning of its debug data; often empty.
-    words: Vec<u8>,
+    debug_data: Vec<u8>,
 }
 
 impl fmt::Display for Goaway {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "GOAWAY with {:?}", self.reason)?;
-        if !self.words.is_empty() {
-            write!(f, ", \"{}\"", self.words.escape_ascii())?;
+        if !self.debug_data.is_empty() {
+            write!(f, ", \"{}\"", self.debug_data.escape_ascii())?;
         }
         Ok(())
     }
 }
 
-impl Seen {
-    /// Whether headers or trailers can have been longer than what is read of them. They were compressed: the shortest codes
-    /// of HPACK have five bits in place of eight (RFC 7541, appendix B).
+impl Observed {
+    /// Whether headers or trailers may have exceeded [`MAX_HEADERS`]. Their length is known compressed: the shortest codes of HPACK
+    /// have five bits in place of eight (RFC 7541, appendix B).
     pub(in crate::images::grpc) fn has_long_headers(&self) -> bool {
         self.facts().longest_headers >= MAX_HEADERS as usize / 8 * 5
     }
@@ -55,31 +55,31 @@ impl Seen {
         self.facts().goaway.clone()
     }
 
-    /// Facts are there whole or not at all, also after a panic.
+    /// The facts are consistent even after a panic.
     fn facts(&self) -> MutexGuard<'_, Facts> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Follows the frames as their bytes arrive.
+/// Parses the frames as their bytes arrive.
 #[derive(Debug, Default)]
 pub(super) struct Frames {
     head: Vec<u8>,
     /// Bytes left of the payload.
     left: usize,
-    /// Length of the headers that are being read, up to here.
+    /// Length so far of the headers that are being read.
     headers: usize,
     /// The GOAWAY that is being read.
     goaway: Option<Vec<u8>>,
-    seen: Seen,
+    observed: Observed,
 }
 
 impl Frames {
-    pub(super) fn seen(&self) -> Seen {
-        self.seen.clone()
+    pub(super) fn observed(&self) -> Observed {
+        self.observed.clone()
     }
 
-    /// The next bytes, cut anywhere.
+    /// Takes the next bytes, split anywhere.
     pub(super) fn follow(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             if self.left > 0 {
@@ -114,7 +114,7 @@ impl Frames {
             GOAWAY => self.goaway = Some(Vec::new()),
             _ => return,
         }
-        let mut facts = self.seen.facts();
+        let mut facts = self.observed.facts();
         facts.longest_headers = facts.longest_headers.max(self.headers);
     }
 
@@ -130,10 +130,10 @@ impl Frames {
             return;
         }
         // The last stream's number, then the code.
-        if let [_, _, _, _, a, b, c, d, words @ ..] = &goaway[..] {
-            self.seen.facts().goaway = Some(Goaway {
+        if let [_, _, _, _, a, b, c, d, debug_data @ ..] = &goaway[..] {
+            self.observed.facts().goaway = Some(Goaway {
                 reason: u32::from_be_bytes([*a, *b, *c, *d]).into(),
-                words: words.to_vec(),
+                debug_data: debug_data.to_vec(),
             });
         }
     }
@@ -149,16 +149,16 @@ mod tests {
         [&head, payload].concat()
     }
 
-    /// What is seen of these frames, which must not depend on where they are cut.
-    fn seen(frames: &[Vec<u8>]) -> (usize, Option<Goaway>) {
+    /// The facts of these frames, which must not depend on where they are split.
+    fn facts(frames: &[Vec<u8>]) -> (usize, Option<Goaway>) {
         let bytes = frames.concat();
         let in_pieces_of = |length| {
             let mut frames = Frames::default();
             for piece in bytes.chunks(length) {
                 frames.follow(piece);
             }
-            let longest = frames.seen.facts().longest_headers;
-            (longest, frames.seen().goaway())
+            let longest = frames.observed.facts().longest_headers;
+            (longest, frames.observed().goaway())
         };
         let whole = in_pieces_of(bytes.len());
         for length in [1, 2, 7, 9, 10] {
@@ -178,21 +178,21 @@ mod tests {
             frame(9, &[9; 1]),
             frame(1, &[9; 400]),
         ];
-        assert_eq!(seen(&frames), (501, None));
+        assert_eq!(facts(&frames), (501, None));
     }
 
     #[test]
-    fn of_a_goaway_its_code_and_the_beginning_of_its_words_are_kept() {
-        let goaway = |words: &[u8]| frame(7, &[&[0, 0, 0, 0, 0, 0, 0, 0xb], words].concat());
-        let told = |words: &[u8]| {
+    fn the_code_and_the_beginning_of_the_debug_data_of_a_goaway_are_kept() {
+        let goaway = |data: &[u8]| frame(7, &[&[0, 0, 0, 0, 0, 0, 0, 0xb], data].concat());
+        let kept = |data: &[u8]| {
             Some(Goaway {
                 reason: h2::Reason::ENHANCE_YOUR_CALM,
-                words: words.to_vec(),
+                debug_data: data.to_vec(),
             })
         };
-        assert_eq!(seen(&[goaway(b"")]).1, told(b""));
-        assert_eq!(seen(&[goaway(b"pings"), frame(0, b"x")]).1, told(b"pings"));
-        assert_eq!(seen(&[goaway(&[b'x'; 9_000])]).1, told(&[b'x'; 120]));
-        assert_eq!(seen(&[frame(7, b"short")]).1, None);
+        assert_eq!(facts(&[goaway(b"")]).1, kept(b""));
+        assert_eq!(facts(&[goaway(b"pings"), frame(0, b"x")]).1, kept(b"pings"));
+        assert_eq!(facts(&[goaway(&[b'x'; 9_000])]).1, kept(&[b'x'; 120]));
+        assert_eq!(facts(&[frame(7, b"short")]).1, None);
     }
 }

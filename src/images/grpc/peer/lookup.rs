@@ -1,4 +1,4 @@
-//! The lookup of a host's addresses: an act of its own, so that an error can say whether it or connecting took too long.
+//! The lookup of a host's addresses, separate from connecting, so that an error can name the one that took too long.
 
 use std::{
     io,
@@ -26,15 +26,15 @@ pub(super) async fn addresses(
         .map_err(|error| target.unresolved(&io::Error::new(io::ErrorKind::InvalidInput, error)))?;
     match GaiResolver::new().call(name).await {
         Ok(addresses) => Ok(addresses.collect()),
-        Err(error) => Err(match own_fault() {
-            Some(fault) => target.unreached(&fault),
+        Err(error) => Err(match socket_error() {
+            Some(error) => target.unreached(&error),
             None => target.unresolved(&error),
         }),
     }
 }
 
-/// The resolver needs sockets of its own, and does not say so when it cannot have them.
-fn own_fault() -> Option<io::Error> {
-    let of_descriptors = UnixDatagram::unbound().err();
-    of_descriptors.or_else(|| Socket::new(Domain::IPV4, Type::DGRAM, None).err())
+/// The error if this process cannot open sockets: the resolver needs them, but does not report it.
+fn socket_error() -> Option<io::Error> {
+    let unix = UnixDatagram::unbound().err();
+    unix.or_else(|| Socket::new(Domain::IPV4, Type::DGRAM, None).err())
 }

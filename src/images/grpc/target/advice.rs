@@ -1,4 +1,4 @@
-//! What to do when a store cannot be reached: a sentence or two, of which `Status:` has room for about 350 characters.
+//! Advice for a store that cannot be reached: a sentence or two, of which `Status:` shows about 350 characters.
 
 use std::path::Path;
 
@@ -12,10 +12,10 @@ const RESTART: &str = "systemctl daemon-reload and systemctl restart exp-rkt-grp
 
 const ROOT: u32 = 0;
 
-/// What every user and group is in the sandbox (`PrivateUsers=`) but root and the service's own.
+/// The id that `PrivateUsers=` shows for all users and groups but root and the service's own.
 const UNMAPPED: u32 = 65_534;
 
-/// What would ask another runtime.
+/// The socket that is suggested if no runtime's is found.
 const CONTAINERD: &str = "/run/containerd/containerd.sock";
 
 /// About a Unix socket.
@@ -49,7 +49,7 @@ fn runtime(path: &str) -> String {
     }
 }
 
-/// The unit's root directory is empty but for what drop-ins add, which is `/run` as they stand.
+/// The unit's root directory holds only what drop-ins add; cri.conf adds `/run`.
 fn not_shown(path: &str) -> String {
     let path = Path::new(path);
     let directory = path.parent().unwrap_or(Path::new("/")).display();
@@ -68,7 +68,7 @@ fn not_permitted(path: &str, host: &Host) -> String {
     const MANUAL: &str = "see \"PERMISSIONS\" in exp-rkt-grpc(8)";
     let in_sandbox = host.is_sandbox();
     let Some(Owner { user, group, mode }) = host.owner(path) else {
-        return format!("a directory above it may not be entered: look who owns it, and {MANUAL}");
+        return format!("a directory above it may not be entered: check who owns it, and {MANUAL}");
     };
     let is_hidden = |id: u32| in_sandbox && id == UNMAPPED;
     let cure = match (mode & GROUP_MAY_CONNECT != 0, in_sandbox) {
@@ -80,7 +80,7 @@ fn not_permitted(path: &str, host: &Host) -> String {
         (false, true) if user == ROOT => {
             format!("only the owner may connect, copy root.conf beside cri.conf to {DROP_INS}")
         }
-        (false, true) => "only the owner may connect, who is not root: give the socket a group".to_owned(),
+        (false, true) => "only the owner, who is not root, may connect: give the socket a group".to_owned(),
         (false, false) => format!("only the owner may connect, ask as {}", name(user)),
     };
     let whose = |what: &str, id: u32| {
@@ -101,7 +101,7 @@ fn name(id: u32) -> String {
     }
 }
 
-/// About rkt's api-service, which nobody has named.
+/// About the default store, rkt's api-service.
 pub(super) fn about_default(host: &Host) -> String {
     let socket = host.runtime_socket();
     let (others, socket) = match socket {
@@ -137,7 +137,7 @@ pub(super) fn about_network(errno: Errno, host: &Host) -> String {
     }
 }
 
-/// About a name without an address.
+/// About a host name without an address.
 pub(super) fn about_names(host: &Host) -> String {
     let servers = if host.is_sandbox() {
         "a name server on this host, which is all that the service's sandbox reaches"

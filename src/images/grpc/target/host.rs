@@ -1,4 +1,4 @@
-//! What this process sees of its host, when a store cannot be reached: files only, looked at when they are needed.
+//! What this process can see of its host, for errors: files only, read when they are needed.
 
 use std::{
     fs,
@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The container runtimes, the units that run them, and where those listen.
+/// The units of container runtimes, and their sockets.
 const RUNTIMES: [(&str, &str); 6] = [
     ("containerd", "/run/containerd/containerd.sock"),
     ("k3s", "/run/k3s/containerd/containerd.sock"),
@@ -22,17 +22,17 @@ pub(super) struct Host {
     root: PathBuf,
 }
 
-/// Who may use a file.
+/// Owner and permissions of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Owner {
     pub(super) user: u32,
     pub(super) group: u32,
-    /// Its permissions, as chmod(1) takes them.
+    /// Permission bits, as in chmod(1).
     pub(super) mode: u32,
 }
 
 impl Host {
-    /// As it is seen from `root`.
+    /// The file system below `root`.
     pub(super) fn at(root: impl Into<PathBuf>) -> Self {
         Self { root: root.into() }
     }
@@ -43,8 +43,8 @@ impl Host {
         !self.inside("/bin/sh").exists() && self.inside("/run/systemd/journal").is_dir()
     }
 
-    /// Whether a socket would be seen if its runtime had made it: its directory is there, or all of the host's `/run`, in which
-    /// the unit's own root directory is.
+    /// Whether a socket would be visible if it existed: its directory is, or all of the host's `/run`, which contains the unit's
+    /// own root directory.
     pub(super) fn would_show(&self, socket: &str) -> bool {
         let socket = Path::new(socket);
         let mut run = ["/run", "/var/run"].iter();
@@ -56,7 +56,7 @@ impl Host {
                 && self.inside("/run/exp-rkt-grpc/root").is_dir()
     }
 
-    /// Who may use a file; `None` when not even that can be seen.
+    /// Owner and permissions of a file; `None` if they cannot be read.
     pub(super) fn owner(&self, path: &str) -> Option<Owner> {
         let metadata = fs::metadata(self.inside(path)).ok()?;
         Some(Owner {
@@ -70,7 +70,7 @@ impl Host {
         fs::metadata(self.inside(path)).is_ok_and(|metadata| metadata.file_type().is_socket())
     }
 
-    /// The socket of a container runtime that is there.
+    /// The first socket of a known runtime that exists.
     pub(super) fn runtime_socket(&self) -> Option<&'static str> {
         let mut sockets = RUNTIMES.iter().map(|(_, socket)| *socket);
         sockets.find(|socket| self.is_socket(socket))
@@ -82,7 +82,7 @@ impl Host {
     }
 }
 
-/// The unit that runs the runtime of a socket, where the socket is at its usual place.
+/// The unit of the runtime that has this socket, if the path is a usual one.
 pub(super) fn unit_of(socket: &str) -> Option<&'static str> {
     let mut runtimes = RUNTIMES.iter();
     runtimes

@@ -59,15 +59,15 @@ fn target(address: StoreAddress, root: &Path) -> Target {
     }
 }
 
-fn told(errno: Errno, target: &Target) -> (&'static str, String) {
+fn explained(errno: Errno, target: &Target) -> (&'static str, String) {
     let error = target.unreached(&io::Error::from_raw_os_error(errno.raw_os_error()));
     let text = error.to_string();
     (QueryError::from(error).code().name(), text)
 }
 
 #[track_caller]
-fn assert_told(errno: Errno, address: StoreAddress, root: &TempDir, words: &[&str]) -> String {
-    let (_, text) = told(errno, &target(address, root.path()));
+fn assert_explained(errno: Errno, address: StoreAddress, root: &TempDir, words: &[&str]) -> String {
+    let (_, text) = explained(errno, &target(address, root.path()));
     for word in words {
         assert!(text.contains(word), "no {word:?} in {text}");
     }
@@ -76,7 +76,7 @@ fn assert_told(errno: Errno, address: StoreAddress, root: &TempDir, words: &[&st
 }
 
 #[test]
-fn what_this_side_lacks_is_no_fault_of_the_store() {
+fn a_shortage_on_this_side_is_not_the_stores_fault() {
     let host = host(&[]);
     for (errno, cure) in [
         (Errno::MFILE, "LimitNOFILE="),
@@ -87,7 +87,7 @@ fn what_this_side_lacks_is_no_fault_of_the_store() {
         (Errno::ADDRNOTAVAIL, "net.ipv4.ip_local_port_range"),
     ] {
         for address in [tcp(), unix(SOCKET)] {
-            let (code, text) = told(errno, &target(address, host.path()));
+            let (code, text) = explained(errno, &target(address, host.path()));
             assert_eq!(code, "RESOURCE_EXHAUSTED", "{text}");
             assert!(text.contains(cure), "{text}");
             assert!(text.contains("the store was not reached"), "{text}");
@@ -96,9 +96,9 @@ fn what_this_side_lacks_is_no_fault_of_the_store() {
 }
 
 #[test]
-fn what_is_forbidden_is_told_from_what_is_not_there() {
+fn a_forbidden_store_is_distinguished_from_a_missing_one() {
     let host = host(&[]);
-    let code = |errno, address| told(errno, &target(address, host.path())).0;
+    let code = |errno, address| explained(errno, &target(address, host.path())).0;
     for errno in [Errno::PERM, Errno::ACCESS] {
         assert_eq!(code(errno, tcp()), "PERMISSION_DENIED");
         assert_eq!(code(errno, unix(SOCKET)), "PERMISSION_DENIED");
@@ -123,7 +123,7 @@ fn a_socket_that_the_sandbox_does_not_show_needs_the_drop_in() {
         "/etc/systemd/system/exp-rkt-grpc.service.d",
         "systemctl daemon-reload",
     ];
-    let text = assert_told(Errno::NOENT, unix(SOCKET), &sandbox(&[]), &drop_in);
+    let text = assert_explained(Errno::NOENT, unix(SOCKET), &sandbox(&[]), &drop_in);
     assert!(!text.contains("BindReadOnlyPaths="), "{text}");
     let elsewhere = unix("/opt/own/own.sock");
     let all_of_run = sandbox(&["run/exp-rkt-grpc/root"]);
@@ -131,7 +131,7 @@ fn a_socket_that_the_sandbox_does_not_show_needs_the_drop_in() {
         "sandbox does not show /opt/own",
         "with /opt/own in its BindReadOnlyPaths=",
     ];
-    assert_told(Errno::NOENT, elsewhere, &all_of_run, &cure);
+    assert_explained(Errno::NOENT, elsewhere, &all_of_run, &cure);
 }
 
 #[test]
@@ -143,20 +143,20 @@ fn a_socket_that_would_be_seen_needs_its_runtime() {
         sandbox(&["run/exp-rkt-grpc/root"]),
     ] {
         let cure = ["systemctl start containerd", "--store (EXP_RKT_GRPC_STORE)"];
-        let text = assert_told(Errno::NOENT, unix(SOCKET), &root, &cure);
+        let text = assert_explained(Errno::NOENT, unix(SOCKET), &root, &cure);
         assert!(!text.contains("cri.conf"), "{text}");
     }
     let shown = sandbox(&["run/exp-rkt-grpc/root"]);
     let elsewhere = unix("/var/run/own.sock");
-    let text = assert_told(Errno::NOENT, elsewhere, &shown, &["start the runtime"]);
+    let text = assert_explained(Errno::NOENT, elsewhere, &shown, &["start the runtime"]);
     assert!(!text.contains("systemctl start"), "{text}");
 }
 
-/// Without a shell, but nobody's sandbox: a container that holds this program alone.
+/// A container with only this program: it has no shell, but is not the unit's sandbox.
 #[test]
 fn a_root_directory_without_a_journal_is_not_the_unit_s() {
     let container = root(&["usr/bin"]);
-    assert_told(
+    assert_explained(
         Errno::NOENT,
         unix(SOCKET),
         &container,
@@ -165,11 +165,11 @@ fn a_root_directory_without_a_journal_is_not_the_unit_s() {
 }
 
 #[test]
-fn a_stale_socket_is_told_from_a_file_that_is_none() {
+fn a_stale_socket_is_distinguished_from_another_file() {
     let host = host(&["run/containerd"]);
     let path = host.path().join("run/containerd/containerd.sock");
     fs::write(&path, "").expect("it is ours");
-    assert_told(
+    assert_explained(
         Errno::CONNREFUSED,
         unix(SOCKET),
         &host,
@@ -178,11 +178,11 @@ fn a_stale_socket_is_told_from_a_file_that_is_none() {
     fs::remove_file(&path).expect("it is ours");
     drop(UnixListener::bind(&path).expect("it is free"));
     let words = ["has ended: start it (systemctl start containerd)"];
-    assert_told(Errno::CONNREFUSED, unix(SOCKET), &host, &words);
+    assert_explained(Errno::CONNREFUSED, unix(SOCKET), &host, &words);
 }
 
 #[test]
-fn a_socket_of_somebody_else_says_whose_it_is() {
+fn the_error_of_another_users_socket_names_its_owner() {
     let groups_of_root = [
         "ask as root or in the group 64000",
         "the owner may connect, ask as root",
@@ -201,10 +201,10 @@ fn a_socket_of_somebody_else_says_whose_it_is() {
                 return;
             }
             let owner = format!("user root and the group 64000, mode {mode:04o}");
-            assert_told(Errno::ACCESS, unix(SOCKET), &root, &[&owner, cure]);
+            assert_explained(Errno::ACCESS, unix(SOCKET), &root, &[&owner, cure]);
         }
     }
-    // As PrivateUsers= shows the groups and users of others.
+    // PrivateUsers= shows other users and groups with this id.
     let root = sandbox(&["run/containerd"]);
     let path = root.path().join("run/containerd/containerd.sock");
     let _listener = UnixListener::bind(&path).expect("it is free");
@@ -214,41 +214,41 @@ fn a_socket_of_somebody_else_says_whose_it_is() {
         "user root and another group, mode 0660",
         "the group that stat(1) shows on the host",
     ];
-    assert_told(Errno::ACCESS, unix(SOCKET), &root, &words);
+    assert_explained(Errno::ACCESS, unix(SOCKET), &root, &words);
     chown(&path, Some(65_534), None).expect("it was possible before");
     fs::set_permissions(&path, Permissions::from_mode(0o600)).expect("it is ours");
     let words = [
         "another user and another group, mode 0600",
         "who is not root",
     ];
-    assert_told(Errno::ACCESS, unix(SOCKET), &root, &words);
+    assert_explained(Errno::ACCESS, unix(SOCKET), &root, &words);
 
     let unseen = host(&[]);
     let words = ["a directory above it may not be entered"];
-    assert_told(Errno::ACCESS, unix(SOCKET), &unseen, &words);
+    assert_explained(Errno::ACCESS, unix(SOCKET), &unseen, &words);
 }
 
 #[test]
-fn a_service_without_a_network_is_told_which_drop_in_takes_it_away() {
+fn the_error_without_a_network_names_the_drop_in_that_removes_it() {
     for errno in [Errno::AFNOSUPPORT, Errno::NETUNREACH] {
         let cure = [
             "no-network.conf takes it away",
             "remove that file from /etc/systemd/system/exp-rkt-grpc.service.d",
         ];
-        assert_told(errno, tcp(), &sandbox(&[]), &cure);
-        let text = assert_told(errno, tcp(), &host(&[]), &["this host has no"]);
+        assert_explained(errno, tcp(), &sandbox(&[]), &cure);
+        let text = assert_explained(errno, tcp(), &host(&[]), &["this host has no"]);
         assert!(!text.contains("no-network.conf"), "{text}");
     }
-    let outside = assert_told(Errno::PERM, tcp(), &host(&[]), &["a firewall"]);
+    let outside = assert_explained(Errno::PERM, tcp(), &host(&[]), &["a firewall"]);
     assert!(!outside.contains("the service's"), "{outside}");
-    assert_told(Errno::PERM, tcp(), &sandbox(&[]), &["IPAddressAllow="]);
+    assert_explained(Errno::PERM, tcp(), &sandbox(&[]), &["IPAddressAllow="]);
 }
 
 #[test]
 fn a_default_that_is_not_there_names_the_runtime_that_is() {
     let default = |root: &TempDir| {
         let target = target(tcp(), root.path()).by_default();
-        told(Errno::CONNREFUSED, &target).1
+        explained(Errno::CONNREFUSED, &target).1
     };
     let setting = "set EXP_RKT_GRPC_STORE=cri+unix://";
     for socket in [
@@ -275,12 +275,12 @@ fn a_default_that_is_not_there_names_the_runtime_that_is() {
     );
     assert!(text.contains("(CRI-O, k3s: see exp-rkt-grpc(8))"), "{text}");
     assert!(text.len() < 490, "{} bytes in {text}", text.len());
-    let (_, configured) = told(Errno::CONNREFUSED, &target(tcp(), host(&[]).path()));
+    let (_, configured) = explained(Errno::CONNREFUSED, &target(tcp(), host(&[]).path()));
     assert!(configured.contains("nothing listens there"), "{configured}");
 }
 
 #[test]
-fn a_name_that_is_not_known_says_who_is_asked() {
+fn the_error_of_an_unknown_name_names_the_name_servers() {
     let error = io::Error::other("failed to lookup address information");
     let text = |root: &TempDir| target(tcp(), root.path()).unresolved(&error).to_string();
     let outside = text(&host(&[]));

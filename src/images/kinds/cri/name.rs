@@ -1,10 +1,10 @@
-//! The name of an image, as far as it says which registry the image is from.
+//! The registry of an image, from the image's name.
 
 use std::{net::Ipv6Addr, str::from_utf8};
 
 use crate::answer::Registry;
 
-/// The beginning of the first tag or digest of an image that is one.
+/// The beginning of an image's first tag or digest that is a name.
 #[derive(Debug, Default)]
 pub(super) struct Name {
     given: bool,
@@ -12,21 +12,21 @@ pub(super) struct Name {
 }
 
 impl Name {
-    /// A host name has at most 253 bytes; the port and the slash behind it are room enough. It is also room for a whole name
-    /// as registries accept them: 255 bytes and a placeholder for the tag.
+    /// Bytes of a name that are read: a host name (at most 253 bytes), a port and a slash; or a whole name as registries accept it
+    /// (255 bytes), with a placeholder for the tag.
     pub(super) const WANTED: usize = 264;
 
-    /// The registry of a name without a host, as container runtimes have it.
+    /// The registry that runtimes assume for a name without a host.
     const DEFAULT_REGISTRY: &str = "docker.io";
 
-    /// What that registry was called once; runtimes take it for the same.
+    /// Its former name, which runtimes treat as the same registry.
     const LEGACY_DEFAULT_REGISTRY: &str = "index.docker.io";
 
     pub(super) fn is_given(&self) -> bool {
         self.given
     }
 
-    /// The next name of the image; the first one counts. Empty ones and Docker's placeholders are no names.
+    /// Takes the next name of the image. Only the first one counts; empty names and Docker's placeholders are ignored.
     pub(super) fn give(&mut self, beginning: &[u8]) {
         if self.given || beginning.is_empty() || is_placeholder(beginning) {
             return;
@@ -36,12 +36,12 @@ impl Name {
         self.beginning.extend_from_slice(beginning);
     }
 
-    /// What comes next belongs to another image.
+    /// Starts another image.
     pub(super) fn forget(&mut self) {
         self.given = false;
     }
 
-    /// The part before the first slash, when it can be a host: it has a dot, a port or a capital letter, or is `localhost`
+    /// The part before the first slash, if it looks like a host: it has a dot, a port or a capital letter, or is `localhost`
     /// (<https://github.com/distribution/reference>, `splitDockerDomain`). Hosts are compared in lower case (RFC 3986).
     pub(super) fn registry(&mut self) -> Registry<'_> {
         if !self.given {
@@ -75,8 +75,8 @@ impl Name {
         }
     }
 
-    /// Length of a host as nearly all are: a letter, then letters, digits, hyphens and a dot, all small, and a slash. Every
-    /// image has one, so it is looked at once.
+    /// Fast path: the length of a host that is lower-case letters, digits, hyphens and at least one dot, and is followed by a
+    /// slash, as nearly all are.
     fn plain_host(&self) -> Option<usize> {
         let mut has_dot = false;
         for (length, &byte) in self.beginning.iter().enumerate() {
@@ -95,11 +95,11 @@ impl Name {
         None
     }
 
-    /// Of a name without a slash: nothing in it is a host.
+    /// The registry of a name without a slash, and so without a host.
     fn registry_of_only_component(&self) -> Registry<'_> {
         let end = |&byte: &u8| matches!(byte, b':' | b'@');
         let component = self.beginning.split(end).next().unwrap_or_default();
-        // Behind what was wanted there may be a slash yet.
+        // If the name was cut, a slash may follow.
         if self.beginning.len() < Self::WANTED && is_component(component) {
             Registry::Host(Self::DEFAULT_REGISTRY)
         } else {
@@ -108,8 +108,8 @@ impl Name {
     }
 }
 
-/// What Docker says in place of a tag or digest that an image does not have, such as `<none>:<none>` or `<none>@<none>`;
-/// cri-dockerd passes it on.
+/// Whether this is Docker's placeholder for a missing tag or digest, such as `<none>:<none>` or `<none>@<none>`; cri-dockerd passes
+/// it on.
 fn is_placeholder(name: &[u8]) -> bool {
     const NONE: &[u8] = b"<none>";
     let separates = |byte: Option<&u8>| matches!(byte, None | Some(b':' | b'@'));
@@ -119,7 +119,7 @@ fn is_placeholder(name: &[u8]) -> bool {
         || ends.is_some_and(|rest| separates(rest.last()))
 }
 
-/// Whether a host can be called so: a name or an address, IPv6 in brackets, and perhaps a port.
+/// Whether this is a host name or address (IPv6 in brackets), with an optional port.
 fn is_host(host: &str) -> bool {
     if let Some(bracketed) = host.strip_prefix('[') {
         return bracketed.split_once(']').is_some_and(|(address, port)| {
@@ -136,7 +136,7 @@ fn is_port(port: &str) -> bool {
     !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Whether this has the characters of a host name, or of a component of an image's name: they are the same.
+/// Whether this has only the characters of a host name, which are also those of a component of an image's name.
 fn is_component(text: &[u8]) -> bool {
     text.iter().any(u8::is_ascii_alphanumeric)
         && text
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn what_docker_hub_was_called_once_is_docker_hub_and_its_servers_are_not() {
+    fn docker_hubs_former_name_is_docker_hub_and_its_servers_are_not() {
         assert_eq!(registry("index.docker.io/library/busybox:1"), "docker.io");
         assert_eq!(registry("Index.Docker.io/busybox"), "docker.io");
         assert_eq!(registry("DOCKER.IO/busybox"), "docker.io");
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn registries_called_like_our_words_are_registries() {
+    fn registries_named_like_our_placeholders_are_registries() {
         for host in ["other", "invalid", "none"] {
             let name = format!("{}{}/a:1", host[..1].to_uppercase(), &host[1..]);
             assert_eq!(registry(&name), host, "{name}");
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_host_can_be_called_is_invalid() {
+    fn a_name_that_is_not_a_host_is_invalid() {
         let long = format!("{}.example/x", "a".repeat(300));
         let long_without_a_slash = "a".repeat(300);
         for name in [
@@ -272,7 +272,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_short_way_to_a_plain_host_leads_where_the_long_one_does(name in "[a-z0-9.-]{0,9}(index\\.docker\\.io)?/?[a-z:/]{0,9}") {
+        fn the_fast_path_finds_the_same_registry(name in "[a-z0-9.-]{0,9}(index\\.docker\\.io)?/?[a-z:/]{0,9}") {
             let mut first = Name::default();
             first.give(name.as_bytes());
             let short = format!("{:?}", first.registry());

@@ -1,4 +1,4 @@
-//! Registries of names; the count, beside what prost makes of the same answer.
+//! Registries of names, and the count compared with prost's.
 
 use lab::protobuf::{Disorder, framed, pieces};
 use proptest::{collection::vec, prelude::*, sample::select};
@@ -8,7 +8,7 @@ use scan::{Scanner, Visitor};
 use super::{Count, name::Name, v1};
 use crate::answer::{Contents, Image};
 
-/// The first of these that is a name.
+/// The first of these that counts as a name.
 fn name(names: &[String]) -> Name {
     let mut first = Name::default();
     for name in names {
@@ -17,7 +17,7 @@ fn name(names: &[String]) -> Name {
     first
 }
 
-/// As far as prost reads it the whole list, which the scanner never has.
+/// The expected count: prost decodes the whole list.
 fn counted_by_prost(lists: &[Vec<u8>]) -> Contents {
     let mut contents = Contents::with_tags_and_pins();
     for list in lists {
@@ -71,7 +71,7 @@ fn any_name() -> impl Strategy<Value = String> {
     (host, rest).prop_map(|(host, rest)| format!("{host}{rest}"))
 }
 
-/// Bytes in the place of names.
+/// Arbitrary bytes, and names.
 fn hostile_name() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         any_name().prop_map(String::into_bytes),

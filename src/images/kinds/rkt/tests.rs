@@ -1,4 +1,4 @@
-//! The count, beside what prost makes of the same answer.
+//! The count compared with prost's.
 
 use lab::protobuf::{Disorder, framed, pieces};
 use proptest::{collection::vec, prelude::*};
@@ -7,7 +7,7 @@ use scan::Scanner;
 
 use super::{Contents, Count, v1alpha};
 
-/// As far as prost reads it the whole list, which the scanner never has.
+/// The expected count: prost decodes the whole list.
 fn counted_by_prost(list: &[u8]) -> Contents {
     let images = v1alpha::ListImagesResponse::decode(list).unwrap().images;
     let times = || {
@@ -35,7 +35,7 @@ fn counted_by_scanner<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Contents {
     count.contents
 }
 
-/// Times of import, and what is none.
+/// Import times, valid and invalid.
 fn time() -> impl Strategy<Value = i64> {
     prop_oneof![
         Just(0),
