@@ -141,7 +141,6 @@ impl fmt::Display for Origin {
 
 impl ActivationError {
     /// Whether a restart with the same units and settings would fail again.
-    #[must_use]
     pub(crate) fn is_configuration(&self) -> bool {
         !matches!(self, Self::Bind { .. })
     }

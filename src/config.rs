@@ -54,12 +54,6 @@ pub struct Config {
     pub warnings: Vec<String>,
 }
 
-/// Variables that were removed, and why.
-const REMOVED: [(&str, &str); 1] = [(
-    "EXP_RKT_GRPC_MAX_RESPONSE",
-    "a list of any length is read in the same memory",
-)];
-
 /// Longest value that errors show uncut, in bytes.
 const MAX_SHOWN: usize = 256;
 
@@ -118,7 +112,6 @@ impl Config {
         )
         .try_get_matches_from(arguments)
         .map_err(|error| refusal(&command, &error))?;
-        let mut warnings = removed(&both);
         both.require_known_flags(&variables(&command))?;
         let given = |name: &str| matches.value_source(name).is_some_and(given);
         let (no_log_given, listen_given) = (!given("log"), given("listen"));
@@ -133,6 +126,7 @@ impl Config {
         if no_log_given && options.command.is_some() {
             options.log = Targets::new();
         }
+        let mut warnings: Vec<String> = options.removed().into_iter().collect();
         let traces = traces::read(&both, &mut warnings)?;
         Ok(Self {
             listen: listen_given.then_some(options.listen),
@@ -198,18 +192,10 @@ fn given(source: ValueSource) -> bool {
     source != ValueSource::DefaultValue
 }
 
-/// The variables of all flags, present and removed.
+/// The variables of all flags.
 fn variables(command: &clap::Command) -> Vec<&str> {
     let flags = command.get_arguments();
-    let present = flags.filter_map(|flag| flag.get_env()?.to_str());
-    present.chain(REMOVED.map(|(name, _)| name)).collect()
-}
-
-/// Warnings about removed variables. They are not refused: an upgrade must not stop the service.
-fn removed(environment: &Environment) -> Vec<String> {
-    let set = REMOVED.iter().filter(|(name, _)| environment.is_set(name));
-    set.map(|(name, why)| format!("{name} was removed and has no effect: {why}"))
-        .collect()
+    flags.filter_map(|flag| flag.get_env()?.to_str()).collect()
 }
 
 /// Refuses variables that are not UTF-8: clap's own error does not name the variable.

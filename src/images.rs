@@ -53,7 +53,6 @@ impl fmt::Display for StoreConfig {
 
 impl StoreConfig {
     /// Kind and address, as in `cri+unix:///run/containerd/containerd.sock`.
-    #[must_use]
     pub(crate) fn url(&self) -> String {
         format!("{}+{}", self.kind, self.address)
     }
@@ -75,7 +74,6 @@ impl ImageStore {
     }
 
     /// Marks the store as the default: its errors say how to configure another one.
-    #[must_use]
     pub(crate) fn by_default(self) -> Self {
         Self {
             target: self.target.by_default(),
@@ -84,13 +82,11 @@ impl ImageStore {
     }
 
     /// The configured name; the label `store` of every metric.
-    #[must_use]
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
     /// Kind and address, which identify the store's numbers, as in `cri+unix:///run/containerd/containerd.sock`.
-    #[must_use]
     pub(crate) fn url(&self) -> &str {
         &self.url
     }

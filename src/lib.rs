@@ -20,7 +20,7 @@
 //! | [`metrics`] | 1 | one table of gauges, the counters, the state kept over a restart | answer |
 //! | [`activation`] | 1 | listening sockets, passed by systemd or bound | words |
 //! | [`notify`] | 1 | notifications to systemd, and its descriptor store | words |
-//! | [`answer`] | 0 | the common vocabulary: answers and errors of stores | – |
+//! | `answer` | 0 | the common vocabulary: answers and errors of stores | – |
 //! | [`process`] | 0 | the `process_*` collector, and the check for enough descriptors | – |
 //! | [`signals`] | 0 | signal handling | – |
 //! | [`stdout`] | 0 | writes to standard output | – |
@@ -32,7 +32,7 @@
 //! separate crate: [`scan`].
 
 pub mod activation;
-pub mod answer;
+pub(crate) mod answer;
 pub mod config;
 pub mod daemon;
 pub mod exposition;

@@ -157,9 +157,11 @@ async fn serve(config: Config, sockets: Sockets, signals: Signals) -> Result<Exi
 async fn ask(config: Config, output: Output, signals: Signals) -> Result<ExitCode, Refusal> {
     let metrics = Metrics::new(env!("CARGO_PKG_VERSION"), REVISION)?;
     let (telemetry, observer) = prepare(&config, &metrics)?;
-    config.warn();
-    if let Some(asks) = config.asks() {
-        let _ = writeln!(io::stderr(), "{asks}");
+    let warnings = config.warnings.iter();
+    let warnings = warnings.map(|warning| format!("exp-rkt-grpc: {warning}"));
+    for line in warnings.chain(config.asks()) {
+        // Without standard error, nothing can be reported.
+        let _ = writeln!(io::stderr(), "{line}");
     }
     Ok(query::run(observer, telemetry, output, signals).await?)
 }
@@ -194,7 +196,7 @@ fn announce(config: &Config, addresses: &str, origin: Origin) {
         name: "service ready",
         {
             address = %addresses,
-            socket = %origin,
+            socket = origin.to_string(),
             stores = %stores.join(","),
             traces = config.traces.to_string(),
         },

@@ -50,7 +50,6 @@ pub enum Trigger {
 }
 
 impl Trigger {
-    #[must_use]
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Signal => "signal",
@@ -96,7 +95,7 @@ impl Metrics {
             triggers: counter(
                 &live,
                 "exp_rkt_grpc_triggers_total",
-                "Triggers of queries, by cause; the kernel coalesces pending signals, so there can be fewer than signals sent.",
+                "Queries started, by trigger; signals that arrive during a query cause one more query after it.",
                 &["trigger"],
             )?,
             traces: counter(
@@ -151,12 +150,10 @@ impl Metrics {
     }
 
     /// The metrics of one store: `name` is the configured name, `url` the kind and address, in the form that identifies the store.
-    #[must_use]
     pub(crate) fn store(&self, name: &str, url: &str) -> StoreMetrics {
         StoreMetrics::new(name, url, self.stores.clone())
     }
 
-    #[must_use]
     pub(crate) fn run(&self) -> &Run {
         &self.run
     }

@@ -203,7 +203,6 @@ pub(crate) fn last_status(text: &str) {
 }
 
 /// Asks systemd for more time to start; waits for at most two seconds. `false` if the request was not sent.
-#[must_use]
 pub(crate) fn extend_start(by: Duration) -> bool {
     send_now(&format!("EXTEND_TIMEOUT_USEC={}\n", by.as_micros()))
 }

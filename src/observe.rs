@@ -135,21 +135,18 @@ impl Event {
     }
 
     /// The stores whose queries were abandoned.
-    #[must_use]
     pub(crate) fn unanswered(&self) -> Vec<&str> {
         let abandoned = self.outcomes.iter().filter(|store| store.was_abandoned());
         abandoned.map(|store| store.store.as_str()).collect()
     }
 
     /// All outcomes in one line.
-    #[must_use]
     pub(crate) fn summary(&self) -> String {
         let outcomes: Vec<String> = self.outcomes.iter().map(Outcome::summary).collect();
         outcomes.join("; ")
     }
 
     /// The failed ones in one line; `None` if every store answered.
-    #[must_use]
     pub(crate) fn failures(&self) -> Option<String> {
         let failed: Vec<String> = self
             .outcomes

@@ -5,7 +5,6 @@ const CUT: &str = "… [cut]";
 
 /// Whether a terminal may interpret this character instead of showing it: control characters (C0, DEL, C1), line and paragraph
 /// separators, and characters that change the direction of text (Unicode's Bidi_Control).
-#[must_use]
 pub(crate) fn is_command(character: char) -> bool {
     character.is_control()
         || matches!(
@@ -19,13 +18,11 @@ pub(crate) fn is_command(character: char) -> bool {
 }
 
 /// The text on one line, with such characters escaped as in Rust: `\n`, `\u{9b}`.
-#[must_use]
 pub(crate) fn escaped(text: &str) -> String {
     escaped_if(text, is_command)
 }
 
 /// Like [`escaped`], but keeps line breaks.
-#[must_use]
 pub(crate) fn escaped_lines(text: &str) -> String {
     escaped_if(text, |character| character != '\n' && is_command(character))
 }
@@ -43,7 +40,6 @@ fn escaped_if(text: &str, is_command: impl Fn(char) -> bool) -> String {
 }
 
 /// The value of a label: [`escaped`] and truncated to 256 bytes.
-#[must_use]
 pub(crate) fn label(text: &str) -> String {
     const LONGEST: usize = 256;
     let mut label = escaped(text);
@@ -59,7 +55,6 @@ fn boundary(text: &str, limit: usize) -> usize {
 }
 
 /// `text`, truncated to `limit` bytes and marked if it is longer.
-#[must_use]
 pub(crate) fn cut(text: &str, limit: usize) -> String {
     if text.len() <= limit {
         return text.to_owned();
@@ -71,7 +66,6 @@ pub(crate) fn cut(text: &str, limit: usize) -> String {
 }
 
 /// A number and what it counts, in the singular or plural: "1 image", "5 images".
-#[must_use]
 pub(crate) fn counted(number: u64, noun: &str) -> String {
     match number {
         1 => format!("1 {noun}"),

@@ -87,7 +87,8 @@ fn is_metric(text: &str) -> bool {
 /// Every variable, and its default.
 fn variables() -> BTreeMap<String, String> {
     let command = Options::command();
-    let of_clap = command.get_arguments().filter_map(|arg| {
+    let shown = command.get_arguments().filter(|arg| !arg.is_hide_set());
+    let of_clap = shown.filter_map(|arg| {
         let name = arg.get_env()?.to_str()?.to_owned();
         let default = match arg.get_default_values() {
             [] if arg.get_action().takes_values() => "",

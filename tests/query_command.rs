@@ -547,7 +547,7 @@ fn help_is_for_standard_output_and_says_what_it_does() {
         "--output",
         "--store",
         "--deadline",
-        "with 1 when one did not",
+        "with 1 if a store did not",
     ] {
         assert!(told.contains(words), "{words}: {told}");
     }

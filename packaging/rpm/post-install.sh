@@ -18,7 +18,7 @@ if [ -d /run/systemd/system ]; then
     *exp-rkt-grpc-trace.socket*)
         echo "exp-rkt-grpc.service requires exp-rkt-grpc-trace.socket, which is gone, and cannot be started again: copy" \
             "/usr/share/doc/exp-rkt-grpc/examples/cri.conf to /etc/systemd/system/exp-rkt-grpc.service.d, then systemctl" \
-            "daemon-reload and systemctl restart exp-rkt-grpc" >&2
+            "daemon-reload, systemctl stop exp-rkt-grpc-trace.socket and systemctl restart exp-rkt-grpc" >&2
         ;;
     *) systemctl stop exp-rkt-grpc-trace.socket 2>/dev/null || : ;;
     esac

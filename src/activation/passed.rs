@@ -97,7 +97,6 @@ impl Passed {
     }
 
     /// Whether a connection waits, even in a socket that cannot be used: systemd then starts the service again as soon as it exits.
-    #[must_use]
     pub(crate) fn has_waiting_connection(mut self) -> bool {
         let mut sockets: Vec<OwnedFd> = self.listeners.drain(..).map(OwnedFd::from).collect();
         for (index, _) in self.activated() {

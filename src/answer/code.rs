@@ -49,7 +49,6 @@ impl Code {
     }
 
     /// Its name, for example `UNAVAILABLE`.
-    #[must_use]
     pub(crate) fn name(self) -> &'static str {
         Self::NAMES[self.0]
     }

@@ -34,7 +34,6 @@ pub(crate) enum QueryError {
 }
 
 impl QueryError {
-    #[must_use]
     pub(crate) fn code(&self) -> Code {
         match self {
             Self::Connect { code, .. } | Self::Call { code, .. } => *code,
@@ -45,7 +44,6 @@ impl QueryError {
     }
 
     /// The message, preceded by the code if it is the store's own, which may be short.
-    #[must_use]
     pub(crate) fn with_code(&self) -> String {
         match self {
             Self::Call { code, message } => format!("{}: {message}", code.name()),

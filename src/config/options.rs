@@ -82,6 +82,10 @@ pub struct Options {
     )]
     pub deadline: Duration,
 
+    /// Removed. It is not refused, so that an upgrade does not stop the service.
+    #[arg(long, env = "EXP_RKT_GRPC_MAX_RESPONSE", hide = true, global = true)]
+    max_response: Option<String>,
+
     /// Where to serve metrics when systemd passes no socket: IP:PORT
     ///
     /// If systemd passes a socket, this has no effect: the address is then set in exp-rkt-grpc.socket. If systemd starts the
@@ -120,6 +124,14 @@ pub struct Options {
     /// A command to run instead of the service.
     #[command(subcommand)]
     pub command: Option<Command>,
+}
+
+impl Options {
+    /// A warning about a removed flag, if it is given.
+    pub(super) fn removed(&self) -> Option<String> {
+        self.max_response.as_ref()?;
+        Some("--max-response (EXP_RKT_GRPC_MAX_RESPONSE) was removed and has no effect: a list of any length is read in the same memory".to_owned())
+    }
 }
 
 /// Commands that run instead of the service.
@@ -168,7 +180,7 @@ fn parse_listen(text: &str) -> Result<SocketAddr, String> {
     const EXPECTED: &str =
         "expected an IP address and a port, such as 127.0.0.1:33333 or [::1]:33333";
     text.parse().map_err(|_| {
-        if !text.contains('[') && text.matches(':').count() > 1 {
+        if !text.contains(['[', '/']) && text.matches(':').count() > 1 {
             format!("an IPv6 address must be in brackets; {EXPECTED}")
         } else {
             EXPECTED.to_owned()

@@ -1,4 +1,4 @@
-//! The transport: calls a store's methods over gRPC, and explains why a call fails. No other module uses tonic's channel.
+//! The transport: calls a store's methods over gRPC, and explains why a call fails. No other file of `images` uses tonic's channel.
 
 use tonic::Status;
 use tracing::Instrument;

@@ -69,7 +69,7 @@ impl Gauges {
         Some(work(gauges))
     }
 
-    /// Nothing panics while the lock is held.
+    /// The closures and rows that run while it is held do not panic.
     fn lock(&self) -> MutexGuard<'_, Vec<StoreGauges>> {
         self.stores.lock().unwrap_or_else(PoisonError::into_inner)
     }

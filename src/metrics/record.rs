@@ -42,7 +42,8 @@ pub enum RecordError {
 struct KeptStore<'a> {
     name: &'a str,
     url: &'a str,
-    series: Vec<Series>,
+    /// `None` for families that this version does not have.
+    series: Vec<Option<Series>>,
 }
 
 /// The state that outlives the process. Copies share it.
@@ -54,12 +55,10 @@ pub struct Kept {
 
 impl Kept {
     /// The state of `stores` and of this `run`.
-    #[must_use]
     pub(crate) fn new(stores: Vec<StoreMetrics>, run: Run) -> Self {
         Self { stores, run }
     }
 
-    #[must_use]
     pub(crate) fn run(&self) -> &Run {
         &self.run
     }
@@ -71,7 +70,6 @@ impl Kept {
     }
 
     /// Like [`record`](Self::record), but without the stores.
-    #[must_use]
     pub(crate) fn short_record(&self) -> Vec<u8> {
         record([], &self.run)
     }
@@ -136,7 +134,7 @@ impl<'a> KeptStore<'a> {
         Some(Self {
             name: store["name"].as_str()?,
             url: store["url"].as_str()?,
-            series: series.into_iter().flatten().collect(),
+            series,
         })
     }
 
@@ -154,7 +152,7 @@ impl<'a> KeptStore<'a> {
             return false;
         };
         store.change(|gauges| {
-            for series in &self.series {
+            for series in self.series.iter().flatten() {
                 gauges.restore(series.clone());
             }
         });

@@ -68,7 +68,6 @@ impl Run {
     }
 
     /// The unexpected ends before this run; `None` if the previous run ended as expected.
-    #[must_use]
     pub(crate) fn streak(&self) -> Option<Streak> {
         let state = self.lock();
         state.streak.map(|streak| Streak {

@@ -70,7 +70,6 @@ impl StoreMetrics {
     }
 
     /// The results of the last queries; `None` before the first one.
-    #[must_use]
     pub(crate) fn last_queries(&self) -> Option<LastQueries> {
         self.stores.read(&self.name, |gauges| {
             Some(LastQueries {

@@ -38,7 +38,6 @@ fn age(seconds: f64, now: SystemTime) -> Duration {
 }
 
 /// An age in the unit that fits: seconds below two minutes, minutes below two hours, hours below two days.
-#[must_use]
 pub(crate) fn ago(age: Duration) -> String {
     const MINUTE: u64 = 60;
     const HOUR: u64 = 60 * MINUTE;

@@ -183,6 +183,6 @@ fn a_setting_that_was_removed_is_ignored_with_a_warning() {
     let [warning] = &config.warnings[..] else {
         panic!("{:?}", config.warnings);
     };
-    let right = "EXP_RKT_GRPC_MAX_RESPONSE was removed and has no effect: ";
+    let right = "--max-response (EXP_RKT_GRPC_MAX_RESPONSE) was removed and has no effect: ";
     assert!(warning.starts_with(right), "{warning}");
 }

@@ -61,7 +61,7 @@
 //! * Only field 1 of a message is a list. A body can hold several messages, as that of a streaming method does.
 //! * A visitor sees the fields of an element, and not those of messages in it. Fields of wire types I32 and I64 are skipped.
 //! * The visitor decides what a repeated or unexpected field means; text is not checked for UTF-8.
-//! * Compressed messages and groups are refused; neither is used unless a client asks for it.
+//! * Compressed messages are refused: servers send them only to clients that accept them. So are groups, which protobuf has deprecated.
 //!
 //! # Sources
 //!

@@ -18,7 +18,6 @@ pub(crate) struct Limit {
 
 impl Limit {
     /// Ends `timeout` from now, or when `abandoned` is cancelled.
-    #[must_use]
     pub(crate) fn new(timeout: Duration, abandoned: CancellationToken) -> Self {
         Self {
             timeout,

@@ -176,3 +176,22 @@ fn a_series_that_was_restored_goes_when_the_store_answers_anew() {
     let gauges = gauges(&after, "cri");
     assert!(!gauges.iter().any(|line| line.contains("a.example")));
 }
+
+#[test]
+fn a_series_is_restored_once_and_families_of_other_versions_are_ignored() {
+    let metrics = metrics();
+    let gauges_of = |labels: &str| {
+        format!(
+            r#"{{"version": 2, "stores": [{{"name": "cri", "url": "{HERE}", "gauges": [{labels}]}}]}}"#
+        )
+    };
+    let record = gauges_of(
+        r#"["imagestore_images", [], 1], ["imagestore_images", [], 2], ["imagestore_images", ["x"], 3], ["of_tomorrow", [], 4]"#,
+    );
+    restore(record.as_bytes(), [&metrics.store("cri", HERE)]).expect("a good record");
+    assert_eq!(gauges(&metrics, "cri"), ["imagestore_images{} 1"]);
+
+    let of_tomorrow = gauges_of(r#"["of_tomorrow", [], 4]"#);
+    let dropped = restore(of_tomorrow.as_bytes(), [&metrics.store("there", THERE)]);
+    assert_eq!(dropped.expect("a good record"), [HERE]);
+}

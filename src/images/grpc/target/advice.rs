@@ -119,7 +119,7 @@ pub(super) fn about_network(errno: Errno, host: &Host) -> String {
     match (errno, host.is_sandbox()) {
         (Errno::CONNREFUSED, _) => "nothing listens there: start the runtime, or correct the address in --store (EXP_RKT_GRPC_STORE)".to_owned(),
         (Errno::AFNOSUPPORT | Errno::NETUNREACH, true) => format!(
-            "the service has no network: no-network.conf takes it away. For a store over TCP remove that file from {DROP_INS}, then {RESTART}"
+            "a drop-in such as no-network.conf takes the network away from the service. For a store over TCP remove that file from {DROP_INS}, then {RESTART}"
         ),
         (Errno::AFNOSUPPORT, false) => {
             "this host has no addresses of that family, or a sandbox forbids them (RestrictAddressFamilies=)".to_owned()

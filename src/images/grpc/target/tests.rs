@@ -232,7 +232,7 @@ fn the_error_of_another_users_socket_names_its_owner() {
 fn the_error_without_a_network_names_the_drop_in_that_removes_it() {
     for errno in [Errno::AFNOSUPPORT, Errno::NETUNREACH] {
         let cure = [
-            "no-network.conf takes it away",
+            "a drop-in such as no-network.conf",
             "remove that file from /etc/systemd/system/exp-rkt-grpc.service.d",
         ];
         assert_explained(errno, tcp(), &sandbox(&[]), &cure);
