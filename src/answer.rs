@@ -8,11 +8,9 @@ mod error;
 mod registries;
 
 pub(crate) use code::Code;
-pub(crate) use contents::Contents;
-pub(crate) use contents::Image;
+pub(crate) use contents::{Contents, Image};
 pub(crate) use error::QueryError;
-pub(crate) use registries::Registries;
-pub(crate) use registries::Registry;
+pub(crate) use registries::{Registries, Registry};
 
 /// What a store answered.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

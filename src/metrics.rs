@@ -83,7 +83,7 @@ impl TraceOutcome {
 }
 
 impl Metrics {
-    /// Registers every family. Counters start at 0; gauges appear with their first measurement.
+    /// Registers every family. Counters start at 0; gauges, and the series of HTTP requests, appear with their first value.
     ///
     /// # Errors
     ///

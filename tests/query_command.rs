@@ -641,3 +641,27 @@ fn a_query_that_is_interrupted_while_its_trace_is_sent_says_that_it_was_not_deli
     let words = "the trace was not delivered: interrupted by SIGINT";
     assert!(log.contains(words), "{log}");
 }
+
+#[test]
+fn a_warning_about_a_setting_is_printed_on_standard_error() {
+    let store = rkt::StandIn::tcp(rkt::Images::generated(1));
+    let environment = [
+        ("EXP_RKT_GRPC_STORE", store.url()),
+        ("OTEL_SDK_DISABLED", "yes".to_owned()),
+        ("OTEL_TRACES_EXPORTER", "none".to_owned()),
+    ];
+    let environment = environment
+        .each_ref()
+        .map(|(name, value)| (*name, value.as_str()));
+    for arguments in [["query", "--deadline=9s"], ["query", "--max-response=1MiB"]] {
+        let output = run(PROGRAM, arguments, &environment);
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        let told = text(&output.stderr);
+        assert!(
+            told.contains("exp-rkt-grpc: OTEL_SDK_DISABLED is \"yes\""),
+            "{told}"
+        );
+        let removed = told.contains("--max-response (EXP_RKT_GRPC_MAX_RESPONSE) was removed");
+        assert_eq!(removed, arguments[1].starts_with("--max"), "{told}");
+    }
+}

@@ -113,15 +113,12 @@ pub(super) static FAMILIES: &[Family] = &[
         name: "imagestore_runtime_info",
         help: "Always 1: name and version of the runtime that gave the last good answer, and version of its API.",
         value: Value::Labelled(&["runtime", "version", "api_version"], |answer| {
-            let runtimes = answer.runtime.iter().cloned();
+            let labels = |runtime: &Runtime| {
+                [&runtime.name, &runtime.version, &runtime.api_version].map(String::clone)
+            };
+            let runtimes = answer.runtime.iter();
             runtimes
-                .map(
-                    |Runtime {
-                         name,
-                         version,
-                         api_version,
-                     }| (vec![name, version, api_version], 1.0),
-                )
+                .map(|runtime| (labels(runtime).to_vec(), 1.0))
                 .collect()
         }),
     },

@@ -69,7 +69,7 @@ impl Gauges {
         Some(work(gauges))
     }
 
-    /// The closures and rows that run while it is held do not panic.
+    /// The closures and the rows of the table that run while the lock is held do not panic.
     fn lock(&self) -> MutexGuard<'_, Vec<StoreGauges>> {
         self.stores.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -71,14 +71,15 @@ impl StoreMetrics {
 
     /// The results of the last queries; `None` before the first one.
     pub(crate) fn last_queries(&self) -> Option<LastQueries> {
-        self.stores.read(&self.name, |gauges| {
+        let last_queries = |gauges: &StoreGauges| {
             Some(LastQueries {
                 up: gauges.value(UP)? == 1.0,
                 asked: gauges.value(LAST_QUERY)?,
                 images: gauges.value(IMAGES),
                 answered: gauges.value(LAST_SUCCESS),
             })
-        })?
+        };
+        self.read(last_queries).flatten()
     }
 
     pub(super) fn read<T>(&self, read: impl FnOnce(&StoreGauges) -> T) -> Option<T> {

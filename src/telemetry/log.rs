@@ -1,7 +1,8 @@
 //! The log: each event becomes an entry in a bounded queue, and a thread writes it to the journal or to standard error.
 //!
 //! Both block their writers while their reader is slow, and this process serves scrapes from one thread. Lines that do not fit into
-//! the queue or cannot be written are counted, and reported as soon as lines can be written again.
+//! the queue, or that standard error refuses, are counted, and reported as soon as lines can be written again. tracing-journald does
+//! not report entries that the journal refuses.
 
 use std::{
     fmt, io,

@@ -2,9 +2,8 @@
 
 use std::{error::Error, io};
 
-use rustix::io::Errno;
-
 use http::Uri;
+use rustix::io::Errno;
 use tonic::transport::{self, Endpoint};
 
 use super::{
