@@ -132,3 +132,42 @@ impl Stores {
         self.text.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use crate::{
+        answer::{Answer, Code, Runtime},
+        metrics::Metrics,
+    };
+
+    #[test]
+    fn a_scrape_shows_every_change_since_the_previous_one() {
+        let metrics = Metrics::new("0", "").expect("constant names");
+        let shows = |line: &str| {
+            let text = String::from_utf8(metrics.encode().expect("encodable")).expect("text");
+            text.lines().any(|shown| shown == line)
+        };
+        let store = metrics.store("rkt", "rkt+http://here:1");
+        assert!(shows("imagestore_queries_total{store=\"rkt\"} 0"));
+        store.answered(&Answer::default(), Duration::ZERO);
+        assert!(shows("imagestore_images{store=\"rkt\"} 0"));
+        let runtime = Runtime {
+            name: "rkt".to_owned(),
+            version: "1".to_owned(),
+            api_version: "2".to_owned(),
+        };
+        store.described(&Answer {
+            runtime: Some(runtime),
+            ..Answer::default()
+        });
+        let info =
+            r#"imagestore_runtime_info{api_version="2",runtime="rkt",store="rkt",version="1"} 1"#;
+        assert!(shows(info));
+        store.failed(Code::UNAVAILABLE, Duration::ZERO);
+        assert!(shows("imagestore_up{store=\"rkt\"} 0"));
+        metrics.store("cri", "cri+unix:///run/there.sock");
+        assert!(shows("imagestore_queries_total{store=\"cri\"} 0"));
+    }
+}
