@@ -3,6 +3,7 @@
 //! | module | what is seen to hold |
 //! | --- | --- |
 //! | `containerd` | a real containerd is counted, with the drop-ins for it |
+//! | `documents` | the commands of README.md and docs/ do what they show |
 //! | `installation` | the package is installed, upgraded, removed, purged |
 //! | `limits` | what the service may take of the machine, and takes |
 //! | `log` | log lines arrive, whatever becomes of journald |
@@ -13,7 +14,6 @@
 //! | `sandbox` | what the service cannot do, and that it can do its work all the same |
 //! | `scrapes` | no scrape is lost, whatever happens to the service meanwhile |
 //! | `state` | which numbers outlive the process |
-//! | `transcript` | what operators type and see, written down for the README |
 //! | `watchdog` | what becomes of a service that hangs |
 //! | `compiled` | programs in C that run there |
 //! | `host` | a machine with the service on it |
@@ -23,6 +23,8 @@
 mod compiled;
 #[path = "booted/containerd.rs"]
 mod containerd;
+#[path = "booted/documents.rs"]
+mod documents;
 #[path = "booted/host.rs"]
 mod host;
 #[path = "booted/installation.rs"]
@@ -47,7 +49,5 @@ mod sandbox;
 mod scrapes;
 #[path = "booted/state.rs"]
 mod state;
-#[path = "booted/transcript.rs"]
-mod transcript;
 #[path = "booted/watchdog.rs"]
 mod watchdog;

@@ -15,13 +15,13 @@ const RUNTIME_SOCKET: &str = "/run/containerd/containerd.sock";
 const LIST_IMAGES: &str = "runtime.v1.ImageService/ListImages";
 
 /// A machine on which containerd runs.
-struct Scene {
-    host: Host,
+pub(crate) struct Scene {
+    pub(crate) host: Host,
 }
 
 impl Scene {
     #[track_caller]
-    fn boot(name: &str) -> Option<Self> {
+    pub(crate) fn boot(name: &str) -> Option<Self> {
         let scene = Self {
             host: Host::boot(name)?,
         };
@@ -68,7 +68,7 @@ impl Scene {
 
     /// Imports images of these names, and waits until there are `count`.
     #[track_caller]
-    fn import(&self, names: &[&str], count: usize) {
+    pub(crate) fn import(&self, names: &[&str], count: usize) {
         let images: Vec<OciImage> = names.iter().copied().map(OciImage::named).collect();
         self.host.machine.write("/run/images.tar", layout(&images));
         self.ctr("images import --no-unpack /run/images.tar");

@@ -13,6 +13,7 @@
 //! | [`service`] | starts the real program, signals it, scrapes it, listens to what it tells systemd |
 //! | [`identity`] | lets a program run as somebody with fewer rights |
 //! | [`poll`] | waits for what nobody announces |
+//! | [`documents`] | the code blocks of README.md and docs/ |
 //! | [`debian`] | minimal roots of Debian suites |
 //! | [`machine`] | boots throw-away machines with a systemd of their own |
 //! | [`mistakes`] | what the program is to say of the mistakes in `docs/mistakes.md` |
@@ -23,6 +24,7 @@
 pub mod containerd;
 pub mod cri_runtime;
 pub mod debian;
+pub mod documents;
 pub mod exposition;
 pub mod identity;
 pub mod jaeger_agent;

@@ -1,0 +1,214 @@
+//! The commands of README.md and docs/, run in the order of each page as an operator would type them.
+//!
+//! The machine has rkt's api-service, Debian's containerd with two images, and runtimes at the sockets of k3s and CRI-O; the package
+//! is installed, and the service has not been started.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use lab::documents::{Block, Command, Page, Place, pages};
+use lab::exposition::Scrape;
+use lab::poll::eventually;
+use lab::rkt_api_service::Images;
+
+use crate::containerd::Scene;
+use crate::host::{Host, is_complete};
+
+/// Those that have commands for a host. Each has a test below.
+const PAGES: [&str; 1] = ["README.md"];
+
+#[test]
+fn every_page_with_commands_is_tested() {
+    let is_host = |block: &Block| matches!(block.place, Place::Host(_));
+    let found = pages().into_iter();
+    let found = found.filter(|page| page.blocks().iter().any(is_host));
+    assert_eq!(found.map(|page| page.name).collect::<Vec<_>>(), PAGES);
+}
+
+#[test]
+fn the_commands_of_the_readme_do_what_it_shows() {
+    run("README.md", "readme");
+}
+
+/// Runs the blocks of a page on a machine of this name.
+fn run(page: &str, machine: &str) {
+    let Some(scene) = Scene::boot(machine) else {
+        return;
+    };
+    scene.import(&["example.org/shop:1.2", "example.org/cache:7"], 2);
+    let host = &scene.host;
+    let _rkt = host.store(Images::samples());
+    let _agent = host.jaeger_agent();
+    let _k3s = host.runtime("/run/k3s/containerd/containerd.sock", 3);
+    let _crio = host.runtime("/run/crio/crio.sock", 3);
+    let page = pages().into_iter().find(|found| found.name == page);
+    let page = page.expect("the page exists");
+    let mut terminal = Terminal::on(host, &page);
+    for block in page.blocks() {
+        terminal.follow(&block);
+    }
+}
+
+struct Terminal<'a> {
+    host: &'a Host,
+    page: &'a Page,
+    /// The last trace id that was shown. One in a command is an example, and stands for it.
+    trace_id: Option<String>,
+}
+
+impl<'a> Terminal<'a> {
+    fn on(host: &'a Host, page: &'a Page) -> Self {
+        let trace_id = None;
+        Self {
+            host,
+            page,
+            trace_id,
+        }
+    }
+
+    #[track_caller]
+    fn follow(&mut self, block: &Block) {
+        match &block.place {
+            Place::Host(Some(path)) => self.host.machine.write(path, &block.text),
+            Place::Host(None) => {
+                let commands = block.commands();
+                commands
+                    .iter()
+                    .for_each(|command| self.type_in(block, command));
+            }
+            Place::Checkout | Place::Needs(_) | Place::None => {}
+        }
+    }
+
+    #[track_caller]
+    fn type_in(&mut self, block: &Block, command: &Command) {
+        let machine = &self.host.machine;
+        machine.succeed("journalctl --sync");
+        let begun = machine.succeed("date +%s.%N");
+        let begun: f64 = begun.parse().expect("date prints a number");
+        let mut line = command.text.clone();
+        if let (Some(example), Some(id)) = (trace_id(&line), &self.trace_id) {
+            line = line.replace(example, id);
+        }
+        let output = machine.run(["bash", "-c", &line]);
+        let shown = [output.stdout, output.stderr].concat();
+        let shown = String::from_utf8_lossy(&shown).into_owned();
+        let place = format!("{}:{}: {line}", self.page.name, block.line);
+        assert!(
+            output.status.success(),
+            "{place}: {}\n{shown}",
+            output.status
+        );
+        if let Some(missing) = first_missing(&command.output, &shown) {
+            panic!("{place}: no line is {missing:?} in:\n{shown}");
+        }
+        self.trace_id = shown
+            .lines()
+            .rev()
+            .find_map(trace_id)
+            .map(str::to_owned)
+            .or(self.trace_id.take());
+        if line.contains("SIGQUIT") || line.contains("start exp-rkt-grpc-query.service") {
+            eventually(&format!("{place}: the query"), || {
+                was_queried_since(&self.host.scrape(), begun).then_some(())
+            });
+        }
+    }
+}
+
+/// Whether each configured store has been queried since this time, and everything about it reported.
+fn was_queried_since(scrape: &Scrape, begun: f64) -> bool {
+    let last = |store: &str| {
+        scrape.value(
+            "imagestore_last_query_timestamp_seconds",
+            &[("store", store)],
+        )
+    };
+    let mut stores = scrape.samples("imagestore_info");
+    stores.all(|info| last(&info.labels["store"]) > Some(begun)) && is_complete(scrape)
+}
+
+/// The first 32 hexadecimal digits in a row.
+fn trace_id(line: &str) -> Option<&str> {
+    let mut words = line.split(|c: char| !matches!(c, '0'..='9' | 'a'..='f'));
+    words.find(|word| word.len() == 32)
+}
+
+/// The first of these lines that is not in the output behind the one before it; `…` stands for anything.
+fn first_missing<'a>(expected: &'a [String], output: &str) -> Option<&'a str> {
+    let mut rest = output.lines();
+    let mut expected = expected
+        .iter()
+        .filter(|line| !line.is_empty() && *line != "…");
+    expected
+        .find(|line| !rest.any(|shown| matches(line, shown)))
+        .map(String::as_str)
+}
+
+/// Whether a line has the shape of the expected one.
+fn matches(expected: &str, shown: &str) -> bool {
+    let (expected, shown) = (shape(expected), shape(shown));
+    let mut parts = expected.split('…');
+    let first = parts.next().unwrap_or_default();
+    let Some(mut rest) = shown.strip_prefix(first) else {
+        return false;
+    };
+    let mut open = false;
+    for part in parts {
+        open = part.is_empty();
+        match rest.split_once(part) {
+            Some((_, behind)) => rest = behind,
+            None => return false,
+        }
+    }
+    open || rest.is_empty()
+}
+
+/// The line without what differs each time: ids, long numbers, durations, times, and the width of columns.
+fn shape(line: &str) -> String {
+    static VARYING: LazyLock<Regex> = LazyLock::new(|| {
+        let pattern = r"\b([0-9a-f]{16,}|\d+(\.\d+)?(ms|us|s|min|h)|\d{6,}(\.\d+)?|\d{4}-\d\d-\d\d|\d\d:\d\d:\d\d(\.\d+)?)\b";
+        Regex::new(pattern).expect("it is a regular expression")
+    });
+    let words: Vec<&str> = line.split_whitespace().collect();
+    VARYING.replace_all(&words.join(" "), "0").into_owned()
+}
+
+#[test]
+fn lines_are_compared_by_what_does_not_vary() {
+    for (expected, shown) in [
+        (
+            "rkt: 5 images, asked in 3.5ms",
+            "rkt: 5 images, asked in 1s",
+        ),
+        (
+            "… images counted trace_id=…",
+            "Nov 27 images counted trace_id=1",
+        ),
+        (
+            "imagestore_up{store=\"rkt\"}  1",
+            "imagestore_up{store=\"rkt\"} 1",
+        ),
+        (
+            "since Wed 2026-11-25 05:10:40 UTC",
+            "since Wed 2027-01-02 03:04:05 UTC",
+        ),
+        (
+            "trace 950fcb3de1b80c0e5beb43661f7f1c1f",
+            "trace 000000000000000aaaaaaaaaaaaaaaaa",
+        ),
+    ] {
+        assert!(matches(expected, shown), "{expected}: {shown}");
+    }
+    for (expected, shown) in [
+        (
+            "rkt: 5 images, asked in 3.5ms",
+            "rkt: 5 images, asked 3 min ago",
+        ),
+        ("… images counted", "images counted twice"),
+        ("imagestore_images 5", "imagestore_images 6"),
+    ] {
+        assert!(!matches(expected, shown), "{expected}: {shown}");
+    }
+}

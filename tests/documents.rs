@@ -1,0 +1,96 @@
+//! README.md and docs/: links lead somewhere, and each command is run by a test or names what it needs.
+//!
+//! `tests/booted/documents.rs` runs the commands for a host.
+
+use std::collections::BTreeSet;
+
+use lab::documents::{Page, Place, pages, root};
+
+/// The commands for a checkout, and what runs them.
+const IN_A_CHECKOUT: [(&str, &str); 8] = [
+    ("make demo", "tests/demo.rs"),
+    ("make test", ".ci/run"),
+    ("make lint", ".ci/run"),
+    ("make deb", "tests/booted/package.rs"),
+    ("make rpm", "tests/package.rs"),
+    ("make install", "tests/package.rs"),
+    ("make uninstall", "tests/package.rs"),
+    ("make bench", "benches/README.md has what it printed"),
+];
+
+#[test]
+fn every_block_of_commands_names_its_place() {
+    for page in pages() {
+        for block in page.blocks() {
+            let commands = block.place != Place::None;
+            let file = matches!(block.place, Place::Host(Some(_)));
+            let place = format!("{}:{}", page.name, block.line);
+            assert_eq!(block.has_commands(), commands && !file, "{place}");
+        }
+        let indented = page.prose().find(|line| line.starts_with("    "));
+        assert_eq!(indented, None, "{}: a block without fences", page.name);
+    }
+}
+
+#[test]
+fn the_commands_for_a_checkout_are_run_elsewhere() {
+    let blocks = pages().into_iter().flat_map(|page| page.blocks());
+    let blocks = blocks.filter(|block| block.place == Place::Checkout);
+    let commands = blocks.flat_map(|block| block.commands());
+    let commands: BTreeSet<String> = commands
+        .map(|command| command.text.split(" # ").next().map(str::trim).map(str::to_owned))
+        .map(Option::unwrap_or_default)
+        .collect();
+    let known = IN_A_CHECKOUT.map(|(command, _)| command.to_owned());
+    let unknown: Vec<_> = commands.iter().filter(|command| !known.contains(command)).collect();
+    assert!(unknown.is_empty(), "{unknown:?}");
+}
+
+#[test]
+fn every_link_leads_to_a_file_and_a_heading_that_exist() {
+    let pages = pages();
+    let mut links = 0;
+    for page in &pages {
+        for link in page.prose().flat_map(targets) {
+            if link.contains("://") {
+                continue;
+            }
+            links += 1;
+            let (file, heading) = link.split_once('#').unwrap_or((link, ""));
+            let folder = root().join(&page.name);
+            let folder = folder.parent().expect("a page is in a folder");
+            let target = match file {
+                "" => root().join(&page.name),
+                file => folder.join(file),
+            };
+            assert!(target.exists(), "{}: {link}", page.name);
+            if !heading.is_empty() {
+                let text = std::fs::read_to_string(&target).expect("headings are in a page");
+                let found = text.lines().filter(|line| line.starts_with('#'));
+                let mut found = found.map(anchor);
+                assert!(found.any(|found| found == heading), "{}: {link}", page.name);
+            }
+        }
+    }
+    assert!(links > 10, "{links} links");
+}
+
+#[test]
+fn the_readme_is_a_screen_and_a_half() {
+    let readme = pages().into_iter().find(|page| page.name == "README.md");
+    let lines = readme.map(|page: Page| page.text.lines().count());
+    assert!(lines.is_some_and(|lines| lines <= 140), "{lines:?} lines");
+}
+
+/// The targets of a line's links.
+fn targets(line: &str) -> impl Iterator<Item = &str> {
+    let behind = line.split("](").skip(1);
+    behind.filter_map(|text| text.split(')').next())
+}
+
+/// The anchor of a heading as GitHub makes it.
+fn anchor(heading: &str) -> String {
+    let words = heading.trim_start_matches('#').trim().to_lowercase();
+    let kept = words.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+    kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+}
