@@ -38,11 +38,21 @@ fn the_commands_for_a_checkout_are_run_elsewhere() {
     let blocks = blocks.filter(|block| block.place == Place::Checkout);
     let commands = blocks.flat_map(|block| block.commands());
     let commands: BTreeSet<String> = commands
-        .map(|command| command.text.split(" # ").next().map(str::trim).map(str::to_owned))
+        .map(|command| {
+            command
+                .text
+                .split(" # ")
+                .next()
+                .map(str::trim)
+                .map(str::to_owned)
+        })
         .map(Option::unwrap_or_default)
         .collect();
     let known = IN_A_CHECKOUT.map(|(command, _)| command.to_owned());
-    let unknown: Vec<_> = commands.iter().filter(|command| !known.contains(command)).collect();
+    let unknown: Vec<_> = commands
+        .iter()
+        .filter(|command| !known.contains(command))
+        .collect();
     assert!(unknown.is_empty(), "{unknown:?}");
 }
 
@@ -91,6 +101,8 @@ fn targets(line: &str) -> impl Iterator<Item = &str> {
 /// The anchor of a heading as GitHub makes it.
 fn anchor(heading: &str) -> String {
     let words = heading.trim_start_matches('#').trim().to_lowercase();
-    let kept = words.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+    let kept = words
+        .chars()
+        .filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
     kept.map(|c| if c == ' ' { '-' } else { c }).collect()
 }

@@ -1,12 +1,16 @@
-//! What an operator reads, the man page and /etc/default, tells all there is and nothing that is not.
+//! The man page, /etc/default and the documentation are complete, and name nothing that does not exist.
 
-use std::{collections::BTreeMap, fs};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+};
 
 use clap::CommandFactory;
 use exp_rkt_grpc::config::{Options, VARIABLES};
 
 const DEFAULTS: &str = include_str!("../packaging/exp-rkt-grpc.default");
 const README: &str = include_str!("../README.md");
+const TRACING: &str = include_str!("../docs/tracing.md");
 const SECTIONS: &str = include_str!("../packaging/manual/sections.roff");
 /// Where the names of the metrics are.
 const FAMILIES: &str = concat!(
@@ -30,10 +34,11 @@ fn etc_default_has_every_variable_commented_out_with_its_default() {
 }
 
 #[test]
-fn the_readme_has_every_variable_with_its_default_in_its_table() {
+fn readme_and_tracing_page_have_every_variable_with_its_default() {
     for (name, default) in variables() {
         let row = README
             .lines()
+            .chain(TRACING.lines())
             .find(|line| line.starts_with('|') && line.contains(&format!("`{name}`")));
         let row = row.unwrap_or_else(|| panic!("{name} is not in the table"));
         // A switch is off, and nothing is none.
@@ -42,7 +47,8 @@ fn the_readme_has_every_variable_with_its_default_in_its_table() {
             (_, "") => "none".to_owned(),
             (_, default) => format!("`{default}`"),
         };
-        let defaults = row.split(" | ").nth(2).expect("a table of four columns");
+        let defaults = row.rsplit(" | ").nth(1);
+        let defaults = defaults.expect("the default is the last column but one");
         assert!(defaults.contains(&shown), "{name}: {shown} is not in {row}");
     }
 }
@@ -64,13 +70,25 @@ fn the_man_page_names_every_variable_metric_and_unit() {
 }
 
 #[test]
-fn the_man_page_names_no_metric_that_is_not() {
+fn the_man_page_names_only_metrics_that_exist() {
     for name in words().filter(|word| is_metric(word)) {
         assert!(
             FAMILIES.contains(&format!("\"{name}\"")),
-            "{name} is no metric"
+            "{name} is not a metric"
         );
     }
+}
+
+#[test]
+fn the_readme_has_every_metric_in_its_table_and_no_other() {
+    let rows = README.lines().filter(|line| line.starts_with("| `"));
+    let shown = rows.filter_map(|row| row.split(" | ").next());
+    let shown: BTreeSet<&str> = shown
+        .flat_map(|cell| cell.split('`'))
+        .filter(|word| is_metric(word))
+        .collect();
+    let metrics = FAMILIES.split('"').filter(|text| is_metric(text));
+    assert_eq!(shown, metrics.collect::<BTreeSet<_>>());
 }
 
 fn words() -> impl Iterator<Item = &'static str> {

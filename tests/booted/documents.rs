@@ -10,13 +10,13 @@ use regex::Regex;
 use lab::documents::{Block, Command, Page, Place, pages};
 use lab::exposition::Scrape;
 use lab::poll::eventually;
-use lab::rkt_api_service::Images;
+use lab::{cri_runtime, rkt_api_service};
 
 use crate::containerd::Scene;
 use crate::host::{Host, is_complete};
 
 /// Those that have commands for a host. Each has a test below.
-const PAGES: [&str; 1] = ["README.md"];
+const PAGES: [&str; 3] = ["README.md", "docs/configuration.md", "docs/tracing.md"];
 
 #[test]
 fn every_page_with_commands_is_tested() {
@@ -31,24 +31,91 @@ fn the_commands_of_the_readme_do_what_it_shows() {
     run("README.md", "readme");
 }
 
-/// Runs the blocks of a page on a machine of this name.
-fn run(page: &str, machine: &str) {
-    let Some(scene) = Scene::boot(machine) else {
+#[test]
+fn the_commands_of_the_page_about_configuration_do_what_it_shows() {
+    run("docs/configuration.md", "configuration");
+}
+
+#[test]
+fn the_commands_of_the_page_about_traces_do_what_it_shows() {
+    run("docs/tracing.md", "tracing");
+}
+
+#[test]
+fn each_store_in_the_table_of_the_readme_is_queried() {
+    let Some(runtimes) = Runtimes::boot("stores") else {
         return;
     };
-    scene.import(&["example.org/shop:1.2", "example.org/cache:7"], 2);
-    let host = &scene.host;
-    let _rkt = host.store(Images::samples());
-    let _agent = host.jaeger_agent();
-    let _k3s = host.runtime("/run/k3s/containerd/containerd.sock", 3);
-    let _crio = host.runtime("/run/crio/crio.sock", 3);
-    let page = pages().into_iter().find(|found| found.name == page);
-    let page = page.expect("the page exists");
-    let mut terminal = Terminal::on(host, &page);
+    let readme = page("README.md");
+    let rows = readme.text.lines().filter_map(|row| {
+        let mut cells = row.strip_prefix("| ")?.split(" | ");
+        let (name, store) = (cells.next()?, cells.next()?.split('`').nth(1)?);
+        store.contains("://").then(|| (name.to_lowercase(), store))
+    });
+    let rows: Vec<(String, &str)> = rows.filter(|(name, _)| !name.starts_with('`')).collect();
+    assert_eq!(rows.len(), 4, "{rows:?}");
+    let stores: Vec<String> = rows
+        .iter()
+        .map(|(name, store)| format!("{name}={store}"))
+        .collect();
+    let host = &runtimes.scene.host;
+    let setting = format!("EXP_RKT_GRPC_STORE={}\n", stores.join(","));
+    host.machine.write("/etc/default/exp-rkt-grpc", setting);
+    host.drop_in(&["cri.conf"]);
+    host.systemctl("restart exp-rkt-grpc");
+    let scrape = host.query();
+    for (name, _) in rows {
+        let up = scrape.value("imagestore_up", &[("store", name.as_str())]);
+        assert_eq!(up, Some(1.0), "{name}: {}", host.log());
+    }
+}
+
+fn page(name: &str) -> Page {
+    let page = pages().into_iter().find(|page| page.name == name);
+    page.expect("the page exists")
+}
+
+/// Runs the blocks of a page on a machine of this name.
+fn run(name: &str, machine: &str) {
+    let Some(runtimes) = Runtimes::boot(machine) else {
+        return;
+    };
+    let _agent = runtimes.scene.host.jaeger_agent();
+    let page = page(name);
+    let mut terminal = Terminal::on(&runtimes.scene.host, &page);
     for block in page.blocks() {
         terminal.follow(&block);
     }
 }
+
+/// A machine on which every runtime of the documentation runs.
+struct Runtimes {
+    scene: Scene,
+    _rkt: rkt_api_service::StandIn,
+    _cri: [cri_runtime::StandIn; 2],
+}
+
+impl Runtimes {
+    #[track_caller]
+    fn boot(name: &str) -> Option<Self> {
+        let scene = Scene::boot(name)?;
+        scene.import(&["example.org/shop:1.2", "example.org/cache:7"], 2);
+        let sockets = ["/run/k3s/containerd/containerd.sock", "/run/crio/crio.sock"];
+        Some(Self {
+            _rkt: scene.host.store(rkt_api_service::Images::samples()),
+            _cri: sockets.map(|socket| scene.host.runtime(socket, 3)),
+            scene,
+        })
+    }
+}
+
+/// How commands begin that only read, and may have to wait for what they read.
+const READS: [&str; 4] = [
+    "curl ",
+    "journalctl ",
+    "systemctl status ",
+    "systemctl show ",
+];
 
 struct Terminal<'a> {
     host: &'a Host,
@@ -91,18 +158,25 @@ impl<'a> Terminal<'a> {
         if let (Some(example), Some(id)) = (trace_id(&line), &self.trace_id) {
             line = line.replace(example, id);
         }
-        let output = machine.run(["bash", "-c", &line]);
-        let shown = [output.stdout, output.stderr].concat();
-        let shown = String::from_utf8_lossy(&shown).into_owned();
         let place = format!("{}:{}: {line}", self.page.name, block.line);
-        assert!(
-            output.status.success(),
-            "{place}: {}\n{shown}",
-            output.status
-        );
-        if let Some(missing) = first_missing(&command.output, &shown) {
-            panic!("{place}: no line is {missing:?} in:\n{shown}");
-        }
+        let shown = if READS.iter().any(|read| line.starts_with(read)) {
+            // The log and the status of a query follow its numbers.
+            let mut last = String::new();
+            eventually(&place, || {
+                let shown = self.shown(&line, command);
+                shown
+                    .inspect_err(|why| {
+                        if *why != last {
+                            eprintln!("{place}: {why}");
+                            last.clone_from(why);
+                        }
+                    })
+                    .ok()
+            })
+        } else {
+            let shown = self.shown(&line, command);
+            shown.unwrap_or_else(|why| panic!("{place}: {why}"))
+        };
         self.trace_id = shown
             .lines()
             .rev()
@@ -113,6 +187,20 @@ impl<'a> Terminal<'a> {
             eventually(&format!("{place}: the query"), || {
                 was_queried_since(&self.host.scrape(), begun).then_some(())
             });
+        }
+    }
+
+    /// What a command prints, or why that is not what the page shows.
+    fn shown(&self, line: &str, command: &Command) -> Result<String, String> {
+        let script = format!("exec 2>&1\n{line}");
+        let output = self.host.machine.run(["bash", "-c", &script]);
+        let shown = String::from_utf8_lossy(&output.stdout).into_owned();
+        if !output.status.success() {
+            return Err(format!("{}\n{shown}", output.status));
+        }
+        match first_missing(&command.output, &shown) {
+            Some(missing) => Err(format!("no line is {missing:?} in:\n{shown}")),
+            None => Ok(shown),
         }
     }
 }
@@ -168,7 +256,7 @@ fn matches(expected: &str, shown: &str) -> bool {
 /// The line without what differs each time: ids, long numbers, durations, times, and the width of columns.
 fn shape(line: &str) -> String {
     static VARYING: LazyLock<Regex> = LazyLock::new(|| {
-        let pattern = r"\b([0-9a-f]{16,}|\d+(\.\d+)?(ms|us|s|min|h)|\d{6,}(\.\d+)?|\d{4}-\d\d-\d\d|\d\d:\d\d:\d\d(\.\d+)?)\b";
+        let pattern = r"(?-u)\b([0-9a-f]{16,}|\d+(\.\d+)?(ms|us|s|min|h)|\d{6,}(\.\d+)?|\d{4}-\d\d-\d\d|\d\d:\d\d:\d\d(\.\d+)?)\b";
         Regex::new(pattern).expect("it is a regular expression")
     });
     let words: Vec<&str> = line.split_whitespace().collect();
