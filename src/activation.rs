@@ -140,9 +140,13 @@ impl fmt::Display for Origin {
 }
 
 impl ActivationError {
-    /// Whether a restart with the same units and settings would fail again.
+    /// Whether a restart with the same units and settings would fail again. An address that is taken or missing may be free or there
+    /// later, when another process has ended or the network is up; a forbidden one stays forbidden.
     pub(crate) fn is_configuration(&self) -> bool {
-        !matches!(self, Self::Bind { .. })
+        match self {
+            Self::Bind { source, .. } => source.kind() == io::ErrorKind::PermissionDenied,
+            _ => true,
+        }
     }
 }
 

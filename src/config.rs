@@ -5,7 +5,7 @@
 
 use std::{ffi::OsString, io, net::SocketAddr, path::Path};
 
-use clap::{CommandFactory, FromArgMatches, parser::ValueSource};
+use clap::{ArgMatches, CommandFactory, FromArgMatches, parser::ValueSource};
 use tracing_subscriber::filter::Targets;
 
 mod environment;
@@ -34,7 +34,7 @@ use crate::{
     words,
 };
 
-use refusal::refusal;
+use refusal::{not_of_query, refusal};
 use stores::STORE;
 
 /// All settings, validated.
@@ -112,6 +112,7 @@ impl Config {
         )
         .try_get_matches_from(arguments)
         .map_err(|error| refusal(&command, &error))?;
+        refuse_before_command(&command, &matches)?;
         both.require_known_flags(&variables(&command))?;
         let given = |name: &str| matches.value_source(name).is_some_and(given);
         let (no_log_given, listen_given) = (!given("log"), given("listen"));
@@ -139,17 +140,14 @@ impl Config {
     }
 
     /// The stores to query. Does not connect.
-    ///
-    /// # Errors
-    ///
-    /// When tonic rejects an address; validated addresses are accepted.
-    pub fn image_stores(&self) -> Result<Vec<ImageStore>, tonic::transport::Error> {
+    #[must_use]
+    pub fn image_stores(&self) -> Vec<ImageStore> {
         let stores = self.stores.iter().map(|store| {
-            let store = ImageStore::new(store)?;
-            Ok(match self.stores_from {
+            let store = ImageStore::new(store);
+            match self.stores_from {
                 StoresFrom::Default(_) => store.by_default(),
                 StoresFrom::Given | StoresFrom::File(_) => store,
-            })
+            }
         });
         stores.collect()
     }
@@ -190,6 +188,20 @@ fn invalid(variable: &str, value: &str, expected: &str) -> ConfigError {
 
 fn given(source: ValueSource) -> bool {
     source != ValueSource::DefaultValue
+}
+
+/// Refuses flags of the service before a command: clap takes them, and they would have no effect.
+fn refuse_before_command(command: &clap::Command, matches: &ArgMatches) -> Result<(), ConfigError> {
+    if matches.subcommand_name().is_none() {
+        return Ok(());
+    }
+    for flag in command.get_arguments().filter(|arg| !arg.is_global_set()) {
+        if matches.value_source(flag.get_id().as_str()) == Some(ValueSource::CommandLine) {
+            let flag = flag.get_long().unwrap_or_default();
+            return Err(ConfigError::Usage(not_of_query(&format!("--{flag}"))));
+        }
+    }
+    Ok(())
 }
 
 /// The variables of all flags.

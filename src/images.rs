@@ -38,8 +38,7 @@ pub struct StoreConfig {
 /// An image store that can be queried.
 #[derive(Debug)]
 pub struct ImageStore {
-    name: String,
-    url: String,
+    config: StoreConfig,
     target: Target,
     store: Box<dyn Store>,
 }
@@ -60,17 +59,13 @@ impl StoreConfig {
 
 impl ImageStore {
     /// Creates the store. Does not connect.
-    ///
-    /// # Errors
-    ///
-    /// When tonic rejects the address; validated addresses are accepted.
-    pub fn new(config: &StoreConfig) -> Result<Self, tonic::transport::Error> {
-        Ok(Self {
-            name: config.name.clone(),
-            url: config.url(),
-            target: Target::new(config.address.clone())?,
+    #[must_use]
+    pub fn new(config: &StoreConfig) -> Self {
+        Self {
+            config: config.clone(),
+            target: Target::new(config.address.clone()),
             store: (config.kind.store)(),
-        })
+        }
     }
 
     /// Marks the store as the default: its errors say how to configure another one.
@@ -81,14 +76,9 @@ impl ImageStore {
         }
     }
 
-    /// The configured name; the label `store` of every metric.
-    pub(crate) fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Kind and address, which identify the store's numbers, as in `cri+unix:///run/containerd/containerd.sock`.
-    pub(crate) fn url(&self) -> &str {
-        &self.url
+    /// What it was created from.
+    pub(crate) fn config(&self) -> &StoreConfig {
+        &self.config
     }
 
     /// Connects and lists the images.
@@ -102,7 +92,7 @@ impl ImageStore {
         connection: &Connection,
     ) -> Result<Answer, QueryError> {
         let began = Instant::now();
-        let calls = Calls::new(&self.name, &self.target, limit, connection);
+        let calls = Calls::new(&self.config.name, &self.target, limit, connection);
         let Listed { contents, bytes } = self.store.list(&calls).await?;
         Ok(Answer {
             contents,
@@ -123,7 +113,7 @@ impl ImageStore {
         answer: Answer,
     ) -> Answer {
         let limit = limit.at_most(SIDE_CALLS_TIMEOUT);
-        let calls = Calls::new(&self.name, &self.target, &limit, connection);
+        let calls = Calls::new(&self.config.name, &self.target, &limit, connection);
         let Description {
             runtime,
             filesystems,

@@ -77,7 +77,7 @@ fn start() -> Result<ExitCode, Refusal> {
         .enable_all()
         .max_blocking_threads(LOOKUP_THREADS)
         .build()?;
-    let signals = {
+    let mut signals = {
         let _within = runtime.enter();
         Signals::register()?
     };
@@ -85,7 +85,8 @@ fn start() -> Result<ExitCode, Refusal> {
     let done = match configure(&mut passed) {
         Ok(Action::Serve(config, sockets)) => runtime.block_on(serve(config, sockets, signals)),
         Ok(Action::Query(config, output)) => runtime.block_on(ask(config, output, signals)),
-        Ok(Action::Print(text)) => stdout::show(&text)
+        Ok(Action::Print(text)) => runtime
+            .block_on(stdout::show(text, signals.interrupt()))
             .map(|()| ExitCode::SUCCESS)
             .map_err(Refusal::from),
         Err(refusal) => {
@@ -171,7 +172,7 @@ fn prepare(config: &Config, metrics: &Metrics) -> Result<(Telemetry, Observer), 
     let log = &config.options.log;
     let telemetry = telemetry::start(log, &config.traces, metrics.clone())?;
     let deadline = config.options.deadline;
-    let observer = Observer::new(config.image_stores()?, metrics.clone(), deadline);
+    let observer = Observer::new(config.image_stores(), metrics.clone(), deadline);
     Ok((telemetry, observer))
 }
 

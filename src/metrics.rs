@@ -149,9 +149,10 @@ impl Metrics {
         self.live.register(Box::new(collector))
     }
 
-    /// The metrics of one store: `name` is the configured name, `url` the kind and address, in the form that identifies the store.
-    pub(crate) fn store(&self, name: &str, url: &str) -> StoreMetrics {
-        StoreMetrics::new(name, url, self.stores.clone())
+    /// The metrics of one store, by its configured name, its kind and its address.
+    pub(crate) fn store(&self, name: &str, kind: &str, address: &str) -> StoreMetrics {
+        self.stores.add(name, kind, address);
+        StoreMetrics::new(name, format!("{kind}+{address}"), self.stores.clone())
     }
 
     pub(crate) fn run(&self) -> &Run {

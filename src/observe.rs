@@ -24,13 +24,13 @@ pub(crate) use known::ago;
 /// Queries the stores and reports the results.
 #[derive(Debug)]
 pub struct Observer {
-    stores: Vec<Observed>,
+    stores: Vec<ObservedStore>,
     metrics: Metrics,
     deadline: Duration,
 }
 
 #[derive(Debug)]
-struct Observed {
+struct ObservedStore {
     store: ImageStore,
     metrics: StoreMetrics,
 }
@@ -60,9 +60,13 @@ impl Observer {
     pub fn new(stores: Vec<ImageStore>, metrics: Metrics, deadline: Duration) -> Self {
         let stores = stores
             .into_iter()
-            .map(|store| Observed {
-                metrics: metrics.store(store.name(), store.url()),
-                store,
+            .map(|store| {
+                let config = store.config();
+                let address = config.address.to_string();
+                ObservedStore {
+                    metrics: metrics.store(&config.name, config.kind.name, &address),
+                    store,
+                }
             })
             .collect();
         Self {
@@ -85,7 +89,7 @@ impl Observer {
         let last: Vec<_> = self
             .stores
             .iter()
-            .map(|store| (store.store.name(), store.metrics.last_queries()))
+            .map(|store| (store.name(), store.metrics.last_queries()))
             .collect();
         last.iter().find_map(|(_, last)| *last)?;
         let lines = last
@@ -211,13 +215,17 @@ impl Outcome {
     }
 }
 
-impl Observed {
+impl ObservedStore {
+    fn name(&self) -> &str {
+        &self.store.config().name
+    }
+
     async fn ask(&mut self, limit: &Limit) -> Outcome {
         let began = Instant::now();
         let connection = Connection::default();
         let answer = self.store.count(limit, &connection).await;
         let mut outcome = Outcome {
-            store: self.store.name().to_owned(),
+            store: self.name().to_owned(),
             duration: match &answer {
                 Ok(answer) => answer.duration,
                 Err(_) => began.elapsed(),

@@ -30,17 +30,17 @@ pub async fn run(
     mut signals: Signals,
 ) -> Result<ExitCode, Unprinted> {
     let (event, interrupted) = ask_once(&mut observer, &mut signals).await;
-    let print = |text: String| stdout::print("the result of the query", &text);
     // A table is printed at once; JSON also reports whether the trace was delivered.
     let (printed, delivery) = match (interrupted, output) {
         (Some(_), _) => (Ok(()), deliver(&mut telemetry, &mut signals).await),
         (None, Output::Table) => {
-            let printed = print(output::table(&event));
+            let printed = print(output::table(&event), &mut signals).await;
             (printed, deliver(&mut telemetry, &mut signals).await)
         }
         (None, Output::Json) => {
             let delivery = deliver(&mut telemetry, &mut signals).await;
-            (print(output::json(&event, &delivery)), delivery)
+            let printed = print(output::json(&event, &delivery), &mut signals).await;
+            (printed, delivery)
         }
     };
     // Writes the rest of the log before the messages below.
@@ -73,6 +73,11 @@ async fn ask_once(observer: &mut Observer, signals: &mut Signals) -> (Event, Opt
     let event = event.await;
     let interrupted = event.was_abandoned().then_some(signal);
     (event, interrupted)
+}
+
+/// Prints the result, until a signal ends the wait.
+async fn print(result: String, signals: &mut Signals) -> Result<(), Unprinted> {
+    stdout::print("the result of the query", result, signals.interrupt()).await
 }
 
 /// Delivers the trace, until a signal ends the wait.

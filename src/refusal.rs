@@ -48,10 +48,8 @@ pub enum Refusal {
     Runtime(#[from] io::Error),
     /// A family of metrics cannot be registered.
     Metrics(#[from] prometheus::Error),
-    /// The log or the trace exporter cannot be set up.
+    /// The log cannot be set up.
     Telemetry(#[from] TelemetryError),
-    /// A store's address cannot be used.
-    Store(#[from] tonic::transport::Error),
     /// A socket cannot be served.
     Server(#[from] ServerError),
     /// A task that the service needs has ended.

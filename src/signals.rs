@@ -92,7 +92,7 @@ impl Signals {
     }
 
     /// Waits for any of the four signals and returns its name: at a terminal, ctrl-\ interrupts like ctrl-c.
-    pub(crate) async fn interrupt(&mut self) -> &'static str {
+    pub async fn interrupt(&mut self) -> &'static str {
         tokio::select! {
             () = self.triggers.next() => "SIGQUIT",
             signal = self.stops.next() => signal,

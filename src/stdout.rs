@@ -3,6 +3,7 @@
 use std::{
     io::{self, ErrorKind, Write},
     sync::atomic::{AtomicBool, Ordering},
+    thread,
 };
 
 use rustix::{
@@ -10,6 +11,7 @@ use rustix::{
     io::Errno,
 };
 use thiserror::Error;
+use tokio::sync::oneshot;
 
 /// Whether standard output was closed or read-only when the program started.
 static IS_CLOSED: AtomicBool = AtomicBool::new(false);
@@ -18,7 +20,7 @@ static IS_CLOSED: AtomicBool = AtomicBool::new(false);
 #[derive(Debug, Error)]
 #[error("{what} could not be printed on standard output")]
 pub struct Unprinted {
-    what: String,
+    what: &'static str,
     source: io::Error,
 }
 
@@ -32,16 +34,22 @@ pub fn note_whether_closed() {
     IS_CLOSED.store(is_closed, Ordering::Relaxed);
 }
 
-/// Prints `text`; an error names it as `what`.
+/// Prints `text`; an error names it as `what`. A signal, whose name `interrupted` returns, ends the wait for a reader.
 ///
 /// # Errors
 ///
 /// When it cannot be written completely.
-pub(crate) fn print(what: impl Into<String>, text: &str) -> Result<(), Unprinted> {
-    write(text).map_err(|source| Unprinted {
-        what: what.into(),
-        source,
-    })
+pub(crate) async fn print(
+    what: &'static str,
+    text: String,
+    interrupted: impl Future<Output = &'static str>,
+) -> Result<(), Unprinted> {
+    tokio::select! {
+        biased;
+        written = write(text) => written,
+        signal = interrupted => Err(io::Error::other(format!("interrupted by {signal}"))),
+    }
+    .map_err(|source| Unprinted { what, source })
 }
 
 /// Prints a text whose reader may stop early, as in `exp-rkt-grpc --help | head`.
@@ -49,14 +57,24 @@ pub(crate) fn print(what: impl Into<String>, text: &str) -> Result<(), Unprinted
 /// # Errors
 ///
 /// When it cannot be written, unless its reader has closed the pipe.
-pub fn show(text: &str) -> Result<(), Unprinted> {
-    match print("the requested text", text) {
+pub async fn show(
+    text: String,
+    interrupted: impl Future<Output = &'static str>,
+) -> Result<(), Unprinted> {
+    match print("the requested text", text, interrupted).await {
         Err(unprinted) if unprinted.source.kind() == ErrorKind::BrokenPipe => Ok(()),
         printed => printed,
     }
 }
 
-fn write(text: &str) -> io::Result<()> {
+/// Writes in a thread of its own, which may block: the runtime's may all be busy with lookups of names.
+async fn write(text: String) -> io::Result<()> {
+    let (sender, written) = oneshot::channel();
+    thread::Builder::new().spawn(move || sender.send(write_all(&text)))?;
+    written.await.map_err(io::Error::other)?
+}
+
+fn write_all(text: &str) -> io::Result<()> {
     if IS_CLOSED.load(Ordering::Relaxed) {
         return Err(Errno::BADF.into());
     }

@@ -55,21 +55,10 @@ pub struct Telemetry {
     log: Log,
 }
 
-/// Why telemetry could not be started.
+/// The thread that writes the log cannot be started.
 #[derive(Debug, Error)]
-pub enum TelemetryError {
-    /// The OTLP exporter refuses its endpoint.
-    #[error("cannot set up the OTLP exporter for {endpoint}")]
-    Otlp {
-        /// `OTEL_EXPORTER_OTLP_ENDPOINT`.
-        endpoint: String,
-        /// What is wrong with it.
-        source: tonic::transport::Error,
-    },
-    /// The thread that writes the log cannot be started.
-    #[error("cannot start the thread that writes the log")]
-    Log(#[source] io::Error),
-}
+#[error("cannot start the thread that writes the log")]
+pub struct TelemetryError(#[source] io::Error);
 
 /// Installs the process's subscriber and panic hook. Must be called once, within the service's runtime.
 ///
@@ -77,7 +66,7 @@ pub enum TelemetryError {
 ///
 /// # Errors
 ///
-/// When the exporter or the log's thread cannot be set up.
+/// When the log's thread cannot be started.
 pub fn start(
     filter: &Targets,
     traces: &TracesConfig,
@@ -88,15 +77,14 @@ pub fn start(
     let queue = traces
         .export
         .as_ref()
-        .map(|export| export_to(export, traces, on_trace))
-        .transpose()?;
+        .map(|export| export_to(export, traces, on_trace));
     let (layer, log) = log::start(
         filter.clone(),
         Format::Lines,
         LAST_LINES_TIMEOUT,
         move || lines.log_line_dropped(),
     )
-    .map_err(TelemetryError::Log)?;
+    .map_err(TelemetryError)?;
     tracing_subscriber::registry()
         .with(queue.as_ref().map(|queue| trace_layer(queue.provider())))
         .with(layer.with_filter(filter.clone()))
@@ -170,20 +158,17 @@ fn export_to(
     export: &TraceExport,
     config: &TracesConfig,
     on_outcome: impl Fn(TraceOutcome) + Send + Sync + 'static,
-) -> Result<TraceQueue, TelemetryError> {
-    Ok(match export {
+) -> TraceQueue {
+    match export {
         TraceExport::Jaeger { host, port } => {
             let exporter = JaegerExporter::new(host, *port);
             queue(exporter, config, AGENT_TIMEOUT, on_outcome)
         }
         TraceExport::Otlp(otlp) => {
-            let exporter = OtlpExporter::new(otlp).map_err(|source| TelemetryError::Otlp {
-                endpoint: otlp.endpoint.clone(),
-                source,
-            })?;
+            let exporter = OtlpExporter::new(otlp);
             queue(exporter, config, otlp.timeout, on_outcome)
         }
-    })
+    }
 }
 
 fn queue(

@@ -188,6 +188,32 @@ fn a_deadline_out_of_range_is_refused() {
 }
 
 #[test]
+fn a_deadline_that_looks_like_a_flag_is_refused_as_a_deadline() {
+    for arguments in [&["--deadline", "-1s"][..], &["query", "--deadline", "-1s"]] {
+        let refused = refusal(&run(PROGRAM, arguments, &[]));
+        let said = ["EXP_RKT_GRPC_DEADLINE", "\"-1s\"", "1ms to 24h"];
+        assert_says(&refused, &said);
+    }
+}
+
+#[test]
+fn an_ipv6_address_of_a_store_is_refused_unless_it_is_one_in_brackets() {
+    for (value, right) in [
+        ("rkt+http://::1:15441", "must be in brackets"),
+        ("rkt+http://[::1", "the closing bracket is missing"),
+        ("rkt+http://[::1:15441", "the closing bracket is missing"),
+        ("rkt+http://[fe80::1%eth0]:15441", "a zone (%eth0)"),
+        (
+            "rkt+http://[store]:15441",
+            "\"store\" is not an IPv6 address",
+        ),
+    ] {
+        assert_refused("--store", value, right);
+        assert_refused("--store", value, "http://[::1]:15441");
+    }
+}
+
+#[test]
 fn an_address_that_is_not_one_is_refused() {
     for value in [
         "33333",
@@ -212,6 +238,16 @@ fn a_switch_that_is_neither_on_nor_off_is_refused() {
     let refused = run(PROGRAM, [""; 0], &[(SWITCH, "maybe")]);
     let said = ["--query-at-start", SWITCH, "\"maybe\"", "true or false"];
     assert_says(&refusal(&refused), &said);
+}
+
+#[test]
+fn a_switch_with_a_value_is_refused_with_the_variable_that_takes_one() {
+    for value in ["true", "false", ""] {
+        let refused = refusal(&run(PROGRAM, [format!("--query-at-start={value}")], &[]));
+        let sentence = format!("--query-at-start takes no value, and was given {value:?}: ");
+        let right = "give it alone, or set EXP_RKT_GRPC_QUERY_AT_START to true or false";
+        assert_says(&refused, &[&sentence, right]);
+    }
 }
 
 #[test]
@@ -279,6 +315,13 @@ fn help_names_every_flag_and_every_variable() {
     for variable in VARIABLES {
         assert_says(&help, &[variable.name]);
     }
+}
+
+#[test]
+fn help_begins_with_a_command_to_try() {
+    let help = text("--help");
+    let (about, _) = help.split_once("Usage:").expect("a section");
+    assert_says(about, &["exp-rkt-grpc query --store cri+unix:///"]);
 }
 
 #[test]

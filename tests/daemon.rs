@@ -24,7 +24,7 @@ const WATCHDOG: Duration = Duration::from_millis(1);
 fn daemon(store: &StandIn) -> (Daemon, Metrics) {
     let metrics = Metrics::new("0", "").expect("constant names");
     let config = config::store(&store.url()).expect("the URL is one");
-    let store = ImageStore::new(&config).expect("the address is right");
+    let store = ImageStore::new(&config);
     let daemon = Daemon {
         observer: Observer::new(vec![store], metrics.clone(), Duration::from_secs(3600)),
         query_at_start: true,

@@ -5,9 +5,13 @@ use std::process::{Command, Output, Stdio};
 use lab::containerd::{Containerd, OciImage};
 use lab::jaeger_agent::JaegerAgent;
 use lab::otlp_collector::{Behaviour, OtlpCollector};
+use lab::poll::eventually;
 use lab::rkt_api_service as rkt;
 use lab::service::{Builder, Listen, PATIENCE, ReservedPort, Service, Signal, run};
 use lab::{TempDir, cri_runtime as cri, tempdir};
+use rustix::io::ioctl_fionread;
+use rustix::pipe::fcntl_setpipe_size;
+use rustix::process::{Pid, kill_process};
 use serde_json::Value;
 use tonic::Status;
 
@@ -640,6 +644,51 @@ fn a_query_that_is_interrupted_while_its_trace_is_sent_says_that_it_was_not_deli
     let log = command.stderr();
     let words = "the trace was not delivered: interrupted by SIGINT";
     assert!(log.contains(words), "{log}");
+}
+
+/// Runs the program until standard output, a small pipe that nobody reads, is full, and sends it this signal.
+fn interrupt_at_full_pipe(arguments: &[&str], signal: Signal) -> Output {
+    const CAPACITY: usize = 4096;
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    fcntl_setpipe_size(&writer, CAPACITY).expect("a pipe can be as small");
+    let mut program = Command::new(PROGRAM)
+        .args(arguments)
+        .env("OTEL_TRACES_EXPORTER", "none")
+        .stdout(writer)
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it runs");
+    eventually("a full pipe", || {
+        let waiting = ioctl_fionread(&reader).expect("a pipe");
+        (waiting == CAPACITY as u64).then_some(())
+    });
+    kill_process(Pid::from_child(&program), signal).expect("it runs");
+    eventually("its end", || program.try_wait().expect("it is ours"));
+    program.wait_with_output().expect("it has ended")
+}
+
+#[test]
+fn a_signal_ends_a_program_whose_output_nobody_reads() {
+    // More than the pipe holds, as is the help.
+    let stores: Vec<String> = (0..100)
+        .map(|store| format!("{store}=unix:///run/nowhere.sock"))
+        .collect();
+    let stores = stores.join(",");
+    let query = |format| ["query", "--store", &stores, "--output", format];
+    for (arguments, what) in [
+        (&query("table")[..], "the result of the query"),
+        (&query("json"), "the result of the query"),
+        (&["--help"], "the requested text"),
+    ] {
+        for (signal, name) in [(Signal::INT, "SIGINT"), (Signal::TERM, "SIGTERM")] {
+            let output = interrupt_at_full_pipe(arguments, signal);
+            assert_eq!(output.status.code(), Some(1), "{output:?}");
+            let sentence = format!(
+                "exp-rkt-grpc: {what} could not be printed on standard output\n  because: interrupted by {name}\n"
+            );
+            assert_eq!(text(&output.stderr), sentence);
+        }
+    }
 }
 
 #[test]

@@ -55,6 +55,10 @@ fn after_help() -> String {
 ///
 /// Serves the numbers as Prometheus metrics on a socket that systemd passes (or on its own), sends each query as one trace to
 /// Jaeger or an OpenTelemetry collector, and logs to the journal. Runs until SIGTERM, SIGINT or SIGHUP.
+///
+/// To try it at a shell, query a store once:
+///
+/// exp-rkt-grpc query --store cri+unix:///run/containerd/containerd.sock
 #[derive(Clone, Debug, Parser)]
 #[command(name = "exp-rkt-grpc", version = env!("BUILD_VERSION"), after_long_help = after_help(), max_term_width = WIDTH)]
 pub struct Options {
@@ -78,6 +82,7 @@ pub struct Options {
         value_name = "DURATION",
         default_value = "60s",
         value_parser = parse_deadline,
+        allow_hyphen_values = true,
         global = true
     )]
     pub deadline: Duration,

@@ -1,10 +1,10 @@
 //! Errors of clap, rewritten for operators, who may have set variables instead of flags.
 
-use std::error::Error;
+use std::{error::Error, ffi::OsStr};
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-use super::{ConfigError, cut};
+use super::{ConfigError, cut, shown};
 use crate::words::escaped;
 
 /// Where to find the valid names.
@@ -19,12 +19,8 @@ pub(super) fn refusal(command: &clap::Command, error: &clap::Error) -> ConfigErr
         ErrorKind::ValueValidation | ErrorKind::InvalidValue => {
             let argument = context(error, ContextKind::InvalidArg);
             let flag = argument.split(' ').next().unwrap_or_default();
-            let variable = command
-                .get_arguments()
-                .find(|arg| flag.strip_prefix("--") == arg.get_long())
-                .and_then(|arg| arg.get_env());
             ConfigError::Invalid {
-                variable: match variable {
+                variable: match variable(command, flag) {
                     Some(variable) => format!("{flag} ({})", variable.display()),
                     None => flag.to_owned(),
                 },
@@ -38,6 +34,7 @@ pub(super) fn refusal(command: &clap::Command, error: &clap::Error) -> ConfigErr
                 ),
             }
         }
+        ErrorKind::TooManyValues => ConfigError::Usage(needless_value(command, error)),
         ErrorKind::UnknownArgument => ConfigError::Usage(unknown_argument(command, error)),
         ErrorKind::InvalidSubcommand => {
             let given = context(error, ContextKind::InvalidSubcommand);
@@ -48,12 +45,40 @@ pub(super) fn refusal(command: &clap::Command, error: &clap::Error) -> ConfigErr
     }
 }
 
+/// The error of a flag of the service that is given to `query`.
+pub(super) fn not_of_query(flag: &str) -> String {
+    format!("{flag} is a flag of the service, not of query: leave it out")
+}
+
+/// The variable of a flag.
+fn variable<'a>(command: &'a clap::Command, flag: &str) -> Option<&'a OsStr> {
+    let mut flags = command.get_arguments();
+    let arg = flags.find(|arg| flag.strip_prefix("--") == arg.get_long())?;
+    arg.get_env()
+}
+
+fn needless_value(command: &clap::Command, error: &clap::Error) -> String {
+    let flag = context(error, ContextKind::InvalidArg);
+    let value = shown(&context(error, ContextKind::InvalidValue));
+    let or_set = variable(command, &flag).map_or_else(String::new, |variable| {
+        format!(", or set {} to true or false", variable.display())
+    });
+    format!("{flag} takes no value, and was given {value}: give it alone{or_set}")
+}
+
 fn unknown_argument(command: &clap::Command, error: &clap::Error) -> String {
     let given = context(error, ContextKind::InvalidArg);
     let name = given.trim_start_matches('-');
-    let is_service_flag = |arg: &clap::Arg| arg.get_long() == Some(name);
-    if command.get_arguments().any(is_service_flag) {
-        return format!("{given} is a flag of the service, not of query: leave it out");
+    let has_flag = |command: &clap::Command| {
+        let mut flags = command.get_arguments();
+        flags.any(|arg| arg.get_long() == Some(name))
+    };
+    if has_flag(command) {
+        return not_of_query(&given);
+    }
+    if let Some(other) = command.get_subcommands().find(|command| has_flag(command)) {
+        let other = other.get_name();
+        return format!("{given} is a flag of {other}: put it after that word");
     }
     let nearest = context(error, ContextKind::SuggestedArg);
     let what = if given.starts_with('-') {

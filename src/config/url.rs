@@ -1,11 +1,17 @@
 //! Checks of `http://HOST:PORT` for stores and collectors, and the removal of credentials from URLs that are shown.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, net::Ipv6Addr};
+
+use super::{cut, shown};
+use crate::words::escaped;
 
 /// Longest host name, see RFC 1035.
 pub(super) const MAX_HOST: usize = 253;
 
-/// Refuses a user name, an IPv6 address without brackets, and a path, each with its own error.
+/// How an IPv6 address is written.
+const IN_BRACKETS: &str = "expected http://HOST:PORT as in http://[::1]:15441";
+
+/// Refuses a user name, a malformed IPv6 address, and a path, each with its own error.
 pub(super) fn require_host_and_port(url: &str) -> Result<(), String> {
     let after_scheme = url.split_once("://").map_or(url, |(_, after)| after);
     let (authority, rest) = match after_scheme.find(['/', '?', '#']) {
@@ -18,10 +24,12 @@ pub(super) fn require_host_and_port(url: &str) -> Result<(), String> {
         );
     }
     if !authority.contains('[') && authority.matches(':').count() > 1 {
-        return Err(
-            "an IPv6 address must be in brackets: expected http://HOST:PORT as in http://[::1]:15441"
-                .to_owned(),
-        );
+        return Err(format!(
+            "an IPv6 address must be in brackets: {IN_BRACKETS}"
+        ));
+    }
+    if let Some(after_bracket) = authority.strip_prefix('[') {
+        require_ipv6(after_bracket)?;
     }
     if !matches!(rest, "" | "/") {
         return Err(
@@ -30,6 +38,23 @@ pub(super) fn require_host_and_port(url: &str) -> Result<(), String> {
         );
     }
     Ok(())
+}
+
+fn require_ipv6(after_bracket: &str) -> Result<(), String> {
+    let Some((address, _)) = after_bracket.split_once(']') else {
+        return Err(format!("the closing bracket is missing: {IN_BRACKETS}"));
+    };
+    if let Some(zone) = address.find('%') {
+        let zone = escaped(&cut(&address[zone..]));
+        return Err(format!("a zone ({zone}) is not supported: {IN_BRACKETS}"));
+    }
+    match address.parse::<Ipv6Addr>() {
+        Ok(_) => Ok(()),
+        Err(_) => Err(format!(
+            "{} is not an IPv6 address: {IN_BRACKETS}",
+            shown(address)
+        )),
+    }
 }
 
 /// Removes a user name and password before the host.
@@ -60,6 +85,9 @@ mod tests {
             ("http://user@a", "password"),
             ("http://user:p@[::1]:1/x", "password"),
             ("http://::1:15441", "brackets"),
+            ("http://[::1", "closing bracket"),
+            ("http://[::1%lo]", "a zone (%lo)"),
+            ("http://[a]:1", "\"a\" is not an IPv6 address"),
             ("::1", "brackets"),
             ("http://a:1/v1/traces", "path"),
             ("http://a:1?x", "path"),

@@ -16,6 +16,8 @@ pub(crate) struct StoreKind {
     pub(crate) runtimes: &'static str,
     /// The TCP port where none is given; `None` for stores that listen on Unix sockets.
     pub(crate) default_port: Option<u16>,
+    /// The usual Unix sockets of these runtimes, each with its unit, for errors; the first is suggested if none exists.
+    pub(in crate::images) sockets: &'static [(&'static str, &'static str)],
     /// Creates a store of this kind.
     pub(in crate::images) store: fn() -> Box<dyn Store>,
 }

@@ -32,7 +32,7 @@ fn scene() -> (StandIn, ImageStore) {
             port: store.address().port(),
         },
     };
-    let asking = ImageStore::new(&config).expect("the address is one");
+    let asking = ImageStore::new(&config);
     (store, asking)
 }
 
@@ -129,7 +129,7 @@ async fn a_panic_while_an_answer_is_read_fails_its_query_and_the_next_one_works(
     let connection = Connection::default();
     let panicking = async |_: &mut Channel, _| panic!("out of cheese");
     let limit = limit();
-    let calls = Calls::new(&asking.name, &asking.target, &limit, &connection);
+    let calls = Calls::new(&asking.config.name, &asking.target, &limit, &connection);
     let panicked: Result<(), _> = calls.call("v1alpha.PublicAPI/ListImages", panicking).await;
     assert_is_our_fault(&panicked.expect_err("it panics"));
     connection.close().await;

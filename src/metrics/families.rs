@@ -26,13 +26,8 @@ pub(super) enum Value {
 pub(super) struct Ended {
     /// In seconds since the epoch.
     pub(super) at: f64,
-    pub(super) outcome: Outcome,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
-    Answered,
-    Failed,
+    /// Whether the store answered.
+    pub(super) answered: bool,
 }
 
 /// The values of the labels besides `store`, and the number.
@@ -48,7 +43,7 @@ pub(super) static FAMILIES: &[Family] = &[
     Family {
         name: UP,
         help: "Whether the last completed query of the store succeeded (1) or failed (0).",
-        value: Value::Query(|ended| Some(f64::from(ended.outcome == Outcome::Answered))),
+        value: Value::Query(|ended| Some(f64::from(ended.answered))),
     },
     Family {
         name: IMAGES,
@@ -62,27 +57,27 @@ pub(super) static FAMILIES: &[Family] = &[
     },
     Family {
         name: "imagestore_untagged_images",
-        help: "Images without a tag (CRI only).",
+        help: "Images without a tag.",
         value: Value::Answer(|answer| answer.contents.untagged.map(|count| count as f64)),
     },
     Family {
         name: "imagestore_pinned_images",
-        help: "Images that the runtime keeps from garbage collection (CRI only).",
+        help: "Images that the runtime keeps from garbage collection.",
         value: Value::Answer(|answer| answer.contents.pinned.map(|count| count as f64)),
     },
     Family {
         name: "imagestore_oldest_image_timestamp_seconds",
-        help: "Import time of the image that has been in the store longest, in seconds since the Unix epoch (rkt only).",
+        help: "Import time of the image that has been in the store longest, in seconds since the Unix epoch.",
         value: Value::Answer(|answer| answer.contents.oldest_seconds.map(|time| time as f64)),
     },
     Family {
         name: "imagestore_newest_image_timestamp_seconds",
-        help: "Import time of the image that was imported last, in seconds since the Unix epoch (rkt only).",
+        help: "Import time of the image that was imported last, in seconds since the Unix epoch.",
         value: Value::Answer(|answer| answer.contents.newest_seconds.map(|time| time as f64)),
     },
     Family {
         name: "imagestore_registry_images",
-        help: "Images by the registry in their first tag, or in their first digest where there is no tag; they add up to imagestore_images (CRI only).",
+        help: "Images by the registry in their first tag, or in their first digest where there is no tag; they add up to imagestore_images.",
         value: Value::Labelled(&["registry"], |answer| {
             let counts = answer.contents.registries.counts();
             counts
@@ -97,14 +92,14 @@ pub(super) static FAMILIES: &[Family] = &[
     },
     Family {
         name: "imagestore_filesystem_used_bytes",
-        help: "Bytes that images use on the file system, as the runtime reports them (CRI only); it is not the usage of the whole file system.",
+        help: "Bytes that images use on the file system, as the runtime reports them; it is not the usage of the whole file system.",
         value: Value::Labelled(&["mountpoint"], |answer| {
             by_mountpoint(answer, |filesystem| filesystem.used_bytes)
         }),
     },
     Family {
         name: "imagestore_filesystem_inodes_used",
-        help: "Inodes that images use on the file system, as the runtime reports them (CRI only); it is not the usage of the whole file system.",
+        help: "Inodes that images use on the file system, as the runtime reports them; it is not the usage of the whole file system.",
         value: Value::Labelled(&["mountpoint"], |answer| {
             by_mountpoint(answer, |filesystem| filesystem.inodes_used)
         }),
@@ -130,7 +125,7 @@ pub(super) static FAMILIES: &[Family] = &[
     Family {
         name: LAST_SUCCESS,
         help: "Time of the store's last good answer, in seconds since the Unix epoch; its image numbers date from then.",
-        value: Value::Query(|ended| (ended.outcome == Outcome::Answered).then_some(ended.at)),
+        value: Value::Query(|ended| ended.answered.then_some(ended.at)),
     },
 ];
 

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::{
-    families::{Ended, IMAGES, LAST_QUERY, LAST_SUCCESS, Outcome, UP},
+    families::{Ended, IMAGES, LAST_QUERY, LAST_SUCCESS, UP},
     gauges::StoreGauges,
     stores::Stores,
 };
@@ -32,11 +32,10 @@ pub(crate) struct StoreMetrics {
 }
 
 impl StoreMetrics {
-    pub(super) fn new(name: &str, url: &str, stores: Stores) -> Self {
-        stores.add(name, url);
+    pub(super) fn new(name: &str, url: String, stores: Stores) -> Self {
         Self {
             name: name.to_owned(),
-            url: url.to_owned(),
+            url,
             stores,
         }
     }
@@ -47,7 +46,7 @@ impl StoreMetrics {
         self.change(|gauges| {
             gauges.ended(Ended {
                 at: now(),
-                outcome: Outcome::Answered,
+                answered: true,
             });
             gauges.answered(answer);
         });
@@ -64,7 +63,7 @@ impl StoreMetrics {
         self.change(|gauges| {
             gauges.ended(Ended {
                 at: now(),
-                outcome: Outcome::Failed,
+                answered: false,
             });
         });
     }

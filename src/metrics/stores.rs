@@ -82,9 +82,8 @@ impl Stores {
         self.registry.register(Box::new(constant))
     }
 
-    /// Adds a store by its name, and its URL, which is its kind and address.
-    pub(super) fn add(&self, store: &str, url: &str) {
-        let (kind, address) = url.split_once('+').unwrap_or(("", url));
+    /// Adds a store by its name, kind and address.
+    pub(super) fn add(&self, store: &str, kind: &str, address: &str) {
         self.info.with_label_values(&[store, kind, address]).set(1);
         self.queries.with_label_values(&[store]);
         for code in Code::errors() {
@@ -149,7 +148,7 @@ mod tests {
             let text = String::from_utf8(metrics.encode().expect("encodable")).expect("text");
             text.lines().any(|shown| shown == line)
         };
-        let store = metrics.store("rkt", "rkt+http://here:1");
+        let store = metrics.store("rkt", "rkt", "http://here:1");
         assert!(shows("imagestore_queries_total{store=\"rkt\"} 0"));
         store.answered(&Answer::default(), Duration::ZERO);
         assert!(shows("imagestore_images{store=\"rkt\"} 0"));
@@ -167,7 +166,7 @@ mod tests {
         assert!(shows(info));
         store.failed(Code::UNAVAILABLE, Duration::ZERO);
         assert!(shows("imagestore_up{store=\"rkt\"} 0"));
-        metrics.store("cri", "cri+unix:///run/there.sock");
+        metrics.store("cri", "cri", "unix:///run/there.sock");
         assert!(shows("imagestore_queries_total{store=\"cri\"} 0"));
     }
 }

@@ -70,14 +70,15 @@ pub(super) struct OtlpExporter {
 }
 
 impl OtlpExporter {
-    pub(super) fn new(config: &OtlpConfig) -> Result<Self, transport::Error> {
-        Ok(Self {
+    pub(super) fn new(config: &OtlpConfig) -> Self {
+        Self {
             address: config.endpoint.clone(),
-            endpoint: Endpoint::from_shared(config.endpoint.clone())?,
+            endpoint: Endpoint::from_shared(config.endpoint.clone())
+                .expect("the configuration takes endpoints from URIs"),
             headers: config.headers.clone(),
             resource: ResourceAttributesWithSchema::default(),
             warned: Mutex::default(),
-        })
+        }
     }
 
     /// Retries failures that may be temporary.

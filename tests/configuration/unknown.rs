@@ -53,11 +53,25 @@ fn what_is_not_nearly_ours_is_nobody_s_business_here() {
 
 #[test]
 fn a_flag_of_the_service_is_not_one_of_query() {
-    let refused = refusal(&run(PROGRAM, ["query", "--listen=127.0.0.1:1"], &[]));
-    assert_says(
-        &refused,
-        &["--listen is a flag of the service, not of query"],
-    );
+    for (flag, value) in [("--listen", "=127.0.0.1:1"), ("--query-at-start", "")] {
+        let flag_with_value = format!("{flag}{value}");
+        for arguments in [["query", &flag_with_value], [&flag_with_value, "query"]] {
+            let refused = refusal(&run(PROGRAM, arguments, &[]));
+            let sentence = format!("{flag} is a flag of the service, not of query: leave it out");
+            assert_says(&refused, &[&sentence]);
+        }
+    }
+}
+
+#[test]
+fn a_flag_of_query_is_refused_before_that_word() {
+    for arguments in [&["--output", "json", "query"][..], &["--output=json"]] {
+        let refused = refusal(&run(PROGRAM, arguments, &[]));
+        assert_says(
+            &refused,
+            &["--output is a flag of query: put it after that word"],
+        );
+    }
 }
 
 #[test]

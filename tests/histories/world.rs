@@ -212,7 +212,7 @@ impl World {
                 address => format!("cri+unix://{}", self.path(address)),
             };
             let config = config::store(&format!("{}={url}", store.name));
-            ImageStore::new(&config.expect("the URL is one")).expect("the address is right")
+            ImageStore::new(&config.expect("the URL is one"))
         });
         let observer = Observer::new(stores.collect(), metrics.clone(), DEADLINE);
         (metrics, observer)

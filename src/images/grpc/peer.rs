@@ -110,16 +110,16 @@ pub(super) async fn greeted(
     let (reader, greeting) = GreetingReader::new();
     let frames = Frames::default();
     let observed = frames.observed();
-    let connection = Connection {
+    let stream = InspectedStream {
         stream: BufStream::with_capacity(READ_AT_ONCE, WRITE_AT_ONCE, stream),
         greeting: reader,
         frames,
     };
     // tonic would reconnect, but a query has only one connection.
-    let mut connection = Some(TokioIo::new(connection));
+    let mut stream = Some(TokioIo::new(stream));
     let only = service_fn(move |_: Uri| {
         let closed = || io::Error::other("the connection was closed before the answer");
-        ready(connection.take().ok_or_else(closed))
+        ready(stream.take().ok_or_else(closed))
     });
     let channel = endpoint.connect_with_connector(only).await;
     let address = address.clone();
@@ -158,15 +158,15 @@ async fn open(target: &Target, limit: &Limit) -> Result<Either<TcpStream, UnixSt
     }
 }
 
-/// A connection whose bytes also go to the greeting's reader, and whose frames are observed.
-struct Connection<S> {
+/// A stream whose bytes also go to the greeting's reader, and whose frames are observed.
+struct InspectedStream<S> {
     /// The preface stays in the buffer until HTTP/2's first flush, so that the handshake itself does not fail.
     stream: BufStream<S>,
     greeting: GreetingReader,
     frames: Frames,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> InspectedStream<S> {
     /// Reads until the greeting is complete, or the connection has ended.
     fn poll_greeting(&mut self, context: &mut Context<'_>) -> Poll<()> {
         while self.greeting.is_waiting() {
@@ -179,7 +179,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Connection<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for InspectedStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -194,7 +194,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Connection<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Connection<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for InspectedStream<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

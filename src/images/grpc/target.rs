@@ -2,9 +2,8 @@
 
 use std::{error::Error, io};
 
-use http::Uri;
 use rustix::io::Errno;
-use tonic::transport::{self, Endpoint};
+use tonic::transport::Endpoint;
 
 use super::{
     call::{causes, innermost},
@@ -30,28 +29,24 @@ pub(in crate::images) struct Target {
 }
 
 impl Target {
-    /// # Errors
-    ///
-    /// When tonic rejects the address.
-    pub(in crate::images) fn new(address: StoreAddress) -> Result<Self, transport::Error> {
+    pub(in crate::images) fn new(address: StoreAddress) -> Self {
         let endpoint = match &address {
-            StoreAddress::Tcp { host, port } => {
-                Endpoint::from_shared(format!("http://{host}:{port}"))?
-            }
-            // Without an explicit origin, `:authority` would be made from the socket's path.
-            StoreAddress::Unix(path) => Endpoint::from_shared(format!("unix://{path}"))?
-                .origin(Uri::from_static("http://localhost")),
+            StoreAddress::Tcp { .. } => Endpoint::from_shared(address.to_string())
+                .expect("the configuration takes hosts from URIs"),
+            // Becomes `:authority`. The path is not needed: `peer` connects.
+            StoreAddress::Unix(_) => Endpoint::from_static("http://localhost"),
         };
-        Ok(Self {
+        Self {
             address,
             endpoint: endpoint
                 .initial_stream_window_size(peer::WINDOW)
                 .initial_connection_window_size(peer::WINDOW)
                 .http2_max_header_list_size(peer::MAX_HEADERS)
-                .user_agent(concat!("exp-rkt-grpc/", env!("CARGO_PKG_VERSION")))?,
+                .user_agent(concat!("exp-rkt-grpc/", env!("CARGO_PKG_VERSION")))
+                .expect("the constant is a valid header value"),
             is_configured: true,
             host: Host::at("/"),
-        })
+        }
     }
 
     /// Marks the store as the default.

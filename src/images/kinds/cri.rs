@@ -36,6 +36,14 @@ pub(super) static KIND: StoreKind = StoreKind {
     name: "cri",
     runtimes: "containerd, CRI-O, k3s and other Kubernetes runtimes",
     default_port: None,
+    sockets: &[
+        ("/run/containerd/containerd.sock", "containerd"),
+        ("/run/k3s/containerd/containerd.sock", "k3s"),
+        ("/run/crio/crio.sock", "crio"),
+        ("/var/run/containerd/containerd.sock", "containerd"),
+        ("/var/run/k3s/containerd/containerd.sock", "k3s"),
+        ("/var/run/crio/crio.sock", "crio"),
+    ],
     store: || Box::new(Cri::new()),
 };
 

@@ -31,6 +31,7 @@ pub(super) static KIND: StoreKind = StoreKind {
     runtimes: "rkt's api-service",
     // See `rkt api-service --help`.
     default_port: Some(15441),
+    sockets: &[],
     store: || {
         Box::new(Rkt {
             info: SideCall::of(GET_INFO),

@@ -6,8 +6,8 @@ use crate::{
     metrics::{Metrics, StoreMetrics},
 };
 
-const HERE: &str = "cri+unix:///run/here.sock";
-const THERE: &str = "cri+unix:///run/there.sock";
+const HERE: &str = "unix:///run/here.sock";
+const THERE: &str = "unix:///run/there.sock";
 
 fn metrics() -> Metrics {
     Metrics::new("0", "").expect("constant names")
@@ -55,13 +55,16 @@ fn answers(store: &StoreMetrics, images: u64) {
 #[test]
 fn numbers_go_to_the_store_of_their_kind_and_address_whatever_it_is_called() {
     let before = metrics();
-    let store = before.store("cri", HERE);
+    let store = before.store("cri", "cri", HERE);
     answers(&store, 3);
     let expected = gauges(&before, "cri");
     assert!(expected.len() > 5, "{expected:?}");
 
     let after = metrics();
-    let stores = [after.store("cri", THERE), after.store("renamed", HERE)];
+    let stores = [
+        after.store("cri", "cri", THERE),
+        after.store("renamed", "cri", HERE),
+    ];
     let dropped = restore(&record([&store]), &stores).expect("a good record");
     assert_eq!(gauges(&after, "renamed"), expected);
     assert_eq!(gauges(&after, "cri"), Vec::<String>::new());
@@ -72,25 +75,28 @@ fn numbers_go_to_the_store_of_their_kind_and_address_whatever_it_is_called() {
 fn numbers_of_an_address_that_is_not_configured_any_more_are_dropped() {
     let before = metrics();
     let stores = [
-        before.store("cri", HERE),
-        before.store("never-asked", THERE),
+        before.store("cri", "cri", HERE),
+        before.store("never-asked", "cri", THERE),
     ];
     answers(&stores[0], 3);
     let after = metrics();
-    let dropped = restore(&record(&stores), [&after.store("cri", "rkt+http://here:1")]);
-    assert_eq!(dropped.expect("a good record"), [HERE]);
+    let dropped = restore(
+        &record(&stores),
+        [&after.store("cri", "rkt", "http://here:1")],
+    );
+    assert_eq!(dropped.expect("a good record"), [format!("cri+{HERE}")]);
     assert_eq!(gauges(&after, "cri"), Vec::<String>::new());
 }
 
 #[test]
 fn of_two_stores_at_one_address_each_takes_the_numbers_of_its_own_name() {
     let before = metrics();
-    let stores = ["a", "b", "c"].map(|name| before.store(name, HERE));
+    let stores = ["a", "b", "c"].map(|name| before.store(name, "cri", HERE));
     for (store, images) in stores.iter().zip([1, 2, 3]) {
         answers(store, images);
     }
     let after = metrics();
-    let [c, x, a] = ["c", "x", "a"].map(|name| after.store(name, HERE));
+    let [c, x, a] = ["c", "x", "a"].map(|name| after.store(name, "cri", HERE));
     let dropped = restore(&record(&stores), [&c, &x, &a]).expect("a good record");
     assert_eq!(dropped, Vec::<String>::new());
     for (now, earlier) in [("c", "c"), ("x", "b"), ("a", "a")] {
@@ -117,10 +123,10 @@ fn the_next_process_learns_how_a_run_ended_unless_the_record_is_unusable() {
 #[test]
 fn numbers_are_taken_once() {
     let before = metrics();
-    let store = before.store("a", HERE);
+    let store = before.store("a", "cri", HERE);
     answers(&store, 1);
     let after = metrics();
-    let stores = ["x", "a"].map(|name| after.store(name, HERE));
+    let stores = ["x", "a"].map(|name| after.store(name, "cri", HERE));
     restore(&record([&store]), &stores).expect("a good record");
     assert_eq!(gauges(&after, "a"), gauges(&before, "a"));
     assert_eq!(gauges(&after, "x"), Vec::<String>::new());
@@ -130,7 +136,7 @@ fn numbers_are_taken_once() {
 fn a_record_without_addresses_is_rejected() {
     let metrics = metrics();
     let of_0_1_0 = br#"{"version": 1, "gauges": [["imagestore_images", ["cri"], 1]]}"#;
-    let outcome = restore(of_0_1_0, [&metrics.store("cri", HERE)]);
+    let outcome = restore(of_0_1_0, [&metrics.store("cri", "cri", HERE)]);
     assert!(
         matches!(outcome, Err(RecordError::WithoutAddresses)),
         "{outcome:?}"
@@ -141,7 +147,7 @@ fn a_record_without_addresses_is_rejected() {
 #[test]
 fn a_record_that_is_too_new_or_broken_changes_nothing() {
     let metrics = metrics();
-    let store = metrics.store("cri", HERE);
+    let store = metrics.store("cri", "cri", HERE);
     let good = r#"{"version": 2, "stores": [{"name": "cri", "url": "cri+unix:///run/here.sock", "gauges": [["imagestore_images", [], 1]]}]}"#;
     let too_new = good.replace("\"version\": 2", "\"version\": 3");
     let outcome = restore(too_new.as_bytes(), [&store]);
@@ -167,10 +173,10 @@ fn a_record_that_is_too_new_or_broken_changes_nothing() {
 #[test]
 fn a_series_that_was_restored_goes_when_the_store_answers_anew() {
     let before = metrics();
-    let store = before.store("cri", HERE);
+    let store = before.store("cri", "cri", HERE);
     answers(&store, 3);
     let after = metrics();
-    let restored = after.store("cri", HERE);
+    let restored = after.store("cri", "cri", HERE);
     restore(&record([&store]), [&restored]).expect("a good record");
     restored.answered(&Answer::default(), Duration::ZERO);
     let gauges = gauges(&after, "cri");
@@ -182,16 +188,19 @@ fn a_series_is_restored_once_and_families_of_other_versions_are_ignored() {
     let metrics = metrics();
     let gauges_of = |labels: &str| {
         format!(
-            r#"{{"version": 2, "stores": [{{"name": "cri", "url": "{HERE}", "gauges": [{labels}]}}]}}"#
+            r#"{{"version": 2, "stores": [{{"name": "cri", "url": "cri+{HERE}", "gauges": [{labels}]}}]}}"#
         )
     };
     let record = gauges_of(
         r#"["imagestore_images", [], 1], ["imagestore_images", [], 2], ["imagestore_images", ["x"], 3], ["of_tomorrow", [], 4]"#,
     );
-    restore(record.as_bytes(), [&metrics.store("cri", HERE)]).expect("a good record");
+    restore(record.as_bytes(), [&metrics.store("cri", "cri", HERE)]).expect("a good record");
     assert_eq!(gauges(&metrics, "cri"), ["imagestore_images{} 1"]);
 
     let of_tomorrow = gauges_of(r#"["of_tomorrow", [], 4]"#);
-    let dropped = restore(of_tomorrow.as_bytes(), [&metrics.store("there", THERE)]);
-    assert_eq!(dropped.expect("a good record"), [HERE]);
+    let dropped = restore(
+        of_tomorrow.as_bytes(),
+        [&metrics.store("there", "cri", THERE)],
+    );
+    assert_eq!(dropped.expect("a good record"), [format!("cri+{HERE}")]);
 }

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use rustix::io::Errno;
 
-use super::host::{Host, Owner, unit_of};
+use super::host::{Host, Owner};
+use crate::images::kinds::{UsualSocket, usual_sockets};
 
 const CRI: &str = "/usr/share/doc/exp-rkt-grpc/examples/cri.conf";
 const DROP_INS: &str = "/etc/systemd/system/exp-rkt-grpc.service.d";
@@ -14,9 +15,6 @@ const ROOT: u32 = 0;
 
 /// The id that `PrivateUsers=` shows for all users and groups but root and the service's own.
 const UNMAPPED: u32 = 65_534;
-
-/// The socket that is suggested if no runtime's is found.
-const CONTAINERD: &str = "/run/containerd/containerd.sock";
 
 /// About a Unix socket.
 pub(super) fn about_socket(errno: Errno, path: &str, host: &Host) -> String {
@@ -43,8 +41,8 @@ pub(super) fn about_socket(errno: Errno, path: &str, host: &Host) -> String {
 }
 
 fn runtime(path: &str) -> String {
-    match unit_of(path) {
-        Some(unit) => format!("it (systemctl start {unit})"),
+    match usual_sockets().find(|usual| usual.path == path) {
+        Some(UsualSocket { unit, .. }) => format!("it (systemctl start {unit})"),
         None => "the runtime".to_owned(),
     }
 }
@@ -101,16 +99,18 @@ fn name(id: u32) -> String {
     }
 }
 
-/// About the default store, rkt's api-service.
+/// About the default store, rkt's api-service: suggests a runtime that is there.
 pub(super) fn about_default(host: &Host) -> String {
-    let socket = host.runtime_socket();
-    let (others, socket) = match socket {
-        Some(socket) => ("", socket),
-        None => (" (CRI-O, k3s: see exp-rkt-grpc(8))", CONTAINERD),
+    let found = usual_sockets().find(|usual| host.is_socket(usual.path));
+    let others = match found {
+        Some(_) => "",
+        None => " (others: see exp-rkt-grpc(8))",
     };
-    let runtime = unit_of(socket).unwrap_or_default();
+    let Some(UsualSocket { kind, path, unit }) = found.or_else(|| usual_sockets().next()) else {
+        return String::new();
+    };
     format!(
-        "no store is configured, and rkt, the default, is not there. To ask {runtime}{others}, set EXP_RKT_GRPC_STORE=cri+unix://{socket} in /etc/default/exp-rkt-grpc, copy {CRI} to {DROP_INS}, then {RESTART}"
+        "no store is configured, and rkt, the default, is not there. To ask {unit}{others}, set EXP_RKT_GRPC_STORE={kind}+unix://{path} in /etc/default/exp-rkt-grpc, copy {CRI} to {DROP_INS}, then {RESTART}"
     )
 }
 

@@ -6,16 +6,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The units of container runtimes, and their sockets.
-const RUNTIMES: [(&str, &str); 6] = [
-    ("containerd", "/run/containerd/containerd.sock"),
-    ("k3s", "/run/k3s/containerd/containerd.sock"),
-    ("crio", "/run/crio/crio.sock"),
-    ("containerd", "/var/run/containerd/containerd.sock"),
-    ("k3s", "/var/run/k3s/containerd/containerd.sock"),
-    ("crio", "/var/run/crio/crio.sock"),
-];
-
 /// The file system as this process sees it.
 #[derive(Clone, Debug)]
 pub(super) struct Host {
@@ -70,22 +60,8 @@ impl Host {
         fs::metadata(self.inside(path)).is_ok_and(|metadata| metadata.file_type().is_socket())
     }
 
-    /// The first socket of a known runtime that exists.
-    pub(super) fn runtime_socket(&self) -> Option<&'static str> {
-        let mut sockets = RUNTIMES.iter().map(|(_, socket)| *socket);
-        sockets.find(|socket| self.is_socket(socket))
-    }
-
     fn inside(&self, path: impl AsRef<Path>) -> PathBuf {
         let path = path.as_ref();
         self.root.join(path.strip_prefix("/").unwrap_or(path))
     }
-}
-
-/// The unit of the runtime that has this socket, if the path is a usual one.
-pub(super) fn unit_of(socket: &str) -> Option<&'static str> {
-    let mut runtimes = RUNTIMES.iter();
-    runtimes
-        .find(|(_, usual)| *usual == socket)
-        .map(|(unit, _)| *unit)
 }
