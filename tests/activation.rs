@@ -1,4 +1,4 @@
-//! Where the metrics socket comes from: systemd passes it, or the service binds it.
+//! The metrics socket: systemd passes it (socket activation), or the service binds it.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
@@ -29,7 +29,7 @@ fn service() -> Builder {
     Service::builder(PROGRAM)
 }
 
-/// Starts the program with `LISTEN_PID` naming it, as systemd does, and with this on standard input as descriptor 3.
+/// Runs the program with `LISTEN_PID` set to its own process id, as systemd does, and with `socket` as descriptor 3.
 fn run_with_descriptor_3(socket: OwnedFd) -> Output {
     let script = "exec 3<&0 </dev/null; LISTEN_FDS=1 LISTEN_PID=$$ exec \"$0\"";
     Command::new("timeout")
@@ -37,38 +37,38 @@ fn run_with_descriptor_3(socket: OwnedFd) -> Output {
         .args(["/bin/sh", "-c", script, PROGRAM])
         .stdin(socket)
         .output()
-        .expect("timeout and sh are there")
+        .expect("timeout(1) can be run")
 }
 
-/// Starts the program with `LISTEN_PID` naming it and this in its environment, but with no further descriptor.
+/// Runs the program with `LISTEN_PID` set to its own process id and with these variables, but passes no descriptor.
 fn run_announced(environment: &[(&str, &str)]) -> Output {
     let script = "LISTEN_PID=$$ exec \"$0\"";
     run("/bin/sh", ["-c", script, PROGRAM], environment)
 }
 
-/// The program refused its configuration in these words.
+/// The program refused its configuration, and its message contains all of `words`.
 #[track_caller]
 fn assert_refused(output: &Output, words: &[&str]) {
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(EX_CONFIG), "{stderr}");
-    assert_says(&stderr, words);
+    assert_contains(&stderr, words);
 }
 
 #[track_caller]
-fn assert_says(stderr: &str, words: &[&str]) {
+fn assert_contains(stderr: &str, words: &[&str]) {
     for word in words {
         assert!(stderr.contains(word), "{word:?} is missing in:\n{stderr}");
     }
 }
 
-/// The running service has logged, or will, all of this.
+/// Waits until the service has logged all of `words`.
 #[track_caller]
 fn wait_for_words(service: &Service, words: &[&str]) {
-    let said = |text: &str| words.iter().all(|word| text.contains(word));
-    service.wait_for_stderr(said, PATIENCE);
+    let logged = |text: &str| words.iter().all(|word| text.contains(word));
+    service.wait_for_stderr(logged, PATIENCE);
 }
 
-/// Socket activation with datagram sockets; the program is started by the first datagram.
+/// systemd-socket-activate(1) with a datagram socket: the first datagram starts the program.
 fn awaiting_datagram_at(address: &str) -> Service {
     let service = Service::builder("systemd-socket-activate")
         .arg("--datagram")
@@ -84,7 +84,7 @@ fn awaiting_datagram_at(address: &str) -> Service {
 fn assert_refuses_datagrams(service: &Service) {
     let status = service.wait(PATIENCE);
     assert_eq!(status.code(), Some(EX_CONFIG), "{}", service.stderr());
-    assert_says(
+    assert_contains(
         &service.stderr(),
         &["not a listening stream socket", "ListenStream="],
     );
@@ -97,7 +97,7 @@ fn bound_tcp_socket() -> Socket {
     socket
 }
 
-/// The flags of a descriptor of the service's; `None` when it has been closed, as those of connections are.
+/// The flags of one of the service's descriptors; `None` if it has been closed since, as those of connections are.
 fn flags(service: &Service, descriptor: &str) -> Option<u32> {
     let path = format!("/proc/{}/fdinfo/{descriptor}", service.pid());
     let info = fs::read_to_string(path).ok()?;
@@ -105,7 +105,7 @@ fn flags(service: &Service, descriptor: &str) -> Option<u32> {
         .lines()
         .find_map(|line| line.strip_prefix("flags:"))
         .and_then(|flags| u32::from_str_radix(flags.trim(), 8).ok());
-    Some(flags.expect("the kernel tells the flags in octal"))
+    Some(flags.expect("the kernel shows the flags in octal"))
 }
 
 /// The service's sockets: descriptor and inode.
@@ -124,7 +124,7 @@ fn sockets(service: &Service) -> Vec<(String, String)> {
         .collect()
 }
 
-/// The descriptor of the socket that the service is scraped on.
+/// The descriptor of the metrics socket.
 fn metrics_socket(service: &Service) -> String {
     const LISTEN: &str = "0A";
     let port = format!(":{:04X}", service.address().port());
@@ -137,24 +137,24 @@ fn metrics_socket(service: &Service) -> String {
         .expect("the service listens");
     sockets(service)
         .into_iter()
-        .find_map(|(descriptor, of_it)| (of_it == inode).then_some(descriptor))
+        .find_map(|(descriptor, its_inode)| (its_inode == inode).then_some(descriptor))
         .expect("the socket is one of the service's")
 }
 
-/// All sockets are close-on-exec, and the one that is scraped does not block.
+/// All sockets are close-on-exec, and the metrics socket is non-blocking.
 #[track_caller]
-fn assert_well_kept(service: &Service) {
+fn assert_socket_flags(service: &Service) {
     for (descriptor, _) in sockets(service) {
         if let Some(flags) = flags(service, &descriptor) {
             assert!(flags & CLOSE_ON_EXEC != 0, "{descriptor}: {flags:o}");
         }
     }
-    let flags = flags(service, &metrics_socket(service)).expect("it is served");
+    let flags = flags(service, &metrics_socket(service)).expect("the metrics socket is open");
     assert!(flags & NONBLOCKING != 0, "{flags:o}");
 }
 
 #[test]
-fn a_stored_descriptor_that_is_none_of_ours_is_left_out_and_the_log_says_so() {
+fn a_stored_descriptor_with_foreign_content_is_ignored_and_logged() {
     let service = service()
         .activation(Activation::tcp().preceded_by("state-1"))
         .start();
@@ -170,14 +170,14 @@ fn a_stored_descriptor_that_is_none_of_ours_is_left_out_and_the_log_says_so() {
 }
 
 #[test]
-fn several_sockets_none_of_them_named_metrics_are_refused_by_name() {
+fn several_sockets_without_one_named_metrics_are_refused_and_listed_by_name() {
     let service = service()
         .activation(Activation::tcp().named("admin").preceded_by("debug"))
         .unsupervised()
         .spawn();
     let _first = http::Connection::open(service.endpoint()).expect("the socket listens");
     assert_eq!(service.wait(PATIENCE).code(), Some(EX_CONFIG));
-    assert_says(
+    assert_contains(
         &service.stderr(),
         &[
             r#"["debug", "admin"]"#,
@@ -193,18 +193,22 @@ fn a_unix_datagram_socket_is_refused() {
     let path = folder.path().join("socket");
     let service = awaiting_datagram_at(path.to_str().expect("a temporary path is UTF-8"));
     let sender = UnixDatagram::unbound().expect("a socket can be made");
-    sender.send_to(b"wake up", &path).expect("it is bound");
+    sender
+        .send_to(b"wake up", &path)
+        .expect("the socket is bound");
     assert_refuses_datagrams(&service);
 }
 
 #[test]
 fn a_udp_socket_is_refused() {
-    // An address of this process's own, and a port that the kernel gives to nobody who asks for any.
+    // An address that only this process uses, and a port outside of the ephemeral range.
     let [.., high, low] = std::process::id().to_be_bytes();
     let address = SocketAddr::from((Ipv4Addr::new(127, 98, high, low), 7777));
     let service = awaiting_datagram_at(&address.to_string());
     let sender = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a loopback port is free");
-    sender.send_to(b"wake up", address).expect("it is bound");
+    sender
+        .send_to(b"wake up", address)
+        .expect("the socket is bound");
     assert_refuses_datagrams(&service);
 }
 
@@ -221,8 +225,8 @@ fn a_socket_that_does_not_listen_is_refused() {
 }
 
 #[test]
-fn a_file_in_the_place_of_a_socket_is_refused() {
-    let file = fs::File::open("/dev/null").expect("there is always /dev/null");
+fn a_descriptor_that_is_not_a_socket_is_refused() {
+    let file = fs::File::open("/dev/null").expect("/dev/null always exists");
     let output = run_with_descriptor_3(file.into());
     assert_refused(&output, &["not a listening stream socket"]);
 }
@@ -245,7 +249,7 @@ fn more_names_than_sockets_are_refused() {
 }
 
 #[test]
-fn endless_names_of_passed_sockets_are_cut() {
+fn overlong_names_of_passed_sockets_are_truncated_in_the_message() {
     let endless = "x".repeat(60_000);
     let script = "exec 3</dev/null 4</dev/null; LISTEN_PID=$$ exec \"$0\"";
     let names = format!("{endless}:other");
@@ -262,7 +266,7 @@ fn endless_names_of_passed_sockets_are_cut() {
 }
 
 #[test]
-fn without_a_passed_socket_a_service_of_systemd_refuses_and_says_what_to_restart() {
+fn a_systemd_service_without_a_passed_socket_refuses_to_start_and_names_the_unit_to_restart() {
     let refused = run(PROGRAM, [""; 0], &[("NOTIFY_SOCKET", "/run/nowhere")]);
     assert_refused(
         &refused,
@@ -275,7 +279,7 @@ fn without_a_passed_socket_a_service_of_systemd_refuses_and_says_what_to_restart
 }
 
 #[test]
-fn a_query_by_hand_needs_no_socket() {
+fn the_query_command_needs_no_socket() {
     let store = lab::rkt_api_service::StandIn::tcp(lab::rkt_api_service::Images::generated(1));
     let environment = [
         ("NOTIFY_SOCKET", "/run/nowhere"),
@@ -286,7 +290,7 @@ fn a_query_by_hand_needs_no_socket() {
 }
 
 #[test]
-fn an_address_beside_a_passed_socket_is_a_warning_that_names_the_socket_unit() {
+fn a_listen_address_beside_a_passed_socket_causes_a_warning_that_names_the_socket_unit() {
     let port = ReservedPort::reserve();
     let address = port.address().to_string();
     for given in [
@@ -297,31 +301,31 @@ fn an_address_beside_a_passed_socket_is_a_warning_that_names_the_socket_unit() {
         assert!(service.stop().success());
         let stderr = service.stderr();
         let mut warnings = stderr.lines().filter(|line| line.contains(" WARN "));
-        let cure = [
+        let remedy = [
             "--listen (EXP_RKT_GRPC_LISTEN)",
             &address,
             "systemctl edit exp-rkt-grpc.socket",
             "systemctl restart exp-rkt-grpc.socket",
         ];
-        assert_says(warnings.next().expect("a warning"), &cure);
+        assert_contains(warnings.next().expect("a warning is logged"), &remedy);
         assert_eq!(warnings.next(), None);
     }
 }
 
 #[test]
-fn a_passed_socket_and_no_address_is_no_warning() {
+fn a_passed_socket_without_a_listen_address_causes_no_warning() {
     let service = service().activation(Activation::tcp()).start();
     assert!(service.stop().success());
     assert!(!service.stderr().contains(" WARN "), "{}", service.stderr());
 }
 
 #[test]
-fn an_address_that_is_taken_is_a_failure_that_names_it() {
-    let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a loopback port is free");
-    let address = taken.local_addr().expect("it is bound").to_string();
+fn an_address_in_use_is_an_error_that_names_the_address() {
+    let other = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a loopback port is free");
+    let address = other.local_addr().expect("the socket is bound").to_string();
     let output = run(PROGRAM, ["--listen", &address], &[]);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
-    assert_says(
+    assert_contains(
         &String::from_utf8_lossy(&output.stderr),
         &[
             &format!("cannot listen on {address}: the address is taken"),
@@ -332,13 +336,13 @@ fn an_address_that_is_taken_is_a_failure_that_names_it() {
     );
 }
 
-/// Neither has to do with the socket unit.
+/// The socket unit is the cause of neither.
 #[test]
-fn an_address_that_is_foreign_or_forbidden_says_so_and_names_no_socket_unit() {
+fn the_error_for_a_foreign_address_or_a_privileged_port_does_not_name_the_socket_unit() {
     let foreign = run(PROGRAM, ["--listen=192.0.2.1:33333"], &[]);
     let program = PublicProgram::copy_of(PROGRAM);
     let program = program.path().to_str().expect("its name is text");
-    // In a network of its own, where no sysctl of this host counts.
+    // In a new network namespace, so that this host's net.ipv4.ip_unprivileged_port_start does not matter.
     let forbidden = run(
         "/usr/bin/unshare",
         [
@@ -364,13 +368,13 @@ fn an_address_that_is_foreign_or_forbidden_says_so_and_names_no_socket_unit() {
     ] {
         assert_eq!(output.status.code(), Some(status), "{output:?}");
         let stderr = String::from_utf8_lossy(&output.stderr);
-        assert_says(&stderr, &[why, "--listen (EXP_RKT_GRPC_LISTEN)"]);
+        assert_contains(&stderr, &[why, "--listen (EXP_RKT_GRPC_LISTEN)"]);
         assert!(!stderr.contains("exp-rkt-grpc.socket"), "{stderr}");
     }
 }
 
 #[test]
-fn sockets_that_were_passed_to_another_process_are_left_alone() {
+fn sockets_passed_to_another_process_are_ignored() {
     let service = service()
         .env("LISTEN_PID", "1")
         .env("LISTEN_FDS", "1")
@@ -418,7 +422,7 @@ fn a_single_socket_is_served_whatever_its_name() {
 }
 
 #[test]
-fn a_passed_socket_goes_before_the_flag() {
+fn a_passed_socket_takes_precedence_over_the_listen_flag() {
     let port = ReservedPort::reserve();
     let service = service()
         .arg(format!("--listen={}", port.address()))
@@ -429,17 +433,17 @@ fn a_passed_socket_goes_before_the_flag() {
 }
 
 #[test]
-fn passed_sockets_are_closed_on_exec_and_never_block() {
+fn passed_sockets_are_close_on_exec_and_the_metrics_socket_is_non_blocking() {
     let service = service()
         .activation(Activation::tcp().preceded_by("admin"))
         .start();
-    assert_well_kept(&service);
+    assert_socket_flags(&service);
 }
 
 #[test]
-fn the_services_own_socket_is_closed_on_exec_and_never_blocks() {
+fn a_socket_that_the_service_binds_is_close_on_exec_and_non_blocking() {
     let service = service().start();
-    assert_well_kept(&service);
+    assert_socket_flags(&service);
 }
 
 #[test]
@@ -463,7 +467,7 @@ fn without_a_passed_socket_the_service_binds_the_address_of_the_variable() {
 fn the_service_can_be_scraped_over_ipv6() {
     let loopback = "[::1]:0".parse().expect("this is an address");
     if let Err(error) = TcpListener::bind(loopback) {
-        skip::loudly(format_args!("there is no IPv6 here: {error}"));
+        skip::loudly(format_args!("IPv6 is not available: {error}"));
         return;
     }
     let service = service().listen(Listen::Flag(loopback)).start();
@@ -471,9 +475,9 @@ fn the_service_can_be_scraped_over_ipv6() {
     let address = log
         .split_whitespace()
         .find_map(|word| word.strip_prefix("address="))
-        .expect("the log says where");
+        .expect("the log line has the address");
     assert!(address.starts_with("[::1]:"), "{address}");
-    let address: std::net::SocketAddr = address.parse().expect("and the port");
-    let response = http::get(Endpoint::from(address), "/metrics").expect("it is served");
+    let address: std::net::SocketAddr = address.parse().expect("the log line has a socket address");
+    let response = http::get(Endpoint::from(address), "/metrics").expect("the scrape is answered");
     assert_eq!(response.status, 200);
 }

@@ -1,4 +1,5 @@
-//! The journal, standard error or systemd takes nothing: the service starts, serves, stops and refuses all the same.
+//! The journal, standard error or systemd's notification socket is full and is not read: the service still starts, serves
+//! scrapes, refuses a bad configuration and stops.
 
 use std::net::TcpListener;
 
@@ -19,7 +20,7 @@ mod stderr;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_exp-rkt-grpc");
 
-/// How many images the stand-in holds.
+/// The number of images in the stand-in.
 const IMAGES: usize = 7;
 
 /// EX_CONFIG of sysexits.h.
@@ -54,7 +55,7 @@ fn works(service: &Service) {
     assert_eq!(service.stop().code(), Some(0));
 }
 
-/// The service ends by itself with this status.
+/// The service exits by itself with this status.
 #[track_caller]
 fn ends(service: &Service, status: i32) {
     assert_eq!(service.wait(PATIENCE).code(), Some(status));
@@ -65,9 +66,9 @@ fn refused(builder: Builder) -> Service {
     builder.arg("--deadline").arg("never").spawn()
 }
 
-/// A service whose address is in use, and that which uses it.
+/// A service whose address is in use, and the listener that uses it.
 fn failing(builder: Builder) -> (Service, TcpListener) {
     let other = TcpListener::bind("127.0.0.1:0").expect("a loopback port is free");
-    let address = other.local_addr().expect("it is bound");
+    let address = other.local_addr().expect("the socket is bound");
     (builder.listen(Listen::Flag(address)).spawn(), other)
 }

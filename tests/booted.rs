@@ -1,23 +1,23 @@
-//! The service on booted machines, installed as its operators install it: see `tests/lab/sdbox`.
+//! The installed package on machines that boot systemd: see `tests/lab/sdbox`.
 //!
-//! | module | what is seen to hold |
+//! | module | what it tests or provides |
 //! | --- | --- |
-//! | `containerd` | a real containerd is counted, with the drop-ins for it |
-//! | `documents` | the commands of README.md and docs/ do what they show |
-//! | `installation` | the package is installed, upgraded, removed, purged |
-//! | `limits` | what the service may take of the machine, and takes |
-//! | `log` | log lines arrive, whatever becomes of journald |
-//! | `names` | names are looked up in what is there, not what was |
-//! | `occasions` | queries on request, periodically, and when the store changes |
-//! | `operator` | what an operator does to the service, and what they see then |
-//! | `refused` | a configuration that is refused, until it is mended |
-//! | `sandbox` | what the service cannot do, and that it can do its work all the same |
-//! | `scrapes` | no scrape is lost, whatever happens to the service meanwhile |
-//! | `state` | which numbers outlive the process |
-//! | `watchdog` | what becomes of a service that hangs |
-//! | `compiled` | programs in C that run there |
-//! | `host` | a machine with the service on it |
-//! | `package` | the package that is installed there |
+//! | `containerd` | counting the images of a real containerd, with the shipped drop-ins |
+//! | `documents` | the commands of README.md and docs/, and their output |
+//! | `installation` | installing, upgrading, removing and purging the package |
+//! | `limits` | the resource limits of the unit, and that the service stays within them |
+//! | `log` | log lines reach the journal after journald restarts, and in a log namespace |
+//! | `names` | host names are looked up in the current `/etc/hosts` and `/etc/resolv.conf` |
+//! | `occasions` | queries on request, by a timer, and when the store changes |
+//! | `operator` | everyday operation: start, trigger, reconfigure, stop, and what systemctl and the journal show |
+//! | `refused` | a refused configuration, until it is corrected |
+//! | `sandbox` | the unit's sandbox denies everything that the service does not need |
+//! | `scrapes` | no scrape is lost during restarts, crashes, upgrades and reloads |
+//! | `state` | the numbers that survive a restart or a crash |
+//! | `watchdog` | systemd replaces a service that hangs |
+//! | `compiled` | helper programs in C |
+//! | `host` | a booted machine with the package installed |
+//! | `package` | the package under test |
 
 #[path = "booted/compiled.rs"]
 mod compiled;

@@ -1,10 +1,10 @@
-//! The journal's catalog says what there is to do about every entry that has an id, and about no other.
+//! The journal's message catalog explains every log entry that has a message id, and no others.
 
 use std::{collections::BTreeSet, fs, process::Command};
 
 const CATALOG: &str = include_str!("../packaging/exp-rkt-grpc.catalog");
 const IDS: &str = include_str!("../src/telemetry/log/journal.rs");
-/// Where the entries with an id come from.
+/// The sources that log entries with a message id.
 const ENTRIES: &str = concat!(
     include_str!("../src/daemon.rs"),
     include_str!("../src/daemon/predecessor.rs"),
@@ -15,7 +15,7 @@ const ENTRIES: &str = concat!(
 );
 
 #[test]
-fn every_id_is_explained_and_nothing_else_is() {
+fn the_catalog_explains_exactly_the_message_ids_in_the_source() {
     let explained: BTreeSet<&str> = explained().collect();
     let emitted: BTreeSet<&str> = IDS.split('"').filter(|text| is_id(text)).collect();
     assert!(emitted.len() >= 5, "ids of {emitted:?}");
@@ -23,7 +23,7 @@ fn every_id_is_explained_and_nothing_else_is() {
 }
 
 #[test]
-fn the_texts_are_filled_in_with_fields_that_the_entries_have() {
+fn the_catalog_uses_only_fields_that_log_entries_have() {
     let fields: BTreeSet<&str> = CATALOG
         .lines()
         .flat_map(|line| line.split('@').skip(1).step_by(2))
@@ -41,13 +41,13 @@ fn the_texts_are_filled_in_with_fields_that_the_entries_have() {
         ];
         assert!(
             given.iter().any(|form| ENTRIES.contains(form)),
-            "@{field}@ is in the catalog and in no entry"
+            "the catalog uses @{field}@, but no entry has this field"
         );
     }
 }
 
 #[test]
-fn journalctl_reads_every_entry() {
+fn journalctl_lists_every_catalog_entry() {
     let root = std::env::temp_dir().join(format!("exp-rkt-grpc-catalog-{}", std::process::id()));
     for folder in ["usr/lib/systemd/catalog", "var/lib/systemd/catalog"] {
         fs::create_dir_all(root.join(folder)).unwrap();

@@ -1,4 +1,4 @@
-//! A query's connection ends with the query, whatever the store does: no descriptor is left behind.
+//! The connection of a query is closed when the query ends, whatever the store does: no descriptor leaks.
 
 use lab::poll::eventually;
 use lab::rkt_api_service::{Images, StandIn};
@@ -15,10 +15,10 @@ use frames::{
     PADDED, PRIORITY, PUSH_PROMISE, frame, goaway, greeting, head, headers, informational, list,
     message, ping, reset, settings, trailers, unavailable, window_update,
 };
-use peer::Act::{self, AwaitCall, Drip, HalfClose, ReadNothing, Say, SayForEver};
+use peer::Act::{self, AwaitCall, Drip, HalfClose, ReadNothing, SendBytes, SendForEver};
 use peer::{Open, Script};
 
-/// Long enough that most scripts come to their end before it.
+/// Long enough for most scripts to finish before it.
 const DEADLINE: &str = "1s";
 
 /// A frame of a type that does not exist.
@@ -27,7 +27,7 @@ const UNKNOWN: u8 = 0x42;
 /// Headers, without `END_HEADERS`: `:status: 200`.
 const BEGINNING: &[u8] = b"\0\0\x01\x01\0\0\0\0\x01\x88";
 
-/// The largest increment of a window.
+/// The largest increment of a flow-control window.
 const MOST: u32 = u32::MAX >> 1;
 
 /// The stream of the first call.
@@ -36,79 +36,94 @@ const FIRST: u8 = 1;
 /// The stream of the first side call.
 const SIDE_CALL: u8 = 3;
 
-/// Begins well and reads the call, then does this.
+/// Greets as a server should, reads the call, then performs these acts.
 fn called(acts: &[Act]) -> Vec<Act> {
-    [&[Say(greeting(&[])), AwaitCall(FIRST)], acts].concat()
+    [&[SendBytes(greeting(&[])), AwaitCall(FIRST)], acts].concat()
 }
 
-/// Begins an answer, then does this.
+/// Begins an answer, then performs these acts.
 fn answering(acts: &[Act]) -> Vec<Act> {
-    called(&[&[Say(headers(FIRST))], acts].concat())
+    called(&[&[SendBytes(headers(FIRST))], acts].concat())
 }
 
-/// Answers with a list and these frames behind it, then does this.
+/// Answers with a list followed by these frames, then performs these acts.
 fn listed(frames: &[u8], acts: &[Act]) -> Vec<Act> {
-    called(&[&[Say([&list(FIRST), frames].concat())], acts].concat())
+    called(&[&[SendBytes([&list(FIRST), frames].concat())], acts].concat())
 }
 
-/// How stores that do not begin to answer treat a connection.
+/// Stores that do not begin to answer.
 fn before_an_answer() -> Vec<Script> {
     let no_stream = [(MAX_CONCURRENT_STREAMS, 0)];
     let no_window = [(INITIAL_WINDOW_SIZE, 0)];
     let push = frame(PUSH_PROMISE, 0, FIRST, &[0, 0, 0, 2]);
     vec![
-        ("says nothing", vec![]),
+        ("sends nothing", vec![]),
         ("reads nothing", vec![ReadNothing]),
-        ("HTTP/1.1", vec![Say(b"HTTP/1.1 400 Bad\r\n".into())]),
-        ("part of SETTINGS", vec![Say(settings(&[])[..5].into())]),
-        ("no ACK", vec![Say(settings(&[]))]),
-        ("no stream at once", vec![Say(greeting(&no_stream))]),
-        ("no window", vec![Say(greeting(&no_window))]),
-        ("a bad setting", vec![Say(greeting(&[(ENABLE_PUSH, 2)]))]),
+        ("HTTP/1.1", vec![SendBytes(b"HTTP/1.1 400 Bad\r\n".into())]),
+        (
+            "part of SETTINGS",
+            vec![SendBytes(settings(&[])[..5].into())],
+        ),
+        ("no ACK", vec![SendBytes(settings(&[]))]),
+        ("no stream at once", vec![SendBytes(greeting(&no_stream))]),
+        ("no window", vec![SendBytes(greeting(&no_window))]),
+        (
+            "a bad setting",
+            vec![SendBytes(greeting(&[(ENABLE_PUSH, 2)]))],
+        ),
         ("no headers", called(&[])),
         ("half-closed", called(&[HalfClose])),
-        ("GOAWAY", called(&[Say(goaway(0))])),
-        ("GOAWAY behind the call", called(&[Say(goaway(FIRST))])),
-        ("RST_STREAM", called(&[Say(reset(FIRST))])),
-        ("103", called(&[Say(informational(FIRST))])),
-        ("too much window", called(&[Say(window_update(MOST))])),
-        ("a push", called(&[Say(push)])),
-        ("no END_HEADERS", called(&[Say(BEGINNING.into())])),
+        ("GOAWAY", called(&[SendBytes(goaway(0))])),
+        ("GOAWAY after the call", called(&[SendBytes(goaway(FIRST))])),
+        ("RST_STREAM", called(&[SendBytes(reset(FIRST))])),
+        ("103", called(&[SendBytes(informational(FIRST))])),
+        ("too much window", called(&[SendBytes(window_update(MOST))])),
+        ("a push", called(&[SendBytes(push)])),
+        ("no END_HEADERS", called(&[SendBytes(BEGINNING.into())])),
         (
             "a frame too long",
-            called(&[Say(head(1 << 20, DATA, 0, FIRST))]),
+            called(&[SendBytes(head(1 << 20, DATA, 0, FIRST))]),
         ),
-        ("another's data", called(&[Say(frame(DATA, 0, 9, b"?"))])),
+        (
+            "another's data",
+            called(&[SendBytes(frame(DATA, 0, 9, b"?"))]),
+        ),
     ]
 }
 
-/// How stores that begin to answer leave a connection.
+/// Stores that begin to answer and do not finish.
 fn within_an_answer() -> Vec<Script> {
     let end = frame(DATA, END_STREAM, FIRST, &[0; 5]);
     vec![
         ("no data", answering(&[])),
         (
             "half a message",
-            answering(&[Say(frame(DATA, 0, FIRST, &[0; 3]))]),
+            answering(&[SendBytes(frame(DATA, 0, FIRST, &[0; 3]))]),
         ),
         (
             "half a frame",
-            answering(&[Say(head(9_000, DATA, 0, FIRST))]),
+            answering(&[SendBytes(head(9_000, DATA, 0, FIRST))]),
         ),
-        ("half-closed in it", answering(&[HalfClose])),
+        ("half-closed within it", answering(&[HalfClose])),
         ("drips", answering(&[Drip(frame(DATA, 0, FIRST, b"\0"))])),
-        ("no trailers", answering(&[Say(message(FIRST))])),
-        ("trailers, no end", answering(&[Say(trailers(FIRST, 0))])),
-        ("an end, no trailers", answering(&[Say(end)])),
-        ("RST_STREAM in it", answering(&[Say(reset(FIRST))])),
-        ("GOAWAY in it", answering(&[Say(goaway(FIRST))])),
+        ("no trailers", answering(&[SendBytes(message(FIRST))])),
+        (
+            "trailers, no end",
+            answering(&[SendBytes(trailers(FIRST, 0))]),
+        ),
+        ("an end, no trailers", answering(&[SendBytes(end)])),
+        (
+            "RST_STREAM within it",
+            answering(&[SendBytes(reset(FIRST))]),
+        ),
+        ("GOAWAY within it", answering(&[SendBytes(goaway(FIRST))])),
     ]
 }
 
-/// How stores that have answered leave a connection.
-fn behind_an_answer() -> Vec<Script> {
+/// Stores that have answered and leave the connection open.
+fn after_an_answer() -> Vec<Script> {
     let no_stream = settings(&[(MAX_CONCURRENT_STREAMS, 0)]);
-    let side_call = |words| listed(&[], &[AwaitCall(SIDE_CALL), Say(words)]);
+    let side_call = |words| listed(&[], &[AwaitCall(SIDE_CALL), SendBytes(words)]);
     vec![
         ("nothing more", listed(&[], &[])),
         ("no stream any more", listed(&no_stream, &[])),
@@ -119,16 +134,16 @@ fn behind_an_answer() -> Vec<Script> {
     ]
 }
 
-/// What stores send for ever.
-fn without_end() -> Vec<Script> {
-    let begun = |frames| called(&[Say(BEGINNING.into()), SayForEver(frames)]);
-    let for_ever = |frames| called(&[SayForEver(frames)]);
-    let data = |flags, data| answering(&[SayForEver(frame(DATA, flags, FIRST, data))]);
+/// Stores that send without end.
+fn endless() -> Vec<Script> {
+    let begun = |frames| called(&[SendBytes(BEGINNING.into()), SendForEver(frames)]);
+    let for_ever = |frames| called(&[SendForEver(frames)]);
+    let data = |flags, data| answering(&[SendForEver(frame(DATA, flags, FIRST, data))]);
     vec![
         ("pings", for_ever(ping())),
         (
             "pings, reads nothing",
-            vec![Say(greeting(&[])), SayForEver(ping())],
+            vec![SendBytes(greeting(&[])), SendForEver(ping())],
         ),
         ("SETTINGS", for_ever(settings(&[]))),
         ("103", for_ever(informational(FIRST))),
@@ -142,11 +157,11 @@ fn without_end() -> Vec<Script> {
         ("no data", data(0, b"")),
         ("padding", data(PADDED, b"\x04\0\0\0\0")),
         ("messages", data(0, &[0; 5])),
-        ("pings after a list", listed(&[], &[SayForEver(ping())])),
+        ("pings after a list", listed(&[], &[SendForEver(ping())])),
     ]
 }
 
-/// One query of stores that follow these scripts.
+/// Queries stores that follow these scripts once; no connection and no descriptor must be left.
 #[track_caller]
 fn assert_nothing_is_left(scripts: Vec<Script>, store: impl Fn(usize, Script, Open) -> String) {
     let open = Open::default();
@@ -163,7 +178,7 @@ fn assert_nothing_is_left(scripts: Vec<Script>, store: impl Fn(usize, Script, Op
     let status = service.query();
     let left = open.wait_for_none(PATIENCE);
     assert!(left.is_empty(), "left open: {left:?}; {status}");
-    // The socket of the notification that told of the end may still be there.
+    // The socket that sent the last notification may still be open.
     eventually(&format!("no more than {before} descriptors"), || {
         (service.fds() <= before).then_some(())
     });
@@ -187,45 +202,45 @@ fn assert_nothing_is_left_over_unix(scripts: Vec<Script>) {
 }
 
 #[test]
-fn a_connection_ends_with_its_query_when_the_store_does_not_answer() {
+fn a_connection_is_closed_with_its_query_if_the_store_does_not_answer() {
     assert_nothing_is_left_over_tcp(before_an_answer());
     assert_nothing_is_left_over_unix(before_an_answer());
 }
 
 #[test]
-fn a_connection_ends_with_its_query_when_an_answer_does_not_end_well() {
+fn a_connection_is_closed_with_its_query_if_the_answer_is_incomplete() {
     assert_nothing_is_left_over_tcp(within_an_answer());
     assert_nothing_is_left_over_unix(within_an_answer());
 }
 
 #[test]
-fn a_connection_ends_with_its_query_when_the_store_has_answered() {
-    assert_nothing_is_left_over_tcp(behind_an_answer());
-    assert_nothing_is_left_over_unix(behind_an_answer());
+fn a_connection_is_closed_with_its_query_after_the_store_has_answered() {
+    assert_nothing_is_left_over_tcp(after_an_answer());
+    assert_nothing_is_left_over_unix(after_an_answer());
 }
 
 #[test]
-fn a_connection_ends_with_its_query_when_the_store_sends_without_end() {
-    assert_nothing_is_left_over_tcp(without_end());
-    assert_nothing_is_left_over_unix(without_end());
+fn a_connection_is_closed_with_its_query_if_the_store_sends_without_end() {
+    assert_nothing_is_left_over_tcp(endless());
+    assert_nothing_is_left_over_unix(endless());
 }
 
-/// How collectors that do not take a trace treat a connection.
-fn of_a_collector() -> Vec<Script> {
+/// Collectors that do not accept a trace.
+fn collectors() -> Vec<Script> {
     let no_stream = settings(&[(MAX_CONCURRENT_STREAMS, 0)]);
-    // Which is tried again.
+    // The exporter tries again after this status.
     let refusal = [no_stream, unavailable(FIRST)].concat();
     vec![
-        ("says nothing", vec![]),
-        ("no ACK", vec![Say(settings(&[]))]),
+        ("sends nothing", vec![]),
+        ("no ACK", vec![SendBytes(settings(&[]))]),
         ("no headers", called(&[])),
-        ("no stream any more", called(&[Say(refusal)])),
+        ("no stream any more", called(&[SendBytes(refusal)])),
     ]
 }
 
 #[test]
-fn a_connection_to_a_collector_ends_with_its_trace() {
-    for script in of_a_collector() {
+fn a_connection_to_a_collector_is_closed_with_its_trace() {
+    for script in collectors() {
         let open = Open::default();
         let store = StandIn::tcp(Images::generated(7));
         let service = Service::builder(env!("CARGO_BIN_EXE_exp-rkt-grpc"))

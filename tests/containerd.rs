@@ -1,4 +1,4 @@
-//! A real containerd, as Debian has it: what it counts, how it fails, and what is known afterwards. Needs root.
+//! Debian's containerd: its images are counted, its failures reported, and the last good numbers kept. Needs root.
 
 use lab::containerd::{Containerd, OciImage, Setup};
 use lab::exposition::Scrape;
@@ -13,7 +13,7 @@ const LIST_IMAGES: &str = "runtime.v1.ImageService/ListImages";
 const RESOURCE_EXHAUSTED: i32 = 8;
 const UNIMPLEMENTED: i32 = 12;
 
-/// A store's registries in the images that are made here.
+/// The registries of the test images.
 const REGISTRIES: [&str; 4] = [
     "docker.io/library",
     "registry.k8s.io",
@@ -21,14 +21,14 @@ const REGISTRIES: [&str; 4] = [
     "localhost:5000",
 ];
 
-/// A containerd, a service that asks it, and the agent that receives the traces.
+/// A containerd, a service that queries it, and the agent that receives the traces.
 struct Scene {
     containerd: Containerd,
     service: Service,
     agent: JaegerAgent,
 }
 
-/// What is known of one query.
+/// The status, scrape and trace of one query.
 struct Event {
     status: String,
     scrape: Scrape,
@@ -66,7 +66,7 @@ impl Scene {
         }
     }
 
-    /// One query, which fails with this code and these words in metrics, trace and log.
+    /// Runs a query, which fails with this code and these words in metrics, trace and log.
     #[track_caller]
     fn assert_fails(&self, code: &str, words: &str) {
         let before = self.service.scrape();
@@ -90,12 +90,12 @@ impl Scene {
             assert_eq!(number(&scrape, name), number(&before, name), "{name}");
         }
         assert!(trace.root().is_error(), "{}", trace.render());
-        let told = trace.spans.iter().any(|span| {
+        let traced = trace.spans.iter().any(|span| {
             span.is_error()
                 && span.text("rpc.response.status_code").as_deref() == Some(code)
                 && span.text("imagestore.store").as_deref() == Some("cri")
         });
-        assert!(told, "{}", trace.render());
+        assert!(traced, "{}", trace.render());
         let id = format!("trace_id={}", trace.id_hex());
         let code = format!("code=\"{code}\"");
         let complete = |text: &str| {
@@ -107,16 +107,16 @@ impl Scene {
         self.service.wait_for_stderr(complete, PATIENCE);
     }
 
-    /// One query, whose numbers are those that a plain CRI client and `ctr` count now.
+    /// Runs a query, whose numbers are those of a plain CRI client and of `ctr`.
     #[track_caller]
     fn assert_counts(&self, count: usize) {
-        let listed = self.containerd.images().expect("it answers");
+        let listed = self.containerd.images().expect("containerd answers");
         assert_eq!(listed.len(), count);
         assert_eq!(self.containerd.images_of_ctr(), count);
         let scrape = self.ask().scrape;
         let untagged = listed.iter().filter(|image| image.repo_tags.is_empty());
         let pinned = listed.iter().filter(|image| image.pinned);
-        let right = [
+        let expected = [
             ("imagestore_up", 1.0),
             ("imagestore_images", count as f64),
             (
@@ -126,8 +126,8 @@ impl Scene {
             ("imagestore_untagged_images", untagged.count() as f64),
             ("imagestore_pinned_images", pinned.count() as f64),
         ];
-        for (name, right) in right {
-            assert_eq!(number(&scrape, name), Some(right), "{name}");
+        for (name, expected) in expected {
+            assert_eq!(number(&scrape, name), Some(expected), "{name}");
         }
     }
 }
@@ -159,12 +159,12 @@ fn images(ordinals: std::ops::Range<usize>) -> Vec<OciImage> {
 }
 
 #[test]
-fn a_containerd_without_images_has_none_and_says_who_it_is() {
+fn a_containerd_without_images_is_counted_as_0_and_reports_its_version() {
     let scene = Scene::start();
     scene.assert_counts(0);
     let scrape = scene.ask().scrape;
     let info = scrape.samples("imagestore_runtime_info").next();
-    let info = info.expect("it says who it is");
+    let info = info.expect("containerd reports its version");
     assert_eq!(info.labels["runtime"], "containerd");
     assert_eq!(info.labels["api_version"], "v1");
     assert!(!info.labels["version"].is_empty());
@@ -189,14 +189,14 @@ fn images_that_come_and_go_between_two_queries_are_counted() {
     scene.containerd.import(&images(0..5));
     scene.assert_counts(5);
     let [gone, ..] = &images(0..1)[..] else {
-        panic!("one was asked for");
+        panic!("not one image");
     };
-    let listed = scene.containerd.images().expect("it answers");
+    let listed = scene.containerd.images().expect("containerd answers");
     let id = listed.iter().find(|image| {
         let mut tags = image.repo_tags.iter();
         tags.any(|tag| *tag == gone.name)
     });
-    let id = id.expect("it was imported").id.clone();
+    let id = id.expect("the image was imported").id.clone();
     scene.containerd.remove_name(&gone.name);
     scene.containerd.remove_name(&id);
     scene.containerd.wait_for_images(4);
@@ -223,7 +223,7 @@ fn an_image_whose_tag_is_removed_stays_and_is_untagged() {
 }
 
 #[test]
-fn names_are_more_than_images() {
+fn images_are_counted_not_their_names() {
     let scene = Scene::start();
     scene.containerd.import(&images(0..3));
     scene.assert_counts(3);
@@ -231,11 +231,11 @@ fn names_are_more_than_images() {
 }
 
 #[test]
-fn the_file_system_for_images_is_told() {
+fn the_file_system_for_images_is_reported() {
     let scene = Scene::start();
     let scrape = scene.ask().scrape;
-    let mut told = scrape.samples("imagestore_filesystem_used_bytes");
-    let mountpoint = &told.next().expect("it is told").labels["mountpoint"];
+    let mut filesystems = scrape.samples("imagestore_filesystem_used_bytes");
+    let mountpoint = &filesystems.next().expect("there is one").labels["mountpoint"];
     assert!(mountpoint.contains("snapshotter"), "{mountpoint}");
 }
 
@@ -254,7 +254,7 @@ fn a_containerd_before_2_4_is_asked_for_the_stream_only_once() {
 }
 
 #[test]
-fn a_stopped_containerd_is_unavailable_and_counted_again_when_it_is_back() {
+fn a_stopped_containerd_is_unavailable_and_counted_again_once_it_runs() {
     let mut scene = Scene::start();
     scene.containerd.import(&images(0..3));
     scene.assert_counts(3);
@@ -289,7 +289,7 @@ fn a_containerd_that_hangs_exceeds_the_deadline() {
 }
 
 #[test]
-fn a_containerd_without_its_cri_plugin_is_unimplemented_and_told_why() {
+fn a_containerd_without_its_cri_plugin_is_unimplemented_and_the_error_names_the_plugin() {
     let mut containerd = Containerd::prepare();
     containerd.launch(Setup::WithoutCri);
     containerd.wait_until_it_refuses(UNIMPLEMENTED);
@@ -298,7 +298,7 @@ fn a_containerd_without_its_cri_plugin_is_unimplemented_and_told_why() {
 }
 
 #[test]
-fn a_list_longer_than_containerd_sends_is_resource_exhausted() {
+fn a_list_longer_than_containerds_message_limit_is_resource_exhausted() {
     let mut scene = Scene::start();
     scene.containerd.import(&images(0..100));
     scene.assert_counts(100);
@@ -309,7 +309,7 @@ fn a_list_longer_than_containerd_sends_is_resource_exhausted() {
 }
 
 #[test]
-fn a_containerd_that_reads_its_store_after_a_start_is_not_ready() {
+fn a_containerd_that_still_loads_its_store_is_reported_as_not_ready() {
     const NOT_READY: &str =
         "the runtime is starting and not ready yet: server is not initialized yet";
     let images = images(0..3);
@@ -318,7 +318,7 @@ fn a_containerd_that_reads_its_store_after_a_start_is_not_ready() {
     scene.containerd.stop();
     scene.containerd.hold_up_at(&images[0]);
     scene.containerd.launch(Setup::Plain);
-    eventually("a start that is not at its end", || {
+    eventually("an unfinished start", || {
         scene.ask().status.contains(NOT_READY).then_some(())
     });
     let _writer = scene.containerd.let_go_on(&images[0]);
@@ -334,7 +334,7 @@ fn a_containerd_that_reads_its_store_after_a_start_is_not_ready() {
 }
 
 #[test]
-fn a_member_of_the_group_that_containerd_gives_its_socket_to_may_ask_it() {
+fn a_member_of_the_group_of_containerds_socket_may_query_it() {
     let mut containerd = Containerd::prepare();
     containerd.admit_everybody();
     containerd.launch(Setup::SocketOfGroup(GROUP));
@@ -342,7 +342,7 @@ fn a_member_of_the_group_that_containerd_gives_its_socket_to_may_ask_it() {
     let program = PublicProgram::copy_of(env!("CARGO_BIN_EXE_exp-rkt-grpc"));
     let url = containerd.url();
     let query_as = |identity: [&str; 3]| {
-        let program = program.path().to_str().expect("its name is text");
+        let program = program.path().to_str().expect("the path is UTF-8");
         let query = [program, "query", "--store", url.as_str()];
         let environment = [("OTEL_TRACES_EXPORTER", "none")];
         run("setpriv", identity.iter().chain(&query), &environment)

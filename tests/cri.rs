@@ -1,5 +1,5 @@
-//! Kubernetes runtimes: what is asked of them, what is counted, and what their troubles are called. Against a stand-in, which
-//! can do what no containerd can be brought to do; tests/containerd.rs has the real one.
+//! Kubernetes runtimes: the calls that they receive, the numbers that are counted, and the codes of failures. The runtime is a
+//! stand-in, which can fail in ways that a real containerd cannot be made to; tests/containerd.rs tests a real one.
 
 use lab::cri_runtime::{Images, Method, StandIn};
 use lab::exposition::Scrape;
@@ -26,7 +26,7 @@ mod trouble;
 /// The label of the only store.
 const CRI: [(&str, &str); 1] = [("store", "cri")];
 
-/// A runtime at a Unix socket, and a service that asks it.
+/// A runtime at a Unix socket, and a service that queries it.
 struct Scene {
     runtime: StandIn,
     service: Service,
@@ -48,7 +48,7 @@ impl Scene {
         }
     }
 
-    /// One query, and what is known after it.
+    /// Runs a query and returns the next scrape.
     #[track_caller]
     fn ask(&self) -> Scrape {
         self.service.query();
@@ -63,7 +63,7 @@ impl Scene {
         let calls = self.runtime.calls();
         calls[before..]
             .iter()
-            .map(|call| call.method().expect("only what exists is asked"))
+            .map(|call| call.method().expect("the method exists"))
             .collect()
     }
 
@@ -83,17 +83,17 @@ fn runtime(images: Images) -> (TempDir, StandIn) {
     (folder, runtime.expect("a socket can be bound there"))
 }
 
-/// The program, with traces to nobody.
+/// The program, without traces.
 fn program() -> Builder {
     Service::builder(env!("CARGO_BIN_EXE_exp-rkt-grpc")).env("OTEL_TRACES_EXPORTER", "none")
 }
 
-/// The only store's number.
+/// The value of a metric of the only store.
 fn number(scrape: &Scrape, name: &str) -> Option<f64> {
     scrape.value(name, &CRI)
 }
 
-/// How often the only store's queries failed with this code; panics when the code is not one that is counted.
+/// How often the only store's queries failed with this code; panics unless the code is counted.
 #[track_caller]
 fn failures(scrape: &Scrape, code: &str) -> f64 {
     let labels = [("store", "cri"), ("code", code)];
@@ -101,7 +101,7 @@ fn failures(scrape: &Scrape, code: &str) -> f64 {
     failures.expect("every code is counted from the start")
 }
 
-/// The only store's images by registry, in the order of the text.
+/// The only store's images by registry, in the order of the exposition.
 fn registries(scrape: &Scrape) -> Vec<(String, u64)> {
     let samples = scrape.samples("imagestore_registry_images");
     samples

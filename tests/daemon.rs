@@ -1,4 +1,4 @@
-//! The loop's end when a task ends that the service cannot do without: a service that is deaf must not live on.
+//! The daemon's loop ends with an error if an essential task ends: a service without its server must not keep running.
 
 use std::cell::Cell;
 use std::error::Error;
@@ -17,13 +17,13 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-/// How often the watchdog is fed, so that every turn of the loop has its chance to.
+/// Short, so that the loop has watchdog work to do all the time.
 const WATCHDOG: Duration = Duration::from_millis(1);
 
-/// A loop that asks this store at once, and what it shows.
+/// A daemon that queries this store at its start, and its metrics.
 fn daemon(store: &StandIn) -> (Daemon, Metrics) {
-    let metrics = Metrics::new("0", "").expect("constant names");
-    let config = config::store(&store.url()).expect("the URL is one");
+    let metrics = Metrics::new("0", "").expect("the metric names are valid");
+    let config = config::store(&store.url()).expect("the URL is valid");
     let store = ImageStore::new(&config);
     let daemon = Daemon {
         observer: Observer::new(vec![store], metrics.clone(), Duration::from_secs(3600)),
@@ -36,17 +36,17 @@ fn daemon(store: &StandIn) -> (Daemon, Metrics) {
     (daemon, metrics)
 }
 
-/// How the loop ends with this task; that it winds down is a part of it.
+/// Runs the loop with this task and returns how it ends. Panics unless it winds down.
 async fn run(daemon: Daemon, task: impl Future<Output = TaskEnded>) -> Result<End, TaskEnded> {
     let wound_down = Cell::new(false);
     let stopping = daemon.stopping.clone();
     let signals = Signals::register().expect("a process can catch signals");
     let wind_down = async { wound_down.set(stopping.is_cancelled()) };
     let ended = timeout(PATIENCE, daemon.run(signals, task, wind_down)).await;
-    let ended = ended.expect("it ends when its task has");
+    let ended = ended.expect("the loop ends with its task");
     assert!(
         wound_down.get(),
-        "it winds down once everything is told to stop"
+        "the loop did not wind down after it was cancelled"
     );
     ended
 }
@@ -56,7 +56,7 @@ async fn a_service_whose_server_has_ended_ends_with_an_error() {
     let store = StandIn::tcp(Images::generated(1));
     let (daemon, _) = daemon(&store);
     let ended = run(daemon, async { TaskEnded::new("metrics server", None) }).await;
-    let error = ended.expect_err("nobody told it to");
+    let error = ended.expect_err("no stop was requested");
     assert_eq!(
         error.to_string(),
         "the metrics server ended while the service was running"
@@ -65,13 +65,13 @@ async fn a_service_whose_server_has_ended_ends_with_an_error() {
 }
 
 #[tokio::test]
-async fn the_error_says_why_when_the_server_has_panicked() {
+async fn the_error_has_the_panic_of_the_server_as_its_source() {
     let store = StandIn::tcp(Images::generated(1));
     let (daemon, _) = daemon(&store);
     let server = tokio::spawn(async { panic!("out of cheese") });
     let task = async { TaskEnded::new("metrics server", server.await.err()) };
-    let error = run(daemon, task).await.expect_err("nobody told it to");
-    let why = error.source().expect("a panic").to_string();
+    let error = run(daemon, task).await.expect_err("no stop was requested");
+    let why = error.source().expect("the panic is the source").to_string();
     assert!(why.contains("out of cheese"), "{why}");
 }
 
@@ -84,16 +84,20 @@ async fn a_query_that_runs_when_the_server_ends_is_abandoned() {
     let calls = store.follow();
     let task = async {
         let called = spawn_blocking(move || calls.recv_timeout(PATIENCE));
-        called.await.expect("no panic").expect("the store is asked");
+        called
+            .await
+            .expect("no panic")
+            .expect("the store is queried");
         TaskEnded::new("metrics server", None)
     };
-    run(daemon, task).await.expect_err("nobody told it to");
+    run(daemon, task).await.expect_err("no stop was requested");
     assert_eq!(shown(&metrics), before);
 }
 
-/// What is shown of stores.
+/// The metrics of stores.
 fn shown(metrics: &Metrics) -> Vec<String> {
-    let text = String::from_utf8(metrics.encode().expect("encodable")).expect("text");
+    let text = metrics.encode().expect("the metrics can be encoded");
+    let text = String::from_utf8(text).expect("the exposition is UTF-8");
     let lines = text.lines().filter(|line| line.starts_with("imagestore_"));
     lines.map(str::to_owned).collect()
 }

@@ -1,4 +1,4 @@
-//! The demo that `make demo` runs: what it shows, and that it leaves nothing behind.
+//! The demo that `make demo` runs: its output, and that it leaves no process behind.
 
 use std::env;
 use std::fs;
@@ -13,23 +13,26 @@ use lab::poll::eventually;
 use lab::service::{PATIENCE, run};
 use rustix::process::{Pid, Signal, kill_process};
 
-/// What a terminal sends when somebody presses ctrl-c.
+/// The byte that a terminal sends for ctrl-c.
 const CTRL_C: &[u8] = b"\x03";
 
-/// Demos that start at once want the same well-known ports.
+/// Demos use the same well-known ports, so that only one can run at a time.
 fn one_at_a_time() -> MutexGuard<'static, ()> {
     static RUNNING: Mutex<()> = Mutex::new(());
     RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Cargo puts examples in a folder beside that of the tests.
+/// The demo's program: Cargo puts examples in a folder beside that of the tests.
 fn demo() -> PathBuf {
-    let test = env::current_exe().expect("a test knows its own program");
-    let built = test.ancestors().nth(2).expect("it is in target/*/deps");
+    let test = env::current_exe().expect("the path of this test is known");
+    let built = test
+        .ancestors()
+        .nth(2)
+        .expect("the test is in target/*/deps");
     let demo = built.join("examples/demo");
     assert!(
         demo.is_file(),
-        "the demo is not built: `cargo test` without --test does it, or cargo build --example demo"
+        "the demo is not built: run `cargo build --example demo`, or `cargo test` without --test"
     );
     demo
 }
@@ -40,7 +43,7 @@ fn shown_without_a_terminal() -> String {
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{}: {stderr}", output.status);
     assert_eq!(stderr, "");
-    String::from_utf8(output.stdout).expect("it shows text")
+    String::from_utf8(output.stdout).expect("the output is UTF-8")
 }
 
 /// The text between this heading and the next.
@@ -62,7 +65,7 @@ fn runs(pid: i32) -> bool {
 }
 
 #[test]
-fn without_a_terminal_it_shows_its_steps_and_ends() {
+fn without_a_terminal_the_demo_shows_its_steps_and_ends() {
     let shown = shown_without_a_terminal();
 
     let before = step(&shown, "Metrics before the first query");
@@ -99,12 +102,12 @@ fn without_a_terminal_it_shows_its_steps_and_ends() {
     let back = step(&shown, "The store is back");
     assert!(back.contains("\nimagestore_up{store=\"rkt\"} 1"), "{back}");
 
-    let pid = pid(&shown).expect("it says how to trigger");
+    let pid = pid(&shown).expect("the demo shows how to trigger a query");
     assert!(!runs(pid), "the service is left behind");
 }
 
 #[test]
-fn it_fits_a_terminal_and_a_file_gets_no_escapes() {
+fn the_output_is_at_most_100_columns_wide_and_has_no_escapes_without_a_terminal() {
     let shown = shown_without_a_terminal();
     for line in shown.lines() {
         assert!(line.chars().count() <= 100, "{line}");
@@ -113,16 +116,16 @@ fn it_fits_a_terminal_and_a_file_gets_no_escapes() {
 }
 
 #[test]
-fn a_service_that_is_not_built_is_a_sentence_and_a_failure() {
+fn if_the_service_is_not_built_the_demo_fails_with_instructions() {
     let _alone = one_at_a_time();
     let built = Path::new(env!("CARGO_TARGET_TMPDIR")).join("demo-alone/examples");
-    fs::create_dir_all(&built).expect("the folder is ours");
+    fs::create_dir_all(&built).expect("the folder is writable");
     let alone = built.join("demo");
     let _left_by_an_earlier_run = fs::remove_file(&alone);
-    fs::hard_link(demo(), &alone).expect("it is on the same file system");
+    fs::hard_link(demo(), &alone).expect("both are on the same file system");
 
     let output = run(&alone, [""; 0], &[]);
-    fs::remove_file(&alone).expect("it was made above");
+    fs::remove_file(&alone).expect("the file exists");
 
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(
@@ -132,15 +135,15 @@ fn a_service_that_is_not_built_is_a_sentence_and_a_failure() {
 }
 
 #[test]
-fn in_a_terminal_it_keeps_running_until_ctrl_c() {
+fn in_a_terminal_the_demo_keeps_running_until_ctrl_c() {
     let _alone = one_at_a_time();
     let mut terminal = Terminal::run(&demo());
     let shown = terminal.read_until("Your turn");
-    let service = pid(&shown).expect("it says how to trigger");
+    let service = pid(&shown).expect("the demo shows how to trigger a query");
     terminal.read_until("$ kill -s SIGQUIT");
 
-    let somebody = Pid::from_raw(service).expect("it is not 0");
-    kill_process(somebody, Signal::QUIT).expect("the service runs");
+    let process = Pid::from_raw(service).expect("a process id is not 0");
+    kill_process(process, Signal::QUIT).expect("the service runs");
     let trace = terminal.read_until("v1alpha.PublicAPI/ListImages");
     assert!(trace.contains("imagestore query"), "{trace}");
 
@@ -169,8 +172,8 @@ impl Terminal {
             .stdout(Stdio::piped())
             .spawn()
             .expect("script is installed (Debian: bsdutils)");
-        let keys = script.stdin.take().expect("it was asked for");
-        let screen = BufReader::new(script.stdout.take().expect("it was asked for"));
+        let keys = script.stdin.take().expect("standard input is piped");
+        let screen = BufReader::new(script.stdout.take().expect("standard output is piped"));
         let (sender, lines) = mpsc::channel();
         thread::spawn(move || {
             let read = screen.lines().map_while(Result::ok);
@@ -188,7 +191,7 @@ impl Terminal {
         self.keys.write_all(key).expect("the terminal is open");
     }
 
-    /// What is shown from now on, up to the line that contains `wanted`.
+    /// The output from now on, up to the line that contains `wanted`.
     #[track_caller]
     fn read_until(&self, wanted: &str) -> String {
         let mut shown = String::new();
@@ -204,13 +207,15 @@ impl Terminal {
     #[track_caller]
     fn assert_success(&mut self) {
         let status = eventually("the demo's end", || {
-            self.script.try_wait().expect("it is our child")
+            self.script
+                .try_wait()
+                .expect("script is a child of this process")
         });
         assert!(status.success(), "{status}");
     }
 }
 
-/// A terminal that closes hangs up its program, which then ends.
+/// Closing the terminal sends SIGHUP to its program, which then ends.
 impl Drop for Terminal {
     fn drop(&mut self) {
         let _ended_already = self.script.kill();

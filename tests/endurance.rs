@@ -1,4 +1,4 @@
-//! What stays of many queries that failed: nothing but their count. What stays of one huge answer: nothing but its numbers.
+//! Many failed queries leave nothing behind but their count, and a huge answer is not held in memory.
 
 use lab::cri_runtime::{self, Image};
 use lab::exposition::Scrape;
@@ -8,18 +8,18 @@ use lab::service::{PATIENCE, Service};
 use lab::{TempDir, tempdir};
 use tonic::Status;
 
-/// How many images the stand-ins hold.
+/// The number of images in the stand-ins.
 const IMAGES: usize = 7;
 
-/// How many queries fail.
+/// The number of queries that fail.
 const FAILURES: usize = 100;
 
-/// How many queries are given up, each after its deadline.
+/// The number of queries that are given up, each after its deadline.
 const GIVEN_UP: usize = 20;
 
 const MIB: usize = 1024 * 1024;
 
-/// Longer than any machine takes to answer.
+/// A deadline that no query reaches.
 const LONG: &str = "10m";
 
 fn every_way_to_fail_by_itself() -> Vec<Behaviour> {
@@ -44,7 +44,7 @@ fn every_way_to_fail_by_itself() -> Vec<Behaviour> {
     ]
 }
 
-/// What only the deadline ends.
+/// Behaviour that only the deadline ends.
 const ENDLESS: [Behaviour; 4] = [
     Behaviour::Silent,
     Behaviour::Hang,
@@ -52,7 +52,7 @@ const ENDLESS: [Behaviour; 4] = [
     Behaviour::Flood,
 ];
 
-/// A store of each kind, one over TCP and one at a Unix socket, and the service that asks both.
+/// A store of each kind, one over TCP and one at a Unix socket, and the service that queries both.
 struct Scene {
     rkt: rkt_api_service::StandIn,
     cri: cri_runtime::StandIn,
@@ -87,7 +87,7 @@ impl Scene {
         self.cri.behave(behaviour.clone());
     }
 
-    /// What is known once both have answered.
+    /// Runs a query that both stores answer, and returns the next scrape.
     #[track_caller]
     fn answer(&self) -> Scrape {
         self.behave(&Behaviour::Answer);
@@ -97,7 +97,7 @@ impl Scene {
         scrape
     }
 
-    /// Both queries fail.
+    /// Runs a query that fails for both stores.
     #[track_caller]
     fn fail(&self, behaviour: &Behaviour) {
         self.behave(behaviour);
@@ -109,7 +109,7 @@ impl Scene {
     fn failures(&self) -> f64 {
         let scrape = self.service.scrape();
         let failures = scrape.sum("imagestore_query_failures_total");
-        failures.expect("they are counted from the start")
+        failures.expect("failures are counted from the start")
     }
 
     fn wait_for_the_end_of_connections(&self) {
@@ -128,21 +128,21 @@ impl Scene {
     #[track_caller]
     fn wait_until_no_more_is_held_than(&self, before: &Held) {
         self.wait_for_the_end_of_connections();
-        // A scrape's connection may have been counted before, while it was being closed.
-        eventually("the descriptors of before", || {
+        // `before` may include a scrape's connection that was being closed.
+        eventually("no more descriptors than before", || {
             (self.service.fds() <= before.fds).then_some(())
         });
         assert_eq!(self.service.threads(), before.threads);
     }
 }
 
-/// What the service has of the kernel while nothing happens.
+/// Kernel resources that the idle service holds.
 struct Held {
     fds: usize,
     threads: usize,
 }
 
-/// What must be the same before and after.
+/// Numbers that must be the same before and after.
 fn known(scrape: &Scrape) -> Vec<Option<f64>> {
     [
         "imagestore_images",
@@ -157,7 +157,7 @@ fn known(scrape: &Scrape) -> Vec<Option<f64>> {
 }
 
 #[test]
-fn a_hundred_failed_queries_of_every_kind_leave_nothing_behind() {
+fn a_hundred_failed_queries_leave_no_connection_descriptor_or_thread_behind() {
     let scene = Scene::set(LONG);
     let known_before = known(&scene.answer());
     let (held, failures) = (scene.held(), scene.failures());
@@ -170,7 +170,7 @@ fn a_hundred_failed_queries_of_every_kind_leave_nothing_behind() {
 }
 
 #[test]
-fn queries_that_are_given_up_leave_nothing_behind() {
+fn queries_that_exceed_the_deadline_leave_no_connection_descriptor_or_thread_behind() {
     let scene = Scene::set("300ms");
     let held = scene.held();
     for behaviour in ENDLESS.iter().cycle().take(GIVEN_UP) {
@@ -181,7 +181,7 @@ fn queries_that_are_given_up_leave_nothing_behind() {
 }
 
 #[test]
-fn an_image_of_64_mib_is_counted_and_never_held() {
+fn an_image_message_of_64_mib_is_counted_and_never_held_in_memory() {
     let scene = Scene::set(LONG);
     scene.answer();
     let before = scene.service.peak_memory();

@@ -1,7 +1,7 @@
-//! Every number that is shown belongs to the last success beside it, and to the address that is configured: held against a model,
-//! over histories of answers, failures, abandoned queries, restarts and changed settings.
+//! A property test: every exposed number belongs to the last successful query of the configured address. Random histories of
+//! answers, failures, abandoned queries, restarts and changed settings are compared with a model.
 //!
-//! The program's own [`Observer`] asks stand-ins over the wire; what it shows is what a scrape would.
+//! The program's own [`Observer`] queries stand-ins over the wire, and its metrics are compared as a scrape would show them.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -24,7 +24,7 @@ mod model;
 mod world;
 
 use model::Model;
-use world::{ADDRESSES, List, Plan, Said, Side, World};
+use world::{ADDRESSES, List, Plan, Runtime, Side, World};
 
 /// A store in the configuration.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,11 +36,11 @@ struct Configured {
 /// How a query ends.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum End {
-    /// By itself.
+    /// The query ends by itself.
     Complete,
-    /// The service stops, and gives it up after its grace.
+    /// The service stops, and gives the query up after the grace period.
     Abandoned,
-    /// The process is gone while it runs, and another one is started.
+    /// The process is killed during the query, and another one is started.
     Killed,
 }
 
@@ -52,7 +52,7 @@ enum Step {
 
 fn configuration() -> impl Strategy<Value = Vec<Configured>> {
     let names = Just(vec!["a", "b", "c"]).prop_shuffle();
-    // One of the addresses more often than the others: stores that are renamed, or have a second name.
+    // One address is more likely than the others, so that stores are renamed or have a second name.
     let address = prop_oneof![1 => Just(0_usize), 2 => 0..ADDRESSES];
     (names, vec(address, 1..=3)).prop_map(|(names, addresses)| {
         let stores = names.into_iter().zip(addresses);
@@ -62,7 +62,7 @@ fn configuration() -> impl Strategy<Value = Vec<Configured>> {
     })
 }
 
-/// Cancelled by the store itself, among others.
+/// `Cancelled` is a code that the store itself sends here.
 const LIST_FAILURES: &[Code] = &[
     Code::Cancelled,
     Code::Unknown,
@@ -78,10 +78,10 @@ const SIDE_CALL_FAILURES: &[Code] = &[
 ];
 
 fn side_call<T: Clone + std::fmt::Debug>(
-    says: impl Strategy<Value = T>,
+    answer: impl Strategy<Value = T>,
 ) -> impl Strategy<Value = Side<T>> {
     prop_oneof![
-        3 => says.prop_map(Side::Says),
+        3 => answer.prop_map(Side::Answers),
         2 => select(SIDE_CALL_FAILURES).prop_map(Side::Fails),
         1 => Just(Side::Hangs),
     ]
@@ -93,7 +93,7 @@ fn plan() -> impl Strategy<Value = Plan> {
         2 => select(LIST_FAILURES).prop_map(List::Fails),
         1 => Just(List::Hangs),
     ];
-    let version = (select(vec!["one", "other"]), 0..3_u8).prop_map(|(runtime, version)| Said {
+    let version = (select(vec!["one", "other"]), 0..3_u8).prop_map(|(runtime, version)| Runtime {
         runtime: runtime.to_owned(),
         version: version.to_string(),
     });
@@ -133,7 +133,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// One process after the other, and what systemd keeps between them.
+/// Successive processes, and the record that systemd keeps between them.
 struct History {
     world: World,
     model: Model,
@@ -168,7 +168,7 @@ impl History {
         let mut dropped = Vec::new();
         if let Some(record) = &self.record {
             let kept = self.observer.kept();
-            dropped = kept.restore(record).expect("it is of this version");
+            dropped = kept.restore(record).expect("the record has this version");
         }
         let urls = self.model.dropped().iter().map(|&at| self.world.url(at));
         let mut expected: Vec<String> = urls.collect();
@@ -192,7 +192,7 @@ impl History {
         self.check()
     }
 
-    /// `None` when the process was gone before the end.
+    /// `None` if the process was killed before the query ended.
     async fn observe(&mut self, plans: &[Plan], end: End) -> Result<Option<Event>, TestCaseError> {
         let reached = self.world.reached(&self.configured, plans, &self.metrics);
         let abandoned = CancellationToken::new();
@@ -204,7 +204,7 @@ impl History {
             }
             () = reached => {}
         }
-        // The lists that are there are shown, and of what hangs nothing has been heard.
+        // Lists that have arrived are shown; calls that hang have no effect yet.
         self.model.query(plans);
         self.model.check(&scrape(&self.metrics))?;
         abandoned.cancel();
@@ -216,16 +216,19 @@ impl History {
 }
 
 fn scrape(metrics: &Metrics) -> Scrape {
-    let text = metrics.encode().expect("every family has a sample");
-    let text = String::from_utf8(text).expect("the format is text");
-    Scrape::parse(&text).expect("the format is kept to")
+    let text = metrics.encode().expect("the metrics can be encoded");
+    let text = String::from_utf8(text).expect("the exposition is UTF-8");
+    Scrape::parse(&text).expect("the exposition is valid")
 }
 
-/// Waits until `reached`; gives up when that takes longer than anything can.
+/// Waits until `reached`; panics after [`PATIENCE`].
 async fn until(reached: impl Fn() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !reached() {
-        assert!(Instant::now() < deadline, "it does not come to that");
+        assert!(
+            Instant::now() < deadline,
+            "the query did not get there in time"
+        );
         sleep(Duration::from_millis(1)).await;
     }
 }
@@ -234,12 +237,12 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(100))]
 
     #[test]
-    fn every_number_belongs_to_the_last_success_beside_it_and_to_the_configured_address(
+    fn every_number_belongs_to_the_last_successful_query_of_the_configured_address(
         configured in configuration(),
         steps in vec(step(), 1..12),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.expect("a runtime needs a few descriptors");
+        let runtime = runtime.expect("a runtime can be created");
         runtime.block_on(async {
             let mut history = History::begin(configured);
             history.check()?;

@@ -1,4 +1,4 @@
-//! What the service costs while nobody asks anything of it.
+//! The resources that the idle service uses.
 
 use std::net::UdpSocket;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use lab::service::{Builder, PATIENCE, Service, Sleep};
 
 /// Traces go to `agent` by UDP, as they do by default.
 fn service(stand_in: &StandIn, agent: &UdpSocket) -> Builder {
-    let port = agent.local_addr().expect("it is bound").port();
+    let port = agent.local_addr().expect("the socket is bound").port();
     Service::builder(env!("CARGO_BIN_EXE_exp-rkt-grpc"))
         .store(stand_in.url())
         .env("OTEL_EXPORTER_JAEGER_AGENT_PORT", port.to_string())
@@ -19,7 +19,7 @@ fn jaeger_agent() -> UdpSocket {
     UdpSocket::bind("127.0.0.1:0").expect("a loopback port is free")
 }
 
-/// A query was answered, its connection is closed, and a scrape was answered.
+/// Runs a query, waits until its connection is closed, and scrapes.
 fn work(service: &Service, stand_in: &StandIn) {
     let status = service.query();
     assert!(status.contains("3 images"), "{status}");
@@ -36,22 +36,22 @@ fn queries_and_scrapes_leave_no_descriptor_behind() {
     for _ in 0..200 {
         work(&service, &stand_in);
     }
-    eventually("the descriptors of before", || {
+    eventually("no more descriptors than before", || {
         (service.fds() <= before).then_some(())
     });
 }
 
 #[test]
-fn the_log_has_the_only_thread_beside_that_of_the_loop_also_after_work() {
+fn after_work_the_main_thread_and_the_logs_thread_are_the_only_ones() {
     let (stand_in, agent) = (StandIn::tcp(Images::generated(3)), jaeger_agent());
     let service = service(&stand_in, &agent).start();
     work(&service, &stand_in);
     assert_eq!(service.threads(), 2);
 }
 
-/// A timer, however long, would be seen as the end of its sleep.
+/// A timer of any length would give the sleep an end.
 #[test]
-fn a_service_that_has_nothing_to_do_sleeps_until_something_happens() {
+fn an_idle_service_sleeps_without_a_timer() {
     let (stand_in, agent) = (StandIn::tcp(Images::generated(3)), jaeger_agent());
     let service = service(&stand_in, &agent).start();
     work(&service, &stand_in);
@@ -61,15 +61,18 @@ fn a_service_that_has_nothing_to_do_sleeps_until_something_happens() {
 }
 
 #[test]
-fn a_watchdog_is_seen_as_the_end_of_the_sleep() {
+fn with_a_watchdog_an_idle_service_wakes_up_within_half_of_its_interval() {
     const WATCHDOG: Duration = Duration::from_secs(1);
     let (stand_in, agent) = (StandIn::tcp(Images::generated(3)), jaeger_agent());
     let service = service(&stand_in, &agent).watchdog(WATCHDOG).start();
     work(&service, &stand_in);
-    eventually("a sleep until half of the watchdog's time is over", || {
-        let Some(Sleep::Until(end)) = service.sleep() else {
-            return None;
-        };
-        (end <= WATCHDOG / 2).then_some(())
-    });
+    eventually(
+        "a sleep that ends within half of the watchdog's interval",
+        || {
+            let Some(Sleep::Until(end)) = service.sleep() else {
+                return None;
+            };
+            (end <= WATCHDOG / 2).then_some(())
+        },
+    );
 }

@@ -1,4 +1,4 @@
-//! One line a query: for people on standard error, or with fields in the journal.
+//! Each query is logged in one line: as text on standard error, or with fields in the journal.
 
 use lab::jaeger_agent::JaegerAgent;
 use lab::rkt_api_service::{Images, StandIn};
@@ -11,10 +11,10 @@ mod journald;
 #[path = "logs/stderr.rs"]
 mod stderr;
 
-/// How many images the stand-ins hold.
+/// The number of images in the stand-ins.
 const IMAGES: usize = 7;
 
-/// A service with the store that it asks and the agent that its traces go to.
+/// A service, the store that it queries, and the agent that receives its traces.
 struct Scene {
     store: StandIn,
     agent: JaegerAgent,

@@ -1,4 +1,4 @@
-//! What a query of rkt's api-service leaves behind, whatever the store does.
+//! The effects of a query of rkt's api-service on status, metrics and log, for all kinds of answers.
 
 use lab::TempDir;
 use lab::exposition::Scrape;
@@ -18,13 +18,13 @@ mod status;
 #[path = "queries/wire.rs"]
 mod wire;
 
-/// How many images the stand-ins hold.
+/// The number of images in the stand-ins.
 const IMAGES: usize = 7;
 
-/// The label that the only store has when nothing else is configured.
+/// The default label of the only store.
 const RKT: &[(&str, &str)] = &[("store", "rkt")];
 
-/// A store and the service that asks it.
+/// A store and the service that queries it.
 struct Scene {
     store: StandIn,
     service: Service,
@@ -54,14 +54,14 @@ impl Scene {
         }
     }
 
-    /// One query, and what can be scraped after it.
+    /// Runs a query and returns the next scrape.
     fn query(&self) -> Scrape {
         self.service.query();
         self.service.scrape()
     }
 }
 
-/// A store at a port, and one at a socket in this folder.
+/// A store over TCP, and one at a Unix socket in this folder.
 fn tcp_and_unix(folder: &TempDir) -> [StandIn; 2] {
     let path = folder.path().join("api.sock");
     let unix = StandIn::unix(&path, Images::generated(IMAGES)).expect("the path is free");

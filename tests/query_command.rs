@@ -1,4 +1,4 @@
-//! `exp-rkt-grpc query`: one query from the command line, for people and for programs.
+//! `exp-rkt-grpc query`: a single query from the command line, printed as a table or as JSON.
 
 use std::process::{Command, Output, Stdio};
 
@@ -17,13 +17,13 @@ use tonic::Status;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_exp-rkt-grpc");
 
-/// Exit status of a configuration that is refused, see sysexits.h.
+/// The exit status of a refused configuration, see sysexits.h.
 const EX_CONFIG: i32 = 78;
 
 const RKT_IMAGES: usize = 4;
 const CRI_IMAGES: usize = 30;
 
-/// rkt and a Kubernetes runtime, and who receives the trace.
+/// rkt, a Kubernetes runtime, and the agent that receives the trace.
 struct Scene {
     rkt: rkt::StandIn,
     cri: cri::StandIn,
@@ -55,13 +55,13 @@ impl Scene {
         run(PROGRAM, arguments, &all)
     }
 
-    /// Both stores, as a table.
+    /// Queries both stores and prints a table.
     fn table(&self) -> Output {
         let (rkt, cri) = (self.rkt.url(), self.cri.url());
         self.run(&["query", "--store", &rkt, "--store", &cri])
     }
 
-    /// Both stores, as JSON.
+    /// Queries both stores and prints JSON.
     fn json(&self) -> Output {
         let (rkt, cri) = (self.rkt.url(), self.cri.url());
         self.run(&[
@@ -75,7 +75,7 @@ fn failing() -> cri::Behaviour {
 }
 
 fn text(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).expect("it prints text")
+    std::str::from_utf8(bytes).expect("the output is UTF-8")
 }
 
 #[track_caller]
@@ -91,7 +91,7 @@ fn cells(line: &str) -> Vec<&str> {
         .collect()
 }
 
-/// Names of an object's members.
+/// The sorted names of an object's members.
 fn names(object: &Value) -> Vec<&str> {
     let object = object.as_object().expect("an object");
     let mut names: Vec<_> = object.keys().map(String::as_str).collect();
@@ -99,7 +99,7 @@ fn names(object: &Value) -> Vec<&str> {
     names
 }
 
-/// The names of the stores that a table tells of.
+/// The names of the stores in a table.
 fn stores_of(output: &Output) -> Vec<String> {
     let lines = text(&output.stdout).lines().skip(1);
     lines
@@ -129,9 +129,12 @@ fn a_table_has_a_line_for_each_store_and_one_for_the_trace() {
 }
 
 #[test]
-fn what_a_kind_of_store_does_not_know_is_a_dash() {
+fn values_that_a_kind_of_store_does_not_have_are_dashes_in_the_table() {
     let output = Scene::set().table();
-    let rkt = text(&output.stdout).lines().nth(1).expect("rkt's line");
+    let rkt = text(&output.stdout)
+        .lines()
+        .nth(1)
+        .expect("the table has rkt's line");
     assert_eq!(cells(rkt)[4..6], ["-", "-"], "{rkt}");
 }
 
@@ -139,20 +142,20 @@ fn what_a_kind_of_store_does_not_know_is_a_dash() {
 fn the_columns_of_a_table_are_aligned() {
     let output = Scene::set().table();
     let lines: Vec<_> = text(&output.stdout).lines().take(3).collect();
-    let column = |line: &str, cell: &str| line.find(cell).expect("the cell is there");
+    let column = |line: &str, cell: &str| line.find(cell).expect("the line has this cell");
     let images = column(lines[0], "IMAGES");
     assert_eq!(column(lines[1], "4 "), images, "{lines:#?}");
     assert_eq!(column(lines[2], "30 "), images, "{lines:#?}");
 }
 
 #[test]
-fn it_exits_with_0_when_every_store_answered_and_says_nothing_else() {
+fn if_every_store_answers_the_exit_status_is_0_and_standard_error_is_empty() {
     let output = Scene::set().table();
     assert_eq!(output.status.code(), Some(0));
     assert_eq!(text(&output.stderr), "");
 }
 
-/// In a mount namespace of its own, where the file of the service's settings is `$1`.
+/// Runs a query in a mount namespace in which the service's settings file has the content `$1`.
 const CONFIGURED: &str = r#"
     mount -t tmpfs tmpfs /etc/default
     printf '%s\n' "$1" >/etc/default/exp-rkt-grpc
@@ -160,13 +163,13 @@ const CONFIGURED: &str = r#"
 "#;
 
 #[test]
-fn without_a_store_it_asks_what_the_service_asks_and_says_so() {
+fn without_a_store_query_uses_the_services_stores_and_reports_it() {
     let scene = Scene::set();
     let url = scene.rkt.url();
     let settings = format!("EXP_RKT_GRPC_STORE=\"{url}\"");
     let script = ["--mount", "/bin/sh", "-c", CONFIGURED, PROGRAM, &settings];
-    let quiet = [("OTEL_TRACES_EXPORTER", "none")];
-    let output = run("/usr/bin/unshare", script, &quiet);
+    let untraced = [("OTEL_TRACES_EXPORTER", "none")];
+    let output = run("/usr/bin/unshare", script, &untraced);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     assert_eq!(
         text(&output.stderr),
@@ -176,7 +179,7 @@ fn without_a_store_it_asks_what_the_service_asks_and_says_so() {
 }
 
 #[test]
-fn it_exits_with_1_when_one_store_failed_and_says_so_in_the_table_only() {
+fn if_a_store_fails_the_exit_status_is_1_and_only_the_table_reports_the_error() {
     let scene = Scene::set();
     scene.cri.behave(failing());
     let output = scene.table();
@@ -192,12 +195,12 @@ fn it_exits_with_1_when_one_store_failed_and_says_so_in_the_table_only() {
 
 #[test]
 fn a_store_that_cannot_be_reached_is_a_line_of_the_table() {
-    let nobody = ReservedPort::reserve();
-    let url = format!("rkt+http://{}", nobody.address());
+    let unused = ReservedPort::reserve();
+    let url = format!("rkt+http://{}", unused.address());
     let output = Scene::set().run(&["query", "--store", &url]);
     assert_eq!(output.status.code(), Some(1));
-    let told = text(&output.stdout);
-    assert!(told.contains("Connection refused"), "{told}");
+    let printed = text(&output.stdout);
+    assert!(printed.contains("Connection refused"), "{printed}");
 }
 
 #[test]
@@ -207,12 +210,15 @@ fn a_store_that_hangs_is_given_up_at_the_deadline() {
     let url = scene.cri.url();
     let output = scene.run(&["query", "--store", &url, "--deadline", "300ms"]);
     assert_eq!(output.status.code(), Some(1));
-    let told = text(&output.stdout);
-    assert!(told.contains("no complete answer within 300ms"), "{told}");
+    let printed = text(&output.stdout);
+    assert!(
+        printed.contains("no complete answer within 300ms"),
+        "{printed}"
+    );
 }
 
 #[test]
-fn broken_details_of_a_status_do_not_hide_it() {
+fn malformed_status_details_do_not_hide_the_status() {
     let scene = Scene::set();
     let url = scene.cri.url();
     for details in ["!!!", "AB==", "AA,AA", "\u{ff}"] {
@@ -224,13 +230,16 @@ fn broken_details_of_a_status_do_not_hide_it() {
         scene.cri.behave(cri::Behaviour::trailers(&status));
         let output = scene.run(&["query", "--store", &url]);
         assert_eq!(output.status.code(), Some(1), "{output:?}");
-        let told = text(&output.stdout);
-        assert!(told.contains("PERMISSION_DENIED: no\u{fffd}"), "{told}");
+        let printed = text(&output.stdout);
+        assert!(
+            printed.contains("PERMISSION_DENIED: no\u{fffd}"),
+            "{printed}"
+        );
     }
 }
 
 #[test]
-fn json_tells_everything_of_a_store() {
+fn json_has_all_values_of_a_store() {
     let output = Scene::set().json();
     assert_eq!(output.status.code(), Some(0));
     let json = parsed(&output);
@@ -268,7 +277,7 @@ fn json_tells_everything_of_a_store() {
 }
 
 #[test]
-fn what_a_kind_of_store_does_not_know_is_null_in_json() {
+fn values_that_a_kind_of_store_does_not_have_are_null_in_json() {
     let json = parsed(&Scene::set().json());
     let (rkt, cri) = (&json["stores"][0], &json["stores"][1]);
     for name in ["untagged_images", "pinned_images", "filesystems", "error"] {
@@ -294,26 +303,26 @@ fn a_failure_in_json_has_a_code_and_a_message() {
 }
 
 #[test]
-fn what_a_runtime_says_cannot_command_the_terminal_nor_forge_a_line() {
+fn text_from_a_runtime_can_neither_control_the_terminal_nor_forge_a_line() {
     let scene = Scene::set();
     scene
         .cri
         .serve_version("\x1b[2J", "1\nforged  forged 1.0  1");
     let output = scene.table();
-    let told = text(&output.stdout);
-    assert_eq!(told.lines().count(), 4, "{told:?}");
-    assert!(!told.contains('\x1b'), "{told:?}");
+    let printed = text(&output.stdout);
+    assert_eq!(printed.lines().count(), 4, "{printed:?}");
+    assert!(!printed.contains('\x1b'), "{printed:?}");
     scene.cri.behave(cri::Behaviour::Fail(Status::unavailable(
         "\x1b[31mred\nforged",
     )));
     let output = scene.table();
-    let told = text(&output.stdout);
-    assert_eq!(told.lines().count(), 4, "{told:?}");
-    assert!(!told.contains('\x1b'), "{told:?}");
+    let printed = text(&output.stdout);
+    assert_eq!(printed.lines().count(), 4, "{printed:?}");
+    assert!(!printed.contains('\x1b'), "{printed:?}");
 }
 
 #[test]
-fn the_trace_has_arrived_when_it_exits_and_its_id_is_the_one_printed() {
+fn when_query_exits_the_trace_with_the_printed_id_has_arrived() {
     let scene = Scene::set();
     let output = scene.table();
     let trace = scene.agent.next_trace(PATIENCE);
@@ -324,7 +333,7 @@ fn the_trace_has_arrived_when_it_exits_and_its_id_is_the_one_printed() {
 }
 
 #[test]
-fn the_trace_of_a_failure_has_arrived_too() {
+fn when_query_exits_the_trace_of_a_failure_has_arrived_too() {
     let scene = Scene::set();
     scene.cri.behave(failing());
     let json = parsed(&scene.json());
@@ -342,10 +351,10 @@ fn a_trace_that_was_delivered_has_no_error() {
 }
 
 #[test]
-fn a_trace_that_was_not_delivered_is_told_and_fails_nothing() {
+fn a_trace_that_was_not_delivered_is_reported_and_does_not_change_the_exit_status() {
     let scene = Scene::set();
-    let nobody = ReservedPort::reserve();
-    let endpoint = format!("http://{}", nobody.address());
+    let unused = ReservedPort::reserve();
+    let endpoint = format!("http://{}", unused.address());
     let url = scene.cri.url();
     for format in ["table", "json"] {
         let output = run(
@@ -354,11 +363,11 @@ fn a_trace_that_was_not_delivered_is_told_and_fails_nothing() {
             &[("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint)],
         );
         assert_eq!(output.status.code(), Some(0), "{output:?}");
-        let told = text(&output.stderr);
-        assert_eq!(told.lines().count(), 1, "{told}");
+        let printed = text(&output.stderr);
+        assert_eq!(printed.lines().count(), 1, "{printed}");
         let words = format!("exp-rkt-grpc: the trace was not delivered: {endpoint}: ");
-        assert!(told.starts_with(&words), "{told}");
-        assert!(told.contains("Connection refused"), "{told}");
+        assert!(printed.starts_with(&words), "{printed}");
+        assert!(printed.contains("Connection refused"), "{printed}");
         if format == "json" {
             let json = parsed(&output);
             let error = json["trace_error"].as_str().unwrap_or_default();
@@ -368,7 +377,7 @@ fn a_trace_that_was_not_delivered_is_told_and_fails_nothing() {
 }
 
 #[test]
-fn what_a_collector_says_of_a_trace_it_rejects_is_one_line() {
+fn the_message_of_a_collector_that_rejects_a_trace_is_printed_in_one_line() {
     let scene = Scene::set();
     let collector = OtlpCollector::bind();
     collector.behave(Behaviour::Partial {
@@ -381,12 +390,12 @@ fn what_a_collector_says_of_a_trace_it_rejects_is_one_line() {
         ("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint),
     ];
     let output = scene.run_with(&["query", "--store", &scene.cri.url()], &environment);
-    let told = text(&output.stderr);
+    let printed = text(&output.stderr);
     assert!(
-        told.contains("rejected 1 span: over\\nquota\\u{1b}[2J;"),
-        "{told}"
+        printed.contains("rejected 1 span: over\\nquota\\u{1b}[2J;"),
+        "{printed}"
     );
-    assert_eq!(told.lines().count(), 1, "{told}");
+    assert_eq!(printed.lines().count(), 1, "{printed}");
 }
 
 #[test]
@@ -408,32 +417,32 @@ fn without_tracing_there_is_no_trace_id() {
 }
 
 #[test]
-fn a_result_that_cannot_be_printed_does_not_cost_the_trace() {
+fn if_the_result_cannot_be_printed_the_trace_is_still_sent() {
     let scene = Scene::set();
     let command = format!("{PROGRAM} query --store {} >/dev/full", scene.cri.url());
     let port = scene.agent.port().to_string();
     let environment = [("OTEL_EXPORTER_JAEGER_AGENT_PORT", port.as_str())];
     let output = run("sh", ["-c", command.as_str()], &environment);
     assert_eq!(output.status.code(), Some(1));
-    let told = text(&output.stderr);
-    assert!(told.contains("No space left on device"), "{told}");
+    let printed = text(&output.stderr);
+    assert!(printed.contains("No space left on device"), "{printed}");
     scene.agent.next_trace(PATIENCE);
 }
 
 #[test]
-fn help_and_version_that_cannot_be_printed_fail_with_a_sentence() {
+fn if_help_or_version_cannot_be_printed_the_error_states_why() {
     for flag in ["--help", "--version"] {
         let command = format!("{PROGRAM} {flag} >/dev/full");
         let output = run("sh", ["-c", command.as_str()], &[]);
         assert_eq!(output.status.code(), Some(1), "{flag}");
-        let told = text(&output.stderr);
-        assert!(told.contains("could not be printed"), "{told}");
-        assert!(told.contains("No space left on device"), "{told}");
+        let printed = text(&output.stderr);
+        assert!(printed.contains("could not be printed"), "{printed}");
+        assert!(printed.contains("No space left on device"), "{printed}");
     }
 }
 
 #[test]
-fn a_standard_output_that_is_closed_is_an_error_and_dev_null_is_not() {
+fn a_closed_or_read_only_standard_output_is_an_error_and_dev_null_is_not() {
     let scene = Scene::set();
     let query = format!("query --store {}", scene.cri.url());
     for arguments in ["--help", "--version", query.as_str()] {
@@ -449,16 +458,20 @@ fn a_standard_output_that_is_closed_is_an_error_and_dev_null_is_not() {
                 ["-c", command.as_str()],
                 &[("OTEL_TRACES_EXPORTER", "none")],
             );
-            let told = text(&output.stderr);
-            assert_eq!(output.status.code(), Some(code), "{command}: {told}");
-            assert_eq!(told.contains("could not be printed"), code == 1, "{told}");
+            let printed = text(&output.stderr);
+            assert_eq!(output.status.code(), Some(code), "{command}: {printed}");
+            assert_eq!(
+                printed.contains("could not be printed"),
+                code == 1,
+                "{printed}"
+            );
         }
     }
 }
 
-/// Standard output is a pipe that nobody reads any more.
+/// Runs the program with standard output connected to a pipe that is closed at the other end.
 fn run_unread(arguments: &[&str]) -> Output {
-    let (reader, writer) = std::io::pipe().expect("a pipe");
+    let (reader, writer) = std::io::pipe().expect("a pipe can be made");
     drop(reader);
     Command::new(PROGRAM)
         .args(arguments)
@@ -467,11 +480,11 @@ fn run_unread(arguments: &[&str]) -> Output {
         .stderr(Stdio::piped())
         .spawn()
         .and_then(std::process::Child::wait_with_output)
-        .expect("it runs")
+        .expect("the program can be run")
 }
 
 #[test]
-fn a_reader_that_has_gone_has_seen_enough_of_the_help_and_nothing_of_a_result() {
+fn a_broken_pipe_is_ignored_for_help_and_an_error_for_a_result() {
     let help = run_unread(&["--help"]);
     assert_eq!(help.status.code(), Some(0));
     assert_eq!(text(&help.stderr), "");
@@ -480,12 +493,12 @@ fn a_reader_that_has_gone_has_seen_enough_of_the_help_and_nothing_of_a_result() 
     for format in ["table", "json"] {
         let result = run_unread(&["query", "--output", format, "--store", &url]);
         assert_eq!(result.status.code(), Some(1));
-        let told = text(&result.stderr);
+        let printed = text(&result.stderr);
         assert!(
-            told.contains("the result of the query could not be printed"),
-            "{told}"
+            printed.contains("the result of the query could not be printed"),
+            "{printed}"
         );
-        assert!(told.contains("Broken pipe"), "{told}");
+        assert!(printed.contains("Broken pipe"), "{printed}");
     }
 }
 
@@ -506,12 +519,12 @@ fn several_stores_can_come_from_the_environment() {
 }
 
 #[test]
-fn a_store_can_be_given_before_or_behind_the_subcommand() {
+fn a_store_can_be_given_before_or_after_the_subcommand() {
     let scene = Scene::set();
     let url = format!("here={}", scene.cri.url());
-    let behind = scene.run(&["query", "--store", &url]);
+    let after = scene.run(&["query", "--store", &url]);
     let before = scene.run(&["--store", &url, "query"]);
-    assert_eq!(stores_of(&behind), ["here"]);
+    assert_eq!(stores_of(&after), ["here"]);
     assert_eq!(stores_of(&before), ["here"]);
 }
 
@@ -523,42 +536,42 @@ fn a_store_on_the_command_line_wins_over_the_environment_on_either_side() {
         format!("environment={}", scene.cri.url()),
     );
     let environment = [("EXP_RKT_GRPC_STORE", environment.as_str())];
-    let behind = scene.run_with(&["query", "--store", &given], &environment);
+    let after = scene.run_with(&["query", "--store", &given], &environment);
     let before = scene.run_with(&["--store", &given, "query"], &environment);
-    assert_eq!(stores_of(&behind), ["given"]);
+    assert_eq!(stores_of(&after), ["given"]);
     assert_eq!(stores_of(&before), ["given"]);
 }
 
 #[test]
-fn nothing_is_logged_unless_it_is_asked_for() {
+fn nothing_is_logged_by_default() {
     let scene = Scene::set();
     let url = scene.cri.url();
     let quiet = scene.run(&["query", "--store", &url]);
     assert_eq!(text(&quiet.stderr), "");
     let loud = scene.run(&["query", "--store", &url, "--log-level", "info"]);
-    let told = text(&loud.stderr);
-    assert!(told.contains("images counted"), "{told}");
+    let printed = text(&loud.stderr);
+    assert!(printed.contains("images counted"), "{printed}");
     assert!(!text(&loud.stdout).contains("images counted"));
 }
 
 #[test]
-fn help_is_for_standard_output_and_says_what_it_does() {
+fn help_goes_to_standard_output_and_lists_the_flags_and_the_exit_status() {
     let output = run(PROGRAM, ["query", "--help"], &[]);
     assert_eq!(output.status.code(), Some(0));
     assert_eq!(text(&output.stderr), "");
-    let told = text(&output.stdout);
+    let printed = text(&output.stdout);
     for words in [
         "--output",
         "--store",
         "--deadline",
         "with 1 if a store did not",
     ] {
-        assert!(told.contains(words), "{words}: {told}");
+        assert!(printed.contains(words), "{words}: {printed}");
     }
 }
 
 #[test]
-fn flags_that_are_not_right_are_refused_with_what_would_be() {
+fn invalid_flags_are_refused_with_the_expected_values() {
     for (arguments, words) in [
         (["--output", "yaml"], "expected table or json"),
         (["--store", "cri+https://localhost"], "expected"),
@@ -568,14 +581,14 @@ fn flags_that_are_not_right_are_refused_with_what_would_be() {
         let output = run(PROGRAM, ["query"].iter().chain(&arguments), &[]);
         assert_eq!(output.status.code(), Some(EX_CONFIG), "{arguments:?}");
         assert_eq!(text(&output.stdout), "", "{arguments:?}");
-        let told = text(&output.stderr);
-        assert!(told.contains(words), "{arguments:?}: {told}");
-        assert!(!told.contains("()"), "{arguments:?}: {told}");
+        let printed = text(&output.stderr);
+        assert!(printed.contains(words), "{arguments:?}: {printed}");
+        assert!(!printed.contains("()"), "{arguments:?}: {printed}");
     }
 }
 
 #[test]
-fn a_real_containerd_is_asked_without_a_service() {
+fn a_real_containerd_is_queried_without_a_service() {
     let containerd = Containerd::start();
     let images = ["docker.io/library/a:1", "registry.k8s.io/b:1"].map(OciImage::named);
     containerd.import(&images);
@@ -590,19 +603,19 @@ fn a_real_containerd_is_asked_without_a_service() {
     assert_eq!(json["trace_id"], scene.agent.next_trace(PATIENCE).id_hex());
 }
 
-/// A query of both stores, to be interrupted.
+/// A query of both stores that a test can interrupt.
 fn query_of_both(scene: &Scene) -> Builder {
     Service::builder(PROGRAM)
         .arg("query")
         .arg("--log-level=info")
         .store(scene.rkt.url())
         .store(scene.cri.url())
-        // A query has no such flag.
+        // `query` has no flag `--listen`; the variable is ignored.
         .listen(Listen::Variable(ReservedPort::reserve().address()))
 }
 
 #[test]
-fn a_query_that_is_interrupted_says_who_has_not_answered_and_its_trace_arrives() {
+fn an_interrupted_query_names_the_stores_that_have_not_answered_and_its_trace_arrives() {
     for (signal, name) in [
         (Signal::INT, "SIGINT"),
         (Signal::QUIT, "SIGQUIT"),
@@ -614,7 +627,7 @@ fn a_query_that_is_interrupted_says_who_has_not_answered_and_its_trace_arrives()
         let agent = ("OTEL_EXPORTER_JAEGER_AGENT_PORT", agent);
         let command = query_of_both(&scene).env(agent.0, agent.1).spawn();
         scene.rkt.wait_for_calls(1, PATIENCE);
-        // Its side calls, after which nothing of it is left to wait for.
+        // Once its side calls have ended, the query waits for rkt only.
         command.wait_for_stderr(|log| log.contains("images counted"), PATIENCE);
         scene.cri.wait_for_open_connections(0, PATIENCE);
         command.signal(signal);
@@ -631,14 +644,14 @@ fn a_query_that_is_interrupted_says_who_has_not_answered_and_its_trace_arrives()
 }
 
 #[test]
-fn a_query_that_is_interrupted_while_its_trace_is_sent_says_that_it_was_not_delivered() {
+fn a_query_interrupted_while_its_trace_is_sent_reports_that_it_was_not_delivered() {
     let scene = Scene::set();
     let collector = OtlpCollector::bind();
     collector.behave(Behaviour::Hang);
     let command = query_of_both(&scene)
         .env("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint())
         .spawn();
-    collector.next_call(PATIENCE).expect("the trace comes");
+    collector.next_call(PATIENCE).expect("a trace arrives");
     command.signal(Signal::INT);
     assert_eq!(command.wait(PATIENCE).code(), Some(1));
     let log = command.stderr();
@@ -705,12 +718,12 @@ fn a_warning_about_a_setting_is_printed_on_standard_error() {
     for arguments in [["query", "--deadline=9s"], ["query", "--max-response=1MiB"]] {
         let output = run(PROGRAM, arguments, &environment);
         assert_eq!(output.status.code(), Some(0), "{output:?}");
-        let told = text(&output.stderr);
+        let printed = text(&output.stderr);
         assert!(
-            told.contains("exp-rkt-grpc: OTEL_SDK_DISABLED is \"yes\""),
-            "{told}"
+            printed.contains("exp-rkt-grpc: OTEL_SDK_DISABLED is \"yes\""),
+            "{printed}"
         );
-        let removed = told.contains("--max-response (EXP_RKT_GRPC_MAX_RESPONSE) was removed");
-        assert_eq!(removed, arguments[1].starts_with("--max"), "{told}");
+        let removed = printed.contains("--max-response (EXP_RKT_GRPC_MAX_RESPONSE) was removed");
+        assert_eq!(removed, arguments[1].starts_with("--max"), "{printed}");
     }
 }

@@ -1,4 +1,4 @@
-//! What must work is made before the service says that it is ready.
+//! The service reports readiness only after everything that it needs has been set up.
 
 use std::process::Command;
 
@@ -7,14 +7,13 @@ use lab::service::http::Connection;
 use lab::service::{PATIENCE, Service};
 use lab::skip;
 
-/// More descriptors than the program watches before it is ready.
+/// More than the number of descriptors that the program watches before it is ready.
 const ENOUGH: u32 = 20;
 
-/// A service whose kernel watches no further descriptors from its `nth` epoll_ctl(2) on, as where `fs.epoll.max_user_watches` is
-/// used up.
+/// A service whose epoll_ctl(2) fails from the `nth` call on, as if `fs.epoll.max_user_watches` were exhausted.
 fn without_watches(nth: u32, store: &StandIn) -> Service {
     Service::builder("strace")
-        // The tracer is a grandchild of its own: what was started becomes the service.
+        // The tracer is a grandchild: the process that is started here becomes the service.
         .arg("-D")
         .arg("-f")
         .arg("-qq")
@@ -27,17 +26,17 @@ fn without_watches(nth: u32, store: &StandIn) -> Service {
         .spawn()
 }
 
-/// Whether it says so before it ends.
+/// Whether the service reports readiness before it ends.
 fn becomes_ready(service: &Service) -> bool {
-    while let Some(told) = service.next_notification(PATIENCE) {
-        if told.says("READY", "1") {
+    while let Some(notification) = service.next_notification(PATIENCE) {
+        if notification.says("READY", "1") {
             return true;
         }
     }
     false
 }
 
-/// Where that cannot be had, it is told, and is CI's failure.
+/// If not, the skipped test is reported, which fails the run in CI.
 fn system_calls_can_be_made_to_fail() -> bool {
     let traced = Command::new("strace")
         .args(["-qq", "--output=/dev/null", "true"])
@@ -45,7 +44,7 @@ fn system_calls_can_be_made_to_fail() -> bool {
     if traced.is_ok_and(|output| output.status.success()) {
         return true;
     }
-    skip::loudly("strace(1) is missing, or may not trace");
+    skip::loudly("strace(1) is not installed or not permitted to trace");
     false
 }
 
@@ -62,15 +61,15 @@ fn a_service_is_ready_only_when_its_socket_is_watched() {
             return Some(service);
         }
         assert_eq!(service.wait(PATIENCE).code(), Some(1));
-        let told = service.notifications();
-        let status = told.iter().rev().find_map(|told| told.status());
+        let notifications = service.notifications();
+        let status = notifications.iter().rev().find_map(|sent| sent.status());
         refusals.push(status.unwrap_or_default().to_owned());
         None
     });
     let ready = ready.expect("the program watches fewer descriptors");
-    // The next watch would be that of the first connection: it fails, and somebody is there to say so.
-    Connection::open(ready.endpoint()).expect("somebody listens");
+    // The next watch is that of the first connection. It fails, and the running service logs it.
+    Connection::open(ready.endpoint()).expect("the service listens");
     ready.wait_for_stderr(|log| log.contains("no connection accepted"), PATIENCE);
-    let last = refusals.last().expect("there are sockets to watch");
+    let last = refusals.last().expect("the first watch fails");
     assert!(last.starts_with("cannot serve metrics at "), "{refusals:?}");
 }

@@ -1,8 +1,8 @@
-//! The sources, held to the table of rooms in the documentation of src/lib.rs: imports go down, and only where it says.
+//! Checks the sources against the table of modules in src/lib.rs: a module imports only what its row lists, from lower levels.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-/// Level and imports of each module that the table lists.
+/// The level and the imports of each module in the table.
 fn table() -> BTreeMap<String, (u32, Vec<String>)> {
     let lib = include_str!("../src/lib.rs").lines();
     let rows = lib.filter_map(|line| {
@@ -19,12 +19,12 @@ fn table() -> BTreeMap<String, (u32, Vec<String>)> {
     rows.collect()
 }
 
-/// The modules that a source names behind `crate::`, one or a list in braces.
+/// The modules that a source names after `crate::`: a single one or a list in braces.
 fn imports(source: &str) -> Vec<&str> {
     let mut found = Vec::new();
-    for behind in source.split("crate::").skip(1) {
+    for after in source.split("crate::").skip(1) {
         let mut depth = 0;
-        for name in behind.split_inclusive([',', '{', '}', ';', ' ', '\n', ')']) {
+        for name in after.split_inclusive([',', '{', '}', ';', ' ', '\n', ')']) {
             let module = name.split([':', ',', '}', ';', ' ', '\n', ')']).next();
             found.extend(module.filter(|module| depth < 2 && !module.is_empty()));
             depth += name.matches('{').count();
@@ -37,10 +37,10 @@ fn imports(source: &str) -> Vec<&str> {
     found
 }
 
-/// The sources of a module.
+/// The source text of a module and its children.
 fn sources(module: &Path) -> String {
     let below = fs::read_dir(module).into_iter().flatten();
-    let below = below.map(|entry| entry.expect("it can be read").path().with_extension(""));
+    let below = below.map(|entry| entry.expect("src can be read").path().with_extension(""));
     let own = fs::read_to_string(module.with_extension("rs")).unwrap_or_default();
     let mut below: Vec<_> = below.collect();
     below.sort();
@@ -49,7 +49,7 @@ fn sources(module: &Path) -> String {
 }
 
 #[test]
-fn a_room_imports_what_the_table_lists_for_it_all_of_which_is_below_it() {
+fn a_module_imports_exactly_what_the_table_lists_and_only_from_lower_levels() {
     let table = table();
     assert!(table.len() > 15, "{table:?}");
     for (room, (level, listed)) in &table {
@@ -69,7 +69,7 @@ fn a_room_imports_what_the_table_lists_for_it_all_of_which_is_below_it() {
 }
 
 #[test]
-fn the_crates_of_2024_are_seen_by_the_jaeger_exporter_only() {
+fn only_the_jaeger_exporter_uses_the_crates_of_2024() {
     let old = [
         "opentelemetry_jaeger",
         "opentelemetry_sdk_0_23",
@@ -81,7 +81,7 @@ fn the_crates_of_2024_are_seen_by_the_jaeger_exporter_only() {
     let all = sources(&src);
     for name in old {
         let seen = jaeger.matches(name).count();
-        assert!(seen > 0, "{name} is not seen at all");
+        assert!(seen > 0, "no source mentions {name}");
         assert_eq!(all.matches(name).count(), seen, "{name}");
     }
 }

@@ -1,4 +1,4 @@
-//! The metrics socket as scrapers meet it, friendly and otherwise.
+//! The metrics server on the wire: methods, paths, HTTP, the metrics themselves, and misbehaving clients.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -25,10 +25,10 @@ mod limits;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_exp-rkt-grpc");
 
-/// How long the service waits before it accepts again, when it has no descriptor left.
+/// How long the service waits before it accepts again if it has run out of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
-/// The beginning of a request, and what is missing of it.
+/// A request in two parts.
 const HALF_A_REQUEST: &[u8] = b"GET /-/ready HTTP/1.1\r\nHost: loc";
 const THE_OTHER_HALF: &[u8] = b"alhost\r\n\r\n";
 
@@ -36,12 +36,12 @@ fn service() -> Builder {
     quiet(Service::builder(PROGRAM))
 }
 
-/// Traces go nowhere, so that their counters stand still.
+/// Without traces, so that their counters do not change.
 fn quiet(builder: Builder) -> Builder {
     builder.env("OTEL_TRACES_EXPORTER", "none")
 }
 
-/// Runs a shell script that ends in `exec "$0" "$@"`, with the service as what it executes.
+/// Runs a shell script that ends in `exec "$0" "$@"`, which executes the service.
 fn service_in(script: &str) -> Builder {
     quiet(
         Service::builder("/bin/sh")
@@ -63,7 +63,7 @@ fn ask(service: &Service, method: &str, path: &str) -> Response {
     let mut connection = connect(service);
     connection
         .request(method, path, &[])
-        .expect("there is an answer")
+        .expect("the request is answered")
 }
 
 fn requests(scrape: &Scrape, path: &str, code: &str) -> Option<f64> {
@@ -75,8 +75,8 @@ fn of_rkt(scrape: &Scrape, name: &str) -> Option<f64> {
     scrape.value(name, &[("store", "rkt")])
 }
 
-/// The headers, without what differs from one answer to the next.
-fn lasting_headers(response: &Response) -> Vec<(&str, &str)> {
+/// The headers, with the values that differ between answers masked.
+fn stable_headers(response: &Response) -> Vec<(&str, &str)> {
     let headers = response.headers.iter();
     headers
         .map(|(name, value)| match name.as_str() {
@@ -97,7 +97,7 @@ mod methods_and_paths {
     }
 
     #[test]
-    fn every_method_but_get_and_head_is_refused_and_those_two_are_named() {
+    fn methods_other_than_get_and_head_are_refused_with_an_allow_header() {
         let service = service().start();
         for path in ["/metrics", "/", "/-/healthy", "/-/ready"] {
             for method in ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"] {
@@ -113,7 +113,7 @@ mod methods_and_paths {
     }
 
     #[test]
-    fn a_body_that_was_not_asked_for_does_not_become_the_next_request() {
+    fn the_body_of_a_refused_request_does_not_become_the_next_request() {
         let service = service().start();
         let body = "GET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n";
         let mut connection = connect(&service);
@@ -121,8 +121,16 @@ mod methods_and_paths {
             "POST /metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{body}",
             body.len()
         );
-        connection.send(request.as_bytes()).expect("it is open");
-        assert_eq!(connection.receive().expect("it is answered").status, 405);
+        connection
+            .send(request.as_bytes())
+            .expect("the connection is open");
+        assert_eq!(
+            connection
+                .receive()
+                .expect("the request is answered")
+                .status,
+            405
+        );
         assert_eq!(requests(&service.scrape(), "other", "404"), None);
     }
 
@@ -131,23 +139,27 @@ mod methods_and_paths {
         let service = service().start();
         for path in ["/metrics", "/", "/-/healthy", "/-/ready", "/nothing"] {
             let mut connection = connect(&service);
-            let get = connection.get(path).expect("it is answered");
+            let get = connection.get(path).expect("the request is answered");
             let head = connection
                 .request("HEAD", path, &[])
-                .expect("no body came before it");
-            let again = connection.get(path).expect("no body came before it");
+                .expect("the answer has no body");
+            let again = connection
+                .get(path)
+                .expect("the previous answer had no body");
             assert_eq!(head.status, get.status, "{path}");
-            assert_eq!(lasting_headers(&head), lasting_headers(&get), "{path}");
-            let length = head.header("content-length").expect("the length is told");
-            let length: usize = length.parse().expect("in digits");
-            // The exposition grows by a digit here and there, and by a line when an answer is the first of its kind.
+            assert_eq!(stable_headers(&head), stable_headers(&get), "{path}");
+            let length = head
+                .header("content-length")
+                .expect("the answer has a length");
+            let length: usize = length.parse().expect("the length is a number");
+            // Between requests the exposition may grow by some digits, and by a line for the first answer with a status.
             let possible = get.body.len().saturating_sub(16)..=again.body.len() + 16;
             assert!(possible.contains(&length), "{path}: {length}, {possible:?}");
         }
     }
 
     #[test]
-    fn metrics_come_as_the_text_format_in_utf_8() {
+    fn metrics_are_served_in_the_text_format_in_utf_8() {
         let response = service().start().get("/metrics");
         let content_type = response.header("content-type");
         assert_eq!(
@@ -161,12 +173,12 @@ mod methods_and_paths {
     fn a_query_string_is_ignored() {
         let service = service().start();
         let response = service.get("/metrics?name%5B%5D=process_open_fds");
-        Scrape::parse(response.text()).expect("it is an exposition");
+        Scrape::parse(response.text()).expect("the exposition is valid");
         assert_eq!(requests(&service.scrape(), "/metrics", "200"), Some(1.0));
     }
 
     #[test]
-    fn the_landing_page_links_to_pages_that_are_there() {
+    fn the_landing_page_links_to_pages_that_exist() {
         let service = service().start();
         let page = service.get("/");
         assert_eq!(
@@ -199,22 +211,32 @@ mod methods_and_paths {
     fn a_stopping_service_is_healthy_and_not_ready() {
         let service = service().start();
         let mut asks_readiness = connect(&service);
-        asks_readiness.send(HALF_A_REQUEST).expect("it is open");
+        asks_readiness
+            .send(HALF_A_REQUEST)
+            .expect("the connection is open");
         let mut asks_health = connect(&service);
         asks_health
             .send(b"GET /-/healthy HTTP/1.1\r\nHost: loc")
-            .expect("it is open");
-        // Connections are taken in order: with this one answered, the others are the service's.
+            .expect("the connection is open");
+        // Connections are accepted in order: once this scrape is answered, the others have been accepted.
         service.scrape();
         service.signal(Signal::TERM);
-        service.wait_for_notification(|told| told.says("STOPPING", "1"), PATIENCE);
+        service.wait_for_notification(|sent| sent.says("STOPPING", "1"), PATIENCE);
 
-        asks_readiness.send(THE_OTHER_HALF).expect("it is open");
-        let response = asks_readiness.receive().expect("it is still answered");
+        asks_readiness
+            .send(THE_OTHER_HALF)
+            .expect("the connection is open");
+        let response = asks_readiness
+            .receive()
+            .expect("the request is still answered");
         assert_eq!((response.status, response.text()), (503, "stopping\n"));
         assert_eq!(response.header("connection"), Some("close"));
-        asks_health.send(THE_OTHER_HALF).expect("it is open");
-        let response = asks_health.receive().expect("it is still answered");
+        asks_health
+            .send(THE_OTHER_HALF)
+            .expect("the connection is open");
+        let response = asks_health
+            .receive()
+            .expect("the request is still answered");
         assert_eq!((response.status, response.text()), (200, "healthy\n"));
         assert_eq!(service.wait(PATIENCE).code(), Some(0));
     }
@@ -243,7 +265,7 @@ mod protocol {
     use super::*;
 
     #[test]
-    fn what_is_not_http_is_answered_with_400_and_closed() {
+    fn input_that_is_not_http_is_answered_with_400_and_closed() {
         let service = service().start();
         for garbage in [
             &b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n"[..],
@@ -260,14 +282,14 @@ mod protocol {
     }
 
     #[test]
-    fn http_2_without_an_upgrade_is_closed() {
+    fn an_http_2_connection_is_closed() {
         let service = service().start();
         service.request(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
         service.scrape();
     }
 
     #[test]
-    fn a_head_of_too_many_fields_is_answered_with_431_and_closed() {
+    fn a_request_with_too_many_header_fields_is_answered_with_431_and_closed() {
         let service = service().start();
         let fields = "X-Field: value\r\n".repeat(101);
         let request = format!("GET /metrics HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n");
@@ -277,64 +299,92 @@ mod protocol {
     }
 
     #[test]
-    fn a_head_without_end_is_cut_off() {
+    fn an_endless_request_head_is_cut_off() {
         let service = service().start();
         let mut connection = connect(&service);
         connection
             .send(b"GET /metrics HTTP/1.1\r\nX-Endless: ")
-            .expect("it is open");
+            .expect("the connection is open");
         let refused = (0..1024).any(|_| connection.send(&[b'x'; 16 * 1024]).is_err());
-        assert!(refused, "16 MiB were taken");
+        assert!(refused, "the service accepted 16 MiB");
         service.scrape();
     }
 
     #[test]
-    fn a_connection_can_be_used_again() {
+    fn a_connection_can_be_reused() {
         let service = service().start();
         let mut connection = connect(&service);
         for _ in 0..3 {
-            assert_eq!(connection.get("/metrics").expect("it is open").status, 200);
+            assert_eq!(
+                connection
+                    .get("/metrics")
+                    .expect("the connection is open")
+                    .status,
+                200
+            );
         }
-        assert_eq!(connection.get("/nothing").expect("it is open").status, 404);
-        assert_eq!(connection.get("/-/ready").expect("it is open").status, 200);
+        assert_eq!(
+            connection
+                .get("/nothing")
+                .expect("the connection is open")
+                .status,
+            404
+        );
+        assert_eq!(
+            connection
+                .get("/-/ready")
+                .expect("the connection is open")
+                .status,
+            200
+        );
     }
 
     #[test]
-    fn requests_sent_at_once_are_answered_in_order() {
+    fn pipelined_requests_are_answered_in_order() {
         let service = service().start();
         let mut connection = connect(&service);
         let request = |path| format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
         let all = ["/-/healthy", "/nothing", "/-/ready"].map(request).concat();
-        connection.send(all.as_bytes()).expect("it is open");
+        connection
+            .send(all.as_bytes())
+            .expect("the connection is open");
         for expected in ["healthy\n", "not found; see /\n", "ready\n"] {
-            let response = connection.receive().expect("each is answered");
+            let response = connection.receive().expect("every request is answered");
             assert_eq!(response.text(), expected);
         }
     }
 
     #[test]
-    fn a_request_that_comes_byte_by_byte_is_answered() {
+    fn a_request_that_arrives_byte_by_byte_is_answered() {
         let service = service().start();
         let mut connection = connect(&service);
         for byte in [HALF_A_REQUEST, THE_OTHER_HALF].concat() {
-            connection.send(&[byte]).expect("it is open");
+            connection.send(&[byte]).expect("the connection is open");
         }
-        assert_eq!(connection.receive().expect("it is answered").status, 200);
+        assert_eq!(
+            connection
+                .receive()
+                .expect("the request is answered")
+                .status,
+            200
+        );
     }
 
     #[test]
     fn http_1_0_is_answered_and_closed() {
         let service = service().start();
         let answer = service.request(b"GET /metrics HTTP/1.0\r\n\r\n");
-        let answer = String::from_utf8(answer).expect("it is text");
+        let answer = String::from_utf8(answer).expect("the answer is UTF-8");
         assert!(answer.starts_with("HTTP/1.0 200 "), "{answer}");
-        let (_, body) = answer.split_once("\r\n\r\n").expect("there is a body");
-        Scrape::parse(body).expect("it is an exposition");
+        let (_, body) = answer
+            .split_once("\r\n\r\n")
+            .expect("the answer has a body");
+        Scrape::parse(body).expect("the exposition is valid");
     }
 
     /// RFC 9112, section 3.2.
     #[test]
-    fn a_request_without_one_valid_host_is_answered_with_400_and_closed() {
+    fn a_request_without_exactly_one_valid_host_is_answered_with_400_and_closed() {
         let service = service().start();
         for (head, status) in [
             ("GET /metrics HTTP/1.1", "HTTP/1.1 400 "),
@@ -376,33 +426,35 @@ mod protocol {
         ] {
             let mut connection = connect(&service);
             let request = format!("GET /-/ready HTTP/1.1\r\nHost: {host}\r\n\r\n");
-            connection.send(request.as_bytes()).expect("it is open");
-            let answer = connection.receive().expect("it is answered");
+            connection
+                .send(request.as_bytes())
+                .expect("the connection is open");
+            let answer = connection.receive().expect("the request is answered");
             assert_eq!(answer.status, 200, "{host:?}");
         }
     }
 
     #[test]
-    fn a_client_that_asks_to_close_is_obeyed() {
+    fn a_connection_is_closed_if_the_client_requests_it() {
         let service = service().start();
         let request = b"GET /-/ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
         assert!(service.request(request).ends_with(b"ready\n"));
     }
 
-    /// The end of what a client sends comes before its answer, whether the connection was accepted before the request or after it.
+    /// The clients shut down their sending side before the answer, on connections accepted before the request and after it.
     #[test]
-    fn clients_that_send_no_more_are_all_answered() {
+    fn clients_that_have_shut_down_their_sending_side_are_all_answered() {
         let service = service().start();
         let mut clients = connect_many(&service, 25);
-        // Connections are taken in order: with this one answered, those are the service's.
+        // Connections are accepted in order: once this scrape is answered, the others have been accepted.
         service.scrape();
         service.freeze();
         clients.extend(connect_many(&service, 25));
         for client in &mut clients {
             client
                 .send(b"GET /-/ready HTTP/1.1\r\nHost: localhost\r\n\r\n")
-                .expect("the kernel took it");
-            client.finish().expect("it is open");
+                .expect("the kernel accepts it");
+            client.finish().expect("the connection is open");
         }
         service.thaw();
         let answers = clients.iter_mut().map(Connection::receive);
@@ -417,7 +469,7 @@ mod content {
     use super::*;
 
     #[test]
-    fn what_was_never_measured_is_absent() {
+    fn before_the_first_query_gauges_are_absent() {
         let scrape = service().start().scrape();
         for family in [
             "imagestore_up",
@@ -435,7 +487,7 @@ mod content {
     }
 
     #[test]
-    fn what_was_never_counted_is_zero() {
+    fn before_the_first_query_counters_are_zero() {
         let scrape = service().start().scrape();
         assert_eq!(of_rkt(&scrape, "imagestore_queries_total"), Some(0.0));
         assert_eq!(scrape.sum("imagestore_query_failures_total"), Some(0.0));
@@ -448,20 +500,20 @@ mod content {
     }
 
     #[test]
-    fn a_scrape_asks_no_store() {
+    fn a_scrape_sends_nothing_to_a_store() {
         let stand_in = StandIn::tcp(Images::generated(3));
         let service = service().store(stand_in.url()).start();
         let mut connection = connect(&service);
         for _ in 0..100 {
-            connection.get("/metrics").expect("it is answered");
+            connection.get("/metrics").expect("the request is answered");
         }
         assert_eq!((stand_in.connections(), stand_in.calls().len()), (0, 0));
         service.query();
-        // One call counts the images, one asks who it was.
+        // One call lists the images, the other asks for the version.
         let asked = (stand_in.connections(), stand_in.calls().len());
         assert_eq!(asked, (1, 2));
         for _ in 0..100 {
-            connection.get("/metrics").expect("it is answered");
+            connection.get("/metrics").expect("the request is answered");
         }
         assert_eq!((stand_in.connections(), stand_in.calls().len()), asked);
     }
@@ -478,68 +530,68 @@ mod content {
     }
 }
 
-/// The `process_*` families against what the kernel says of the process from outside.
+/// The `process_*` families, compared with what the kernel shows about the process.
 mod process {
     use super::*;
 
     #[test]
-    fn descriptors_are_those_of_the_process() {
+    fn process_open_fds_is_that_of_the_process() {
         let service = service().start();
         let mut connection = connect(&service);
-        let told = scraped(&mut connection, "process_open_fds");
-        assert_eq!(told, service.fds() as f64);
+        let reported = scraped(&mut connection, "process_open_fds");
+        assert_eq!(reported, service.fds() as f64);
     }
 
     #[test]
-    fn the_most_descriptors_are_those_of_the_soft_limit() {
+    fn process_max_fds_is_the_soft_limit() {
         let service = service_in("ulimit -S -n 77; exec \"$0\" \"$@\"").start();
         assert_eq!(service.scrape().value("process_max_fds", &[]), Some(77.0));
     }
 
     #[test]
-    fn the_most_memory_is_that_of_the_soft_limit() {
-        // In units of 1024 bytes.
+    fn process_virtual_memory_max_bytes_is_the_soft_limit() {
+        // ulimit counts in units of 1024 bytes.
         let service = service_in("ulimit -S -v 4194304; exec \"$0\" \"$@\"").start();
-        let told = service.scrape();
-        let told = told.value("process_virtual_memory_max_bytes", &[]);
-        assert_eq!(told, Some(4_294_967_296.0));
+        let scrape = service.scrape();
+        let reported = scrape.value("process_virtual_memory_max_bytes", &[]);
+        assert_eq!(reported, Some(4_294_967_296.0));
     }
 
     #[test]
-    fn threads_are_those_of_the_process() {
+    fn process_threads_is_that_of_the_process() {
         let service = service().start();
-        let told = service.scrape().value("process_threads", &[]);
-        assert_eq!(told, Some(service.threads() as f64));
+        let reported = service.scrape().value("process_threads", &[]);
+        assert_eq!(reported, Some(service.threads() as f64));
     }
 
     #[test]
-    fn memory_is_that_of_the_process() {
+    fn the_memory_metrics_are_those_of_the_process() {
         let service = service().start();
         let mut connection = connect(&service);
         for (family, field) in [
             ("process_resident_memory_bytes", "VmRSS:"),
             ("process_virtual_memory_bytes", "VmSize:"),
         ] {
-            let told = scraped(&mut connection, family);
+            let reported = scraped(&mut connection, family);
             let seen = status_kib(&service, field) * 1024.0;
             assert!(
-                (0.5..2.0).contains(&(told / seen)),
-                "{family}: {told}, {seen}"
+                (0.5..2.0).contains(&(reported / seen)),
+                "{family}: {reported}, {seen}"
             );
         }
     }
 
     #[test]
-    fn cpu_time_is_that_of_the_process_and_grows_with_its_work() {
+    fn process_cpu_seconds_total_is_that_of_the_process_and_grows_with_its_work() {
         let service = service().start();
         let mut connection = connect(&service);
         let before = scraped(&mut connection, "process_cpu_seconds_total");
         for _ in 0..100 {
-            connection.get("/metrics").expect("it is answered");
+            connection.get("/metrics").expect("the request is answered");
         }
         let after = scraped(&mut connection, "process_cpu_seconds_total");
         assert!(0.0 < before && before < after, "{before}, {after}");
-        // The kernel accounts each tick to whom it finds running, in two numbers, cut down.
+        // The kernel samples CPU time in ticks, and rounds user and system time down separately.
         let seen = cpu_time(&service).as_secs_f64();
         assert!((after - seen).abs() < 0.1 + seen / 2.0, "{after}, {seen}");
     }
@@ -550,7 +602,7 @@ mod process {
     }
 
     #[test]
-    fn the_start_time_is_right_where_proc_stat_is_hidden() {
+    fn the_start_time_is_correct_if_proc_stat_is_hidden() {
         if let Some(service) = in_own_mounts("mount -t proc -o subset=pid proc /proc") {
             assert!(!inside(&service, "/proc/stat").exists());
             assert_start_time(&service);
@@ -558,9 +610,9 @@ mod process {
     }
 
     #[test]
-    fn the_start_time_is_right_where_proc_stat_is_empty() {
+    fn the_start_time_is_correct_if_proc_stat_is_empty() {
         if let Some(service) = in_own_mounts("mount --bind /dev/null /proc/stat") {
-            let seen = fs::read(inside(&service, "/proc/stat")).expect("root reads anything");
+            let seen = fs::read(inside(&service, "/proc/stat")).expect("root may read it");
             assert_eq!(seen, b"");
             assert_start_time(&service);
         }
@@ -571,12 +623,12 @@ mod process {
         format!("/proc/{}/root{path}", service.pid()).into()
     }
 
-    /// The service with mounts of its own; `None` when this process may not make them.
+    /// The service in a mount namespace; `None` if this process may not create one.
     fn in_own_mounts(mount: &str) -> Option<Service> {
         let may = Command::new("unshare")
             .args(["--mount", "/bin/sh", "-c", mount])
             .output()
-            .expect("unshare is there (Debian: util-linux)");
+            .expect("unshare is installed (Debian: util-linux)");
         if !may.status.success() {
             let why = String::from_utf8_lossy(&may.stderr).into_owned();
             skip::loudly(format_args!("only root can mount: {why}"));
@@ -590,28 +642,30 @@ mod process {
 
     #[track_caller]
     fn assert_start_time(service: &Service) {
-        let told = service.scrape();
-        let told = told
+        let scrape = service.scrape();
+        let reported = scrape
             .value("process_start_time_seconds", &[])
-            .expect("the start time is told");
-        let ticks: f64 = stat(service)[19].parse().expect("a number");
+            .expect("the scrape has the start time");
+        let ticks: f64 = stat(service)[19].parse().expect("the field is a number");
         let seen = boot_time() + ticks / TICKS_PER_SECOND;
         // The boot time is in whole seconds.
-        assert!((told - seen).abs() <= 1.0, "{told}, {seen}");
+        assert!((reported - seen).abs() <= 1.0, "{reported}, {seen}");
     }
 
     fn boot_time() -> f64 {
-        let stat = fs::read_to_string("/proc/stat").expect("it is not hidden from us");
+        let stat = fs::read_to_string("/proc/stat").expect("/proc/stat can be read");
         stat.lines()
             .find_map(|line| line.strip_prefix("btime "))
             .and_then(|seconds| seconds.parse().ok())
-            .expect("the kernel tells when it booted")
+            .expect("/proc/stat has the boot time")
     }
 
     fn scraped(connection: &mut Connection, family: &str) -> f64 {
-        let response = connection.get("/metrics").expect("it is answered");
-        let scrape = Scrape::parse(response.text()).expect("it is an exposition");
-        scrape.value(family, &[]).expect("it is told")
+        let response = connection.get("/metrics").expect("the request is answered");
+        let scrape = Scrape::parse(response.text()).expect("the exposition is valid");
+        scrape
+            .value(family, &[])
+            .expect("the scrape has the family")
     }
 
     fn status_kib(service: &Service, field: &str) -> f64 {
@@ -621,11 +675,11 @@ mod process {
             .lines()
             .find_map(|line| line.strip_prefix(field)?.trim().strip_suffix(" kB"))
             .and_then(|size| size.parse().ok())
-            .expect("the kernel tells it in KiB")
+            .expect("the kernel shows the size in KiB")
     }
 }
 
-/// What `getconf CLK_TCK` says on every Linux of today.
+/// `getconf CLK_TCK`, which is the same on every current Linux.
 const TICKS_PER_SECOND: f64 = 100.0;
 
 /// The fields of `/proc/PID/stat` from the third on, see proc_pid_stat(5).
@@ -640,7 +694,7 @@ fn stat(service: &Service) -> Vec<String> {
 
 /// User and system time.
 fn cpu_time(service: &Service) -> Duration {
-    let ticks = |field: &String| field.parse::<f64>().expect("a number");
+    let ticks = |field: &String| field.parse::<f64>().expect("the field is a number");
     let fields = stat(service);
     Duration::from_secs_f64((ticks(&fields[11]) + ticks(&fields[12])) / TICKS_PER_SECOND)
 }

@@ -1,4 +1,4 @@
-//! What SECURITY.md says is backed by tests that exist, and its list of labels is that of a scrape.
+//! Every test and file that SECURITY.md names exists, and its list of labels is that of a scrape.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -9,7 +9,7 @@ use lab::tempdir;
 
 const SECURITY: &str = include_str!("../SECURITY.md");
 
-/// What stands between backquotes.
+/// The texts between backquotes.
 fn code(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
 }
@@ -18,12 +18,12 @@ fn is_test_name(word: &str) -> bool {
     let letters = word
         .bytes()
         .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
-    // The names of counters end so.
+    // Names that end in `_total` are counters.
     letters && word.matches('_').count() > 2 && !word.ends_with("_total")
 }
 
 #[test]
-fn every_file_and_every_test_that_is_named_exists() {
+fn every_file_and_test_that_security_md_names_exists() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
     let files: BTreeSet<&str> = code(SECURITY)
         .filter(|word| word.ends_with(".rs") || word.starts_with("tests/"))
@@ -43,7 +43,7 @@ fn every_file_and_every_test_that_is_named_exists() {
 }
 
 #[test]
-fn a_scrape_has_the_labels_that_are_listed_and_no_others() {
+fn a_scrape_has_exactly_the_labels_that_security_md_lists() {
     let folder = tempdir().expect("a temporary folder can be made");
     let images = cri_runtime::Images::generated(3);
     let cri = cri_runtime::StandIn::unix(&folder.path().join("cri.sock"), images);
@@ -64,7 +64,9 @@ fn a_scrape_has_the_labels_that_are_listed_and_no_others() {
     let found: BTreeSet<&str> = labels.map(String::as_str).collect();
 
     let text = SECURITY.replace('\n', " ");
-    let (_, list) = text.split_once("The labels are ").expect("there is a list");
+    let (_, list) = text
+        .split_once("The labels are ")
+        .expect("SECURITY.md lists the labels");
     let (list, _) = list.split_once(". ").expect("the sentence ends");
     assert_eq!(code(list).collect::<BTreeSet<_>>(), found);
 }

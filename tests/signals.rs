@@ -1,4 +1,4 @@
-//! SIGQUIT asks; SIGTERM, SIGINT and SIGHUP end.
+//! SIGQUIT triggers a query; SIGTERM, SIGINT and SIGHUP stop the service.
 
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
@@ -9,17 +9,17 @@ use lab::rkt_api_service::{Behaviour, Images, Method, StandIn};
 use lab::service::http::Connection;
 use lab::service::{Builder, PATIENCE, Service, Signal};
 
-/// How many images the stand-ins hold.
+/// The number of images in the stand-ins.
 const IMAGES: usize = 7;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_exp-rkt-grpc");
 
-/// Becomes a program that has SIGQUIT blocked and pending. SIGTERM is blocked, too.
-const QUIT_AND_BECOME: &str =
+/// Executes a program with SIGQUIT blocked and pending, and SIGTERM blocked.
+const EXEC_WITH_PENDING_QUIT: &str =
     "sigprocmask(SIG_BLOCK, POSIX::SigSet->new(SIGQUIT, SIGTERM)); kill QUIT => $$; exec @ARGV";
 
-/// Signals whose default action would end the service. Real-time signals belong to them.
-const MEANINGLESS: [Signal; 8] = [
+/// Signals whose default action would end the service, besides the real-time signals.
+const OTHERS: [Signal; 8] = [
     Signal::USR1,
     Signal::USR2,
     Signal::ALARM,
@@ -30,7 +30,7 @@ const MEANINGLESS: [Signal; 8] = [
     Signal::POWER,
 ];
 
-/// More signals than anybody sends.
+/// Far more signals than occur in practice.
 const BURST: usize = 1000;
 
 struct Scene {
@@ -63,7 +63,7 @@ impl Scene {
         let scrape = self.service.scrape();
         scrape
             .sum("imagestore_queries_total")
-            .expect("it is counted")
+            .expect("queries are counted from the start")
     }
 
     fn lists(&self) -> usize {
@@ -81,7 +81,7 @@ fn program(store: &StandIn) -> Builder {
         .store(store.url())
 }
 
-/// A mask as the kernel writes it: signal n is bit n - 1.
+/// A signal mask of `/proc/PID/status`: signal n is bit n - 1.
 fn mask(service: &Service, name: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{}/status", service.pid()));
     let status = status.unwrap_or_default();
@@ -100,7 +100,7 @@ fn catches(service: &Service, signal: Signal) -> bool {
 }
 
 #[test]
-fn a_burst_while_a_query_runs_causes_exactly_one_more() {
+fn a_burst_of_signals_during_a_query_causes_exactly_one_more_query() {
     let scene = Scene::hanging();
     for _ in 0..BURST {
         scene.service.trigger();
@@ -108,13 +108,13 @@ fn a_burst_while_a_query_runs_causes_exactly_one_more() {
     scene.release();
     scene.service.wait_for_status(PATIENCE);
     scene.service.wait_for_status(PATIENCE);
-    // A third one would have begun at once.
+    // A third query would have begun at once.
     scene.service.query();
     assert_eq!((scene.queries(), scene.lists()), (3.0, 3));
 }
 
 #[test]
-fn a_signal_while_a_query_runs_causes_one_more_after_it() {
+fn a_signal_during_a_query_causes_one_more_query_after_it() {
     let scene = Scene::hanging();
     scene.service.trigger();
     assert_eq!(scene.lists(), 1);
@@ -125,12 +125,12 @@ fn a_signal_while_a_query_runs_causes_one_more_after_it() {
 }
 
 #[test]
-fn a_burst_to_an_idle_service_is_survived_and_every_query_is_counted() {
+fn an_idle_service_survives_a_burst_of_signals_and_counts_every_query() {
     let scene = Scene::set();
     for _ in 0..BURST {
         scene.service.trigger();
     }
-    // Whatever the kernel has made of the burst, the last signal is seen.
+    // The kernel may merge signals, but never drops the last one.
     let queries = eventually("the queries to end", || {
         let (queries, lists) = (scene.queries(), scene.lists());
         let triggers = scene.service.scrape().sum("exp_rkt_grpc_triggers_total");
@@ -144,7 +144,7 @@ fn a_signal_before_the_service_is_ready_does_not_kill_it() {
     let store = StandIn::tcp(Images::generated(IMAGES));
     for _ in 0..20 {
         let service = program(&store).spawn();
-        // SIGHUP's handler comes last: what SIGQUIT's does is in its place then.
+        // SIGHUP's handler is installed last, so SIGQUIT's is in place by then.
         eventually("the handlers", || {
             catches(&service, Signal::HUP).then_some(())
         });
@@ -156,14 +156,14 @@ fn a_signal_before_the_service_is_ready_does_not_kill_it() {
 }
 
 #[test]
-fn a_signal_that_comes_before_the_program_does_anything_is_the_first_query() {
+fn a_signal_that_is_pending_at_exec_triggers_the_first_query() {
     let store = StandIn::tcp(Images::generated(IMAGES));
-    // Blocked and pending at exec(2), with a mask that is the service's to replace.
+    // SIGQUIT is blocked and pending at exec(2), and the service has to reset the inherited mask.
     let service = Service::builder("perl")
         .env("OTEL_TRACES_EXPORTER", "none")
         .arg("-MPOSIX=:signal_h")
         .arg("-e")
-        .arg(QUIT_AND_BECOME)
+        .arg(EXEC_WITH_PENDING_QUIT)
         .arg(PROGRAM)
         .arg("--store")
         .arg(store.url())
@@ -183,11 +183,11 @@ fn a_signal_that_comes_before_the_program_does_anything_is_the_first_query() {
 }
 
 #[test]
-fn a_command_that_prints_what_it_is_asked_for_is_not_ended_by_a_signal_for_the_service() {
+fn a_pending_sigquit_does_not_end_help() {
     let arguments = [
         "-MPOSIX=:signal_h",
         "-e",
-        QUIT_AND_BECOME,
+        EXEC_WITH_PENDING_QUIT,
         PROGRAM,
         "--help",
     ];
@@ -196,12 +196,12 @@ fn a_command_that_prints_what_it_is_asked_for_is_not_ended_by_a_signal_for_the_s
 }
 
 #[test]
-fn signals_that_mean_nothing_to_the_service_do_not_end_it() {
+fn signals_without_a_meaning_for_the_service_do_not_end_it() {
     let scene = Scene::set();
-    for signal in MEANINGLESS {
+    for signal in OTHERS {
         scene.service.signal(signal);
     }
-    // The kernel has 64 signals, and the C library keeps the first two or three that are real-time signals to itself.
+    // The kernel has 64 signals, and the C library reserves the first two or three real-time signals.
     for signal in 35..=64 {
         let blocked = mask(&scene.service, "SigBlk:") & (1 << (signal - 1));
         assert_ne!(blocked, 0, "signal {signal}");
@@ -212,25 +212,25 @@ fn signals_that_mean_nothing_to_the_service_do_not_end_it() {
 }
 
 #[test]
-fn each_of_three_signals_ends_the_service_with_status_0() {
+fn sigterm_sigint_and_sighup_end_the_service_with_status_0() {
     for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
         let scene = Scene::set();
         scene.service.signal(signal);
         scene
             .service
-            .wait_for_notification(|said| said.says("STOPPING", "1"), PATIENCE);
+            .wait_for_notification(|sent| sent.says("STOPPING", "1"), PATIENCE);
         let status = scene.service.wait(PATIENCE);
         assert_eq!((status.code(), status.core_dumped()), (Some(0), false));
     }
 }
 
 #[test]
-fn a_query_that_ends_within_the_grace_is_reported() {
+fn a_query_that_ends_within_the_grace_period_is_reported() {
     let scene = Scene::hanging();
     scene.service.signal(Signal::TERM);
     scene
         .service
-        .wait_for_notification(|said| said.says("STOPPING", "1"), PATIENCE);
+        .wait_for_notification(|sent| sent.says("STOPPING", "1"), PATIENCE);
     scene.release();
     assert_eq!(scene.service.wait(PATIENCE).code(), Some(0));
     let log = scene.service.stderr();
@@ -238,7 +238,7 @@ fn a_query_that_ends_within_the_grace_is_reported() {
 }
 
 #[test]
-fn a_query_that_outlasts_the_grace_is_abandoned_and_no_failure_of_the_store() {
+fn a_query_that_outlasts_the_grace_period_is_abandoned_and_not_a_failure_of_the_store() {
     let scene = Scene::hanging();
     scene.service.signal(Signal::TERM);
     assert_eq!(scene.service.wait(PATIENCE).code(), Some(0));
@@ -247,22 +247,24 @@ fn a_query_that_outlasts_the_grace_is_abandoned_and_no_failure_of_the_store() {
     for word in [" ERROR ", " WARN ", "failed", "CANCELLED"] {
         assert!(!log.contains(word), "{word} in {log}");
     }
-    let told = scene.service.notifications();
-    let status = told.iter().rev().find_map(|told| told.status());
+    let notifications = scene.service.notifications();
+    let status = notifications.iter().rev().find_map(|sent| sent.status());
     assert_eq!(status, Some("stopping"));
-    // It leaves no record: these are of the start and of the end.
-    let records = told.iter().filter(|told| told.says("FDSTORE", "1"));
-    assert_eq!(records.count(), 2, "{told:?}");
+    // The abandoned query leaves no record: the two are of the start and of the end.
+    let records = notifications
+        .iter()
+        .filter(|sent| sent.says("FDSTORE", "1"));
+    assert_eq!(records.count(), 2, "{notifications:?}");
     scene.store.wait_for_open_connections(0, PATIENCE);
 }
 
 #[test]
-fn triggers_while_the_service_stops_start_nothing() {
+fn triggers_while_the_service_stops_start_no_query() {
     let scene = Scene::hanging();
     scene.service.signal(Signal::TERM);
     scene
         .service
-        .wait_for_notification(|said| said.says("STOPPING", "1"), PATIENCE);
+        .wait_for_notification(|sent| sent.says("STOPPING", "1"), PATIENCE);
     scene.service.trigger();
     scene.release();
     assert_eq!(scene.service.wait(PATIENCE).code(), Some(0));
@@ -275,7 +277,7 @@ fn a_second_signal_aborts_at_once_with_status_1() {
     scene.service.signal(Signal::TERM);
     scene
         .service
-        .wait_for_notification(|said| said.says("STOPPING", "1"), PATIENCE);
+        .wait_for_notification(|sent| sent.says("STOPPING", "1"), PATIENCE);
     scene.service.signal(Signal::INT);
     assert_eq!(scene.service.wait(PATIENCE).code(), Some(1));
     let log = scene.service.stderr();
@@ -283,36 +285,46 @@ fn a_second_signal_aborts_at_once_with_status_1() {
 }
 
 #[test]
-fn a_scrape_that_has_begun_is_answered_though_the_service_stops() {
+fn a_scrape_that_has_begun_is_answered_while_the_service_stops() {
     let scene = Scene::set();
-    let mut scrape = Connection::open(scene.service.endpoint()).expect("it is served");
+    let mut scrape = Connection::open(scene.service.endpoint()).expect("the service listens");
     scrape
         .send(b"GET /metrics HTTP/1.1\r\n")
-        .expect("it is read");
-    // Answered only when the one before it has been accepted.
+        .expect("the connection is open");
+    // This scrape is answered only after the previous connection has been accepted.
     scene.service.scrape();
     scene.service.signal(Signal::TERM);
     scene
         .service
-        .wait_for_notification(|said| said.says("STOPPING", "1"), PATIENCE);
-    scrape.send(b"Host: localhost\r\n\r\n").expect("it is read");
-    let answer = scrape.receive().expect("it is answered");
+        .wait_for_notification(|sent| sent.says("STOPPING", "1"), PATIENCE);
+    scrape
+        .send(b"Host: localhost\r\n\r\n")
+        .expect("the connection is open");
+    let answer = scrape.receive().expect("the scrape is answered");
     assert_eq!(answer.status, 200);
     assert_eq!(answer.header("connection"), Some("close"));
     assert_eq!(scene.service.wait(PATIENCE).code(), Some(0));
 }
 
 #[test]
-fn scrapes_are_answered_while_the_last_query_has_its_grace() {
+fn idle_connections_are_closed_while_the_last_query_has_its_grace_period() {
     let scene = Scene::hanging();
-    let mut scrape = Connection::open(scene.service.endpoint()).expect("it is served");
-    assert_eq!(scrape.get("/metrics").expect("it is answered").status, 200);
+    let mut scrape = Connection::open(scene.service.endpoint()).expect("the service listens");
+    assert_eq!(
+        scrape
+            .get("/metrics")
+            .expect("the scrape is answered")
+            .status,
+        200
+    );
     scene.service.signal(Signal::TERM);
     scene
         .service
-        .wait_for_notification(|said| said.says("STOPPING", "1"), PATIENCE);
-    // An idle connection is closed, and does not hold up the end.
-    scrape.read_to_close().expect("it is closed");
+        .wait_for_notification(|sent| sent.says("STOPPING", "1"), PATIENCE);
+    // An idle connection is closed and does not delay the exit.
+    scrape
+        .read_to_close()
+        .expect("the service closes the connection");
     scene.release();
     assert_eq!(scene.service.wait(PATIENCE).code(), Some(0));
 }

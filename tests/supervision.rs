@@ -1,4 +1,4 @@
-//! What the service tells systemd, received on a notification socket: see sd_notify(3) and sd_watchdog_enabled(3).
+//! The notifications that the service sends to systemd: see sd_notify(3) and sd_watchdog_enabled(3).
 
 use std::fs;
 use std::os::unix::net::UnixDatagram;
@@ -11,7 +11,7 @@ use lab::service::{Builder, Notification, PATIENCE, Service, Signal, http};
 use lab::{TempDir, tempdir};
 use tonic::Status;
 
-/// `WATCHDOG_USEC`; the service is to be heard twice as often.
+/// `WATCHDOG_USEC`; the service has to send keep-alives twice as often.
 const WATCHDOG: Duration = Duration::from_millis(100);
 
 fn service(stand_in: &StandIn) -> Builder {
@@ -24,43 +24,48 @@ fn temporary_folder() -> TempDir {
     tempdir().expect("a temporary folder can be made")
 }
 
-fn signs_of_life(service: &Service) -> usize {
-    let told = service.notifications();
-    told.iter().filter(|told| is_sign_of_life(told)).count()
+fn keep_alives(service: &Service) -> usize {
+    let notifications = service.notifications();
+    notifications
+        .iter()
+        .filter(|sent| is_keep_alive(sent))
+        .count()
 }
 
-fn is_sign_of_life(told: &Notification) -> bool {
-    told.says("WATCHDOG", "1")
+fn is_keep_alive(notification: &Notification) -> bool {
+    notification.says("WATCHDOG", "1")
 }
 
-/// Waits for as many signs of life after those that there have been.
+/// Waits for this many further keep-alives.
 #[track_caller]
-fn wait_for_signs_of_life(service: &Service, further: usize) {
-    let wanted = signs_of_life(service) + further;
-    eventually("signs of life", || {
-        (signs_of_life(service) >= wanted).then_some(())
+fn wait_for_keep_alives(service: &Service, further: usize) {
+    let wanted = keep_alives(service) + further;
+    eventually("keep-alives", || {
+        (keep_alives(service) >= wanted).then_some(())
     });
 }
 
-/// Lets as much time pass as another service needs for some signs of life.
+/// Waits as long as another service takes to send some keep-alives.
 fn let_watchdog_periods_pass(stand_in: &StandIn) {
     let clock = service(stand_in).watchdog(WATCHDOG).start();
-    wait_for_signs_of_life(&clock, 6);
+    wait_for_keep_alives(&clock, 6);
 }
 
-/// What one notification holds, when it has exactly one assignment.
+/// The status of the next notification that has one; panics if it has other assignments.
 #[track_caller]
 fn only_status(service: &Service) -> String {
-    let told = service.wait_for_notification(|told| told.status().is_some(), PATIENCE);
-    assert_eq!(told.assignments.len(), 1, "{told:?}");
-    told.status().unwrap_or_default().to_owned()
+    let notification = service.wait_for_notification(|sent| sent.status().is_some(), PATIENCE);
+    assert_eq!(notification.assignments.len(), 1, "{notification:?}");
+    notification.status().unwrap_or_default().to_owned()
 }
 
-/// Fills a notification socket until whoever writes to it next has to wait.
+/// Fills a notification socket until the next sender would have to wait.
 fn fill(path: &Path) {
     loop {
         let sender = UnixDatagram::unbound().expect("a socket can be made");
-        sender.set_nonblocking(true).expect("it takes the option");
+        sender
+            .set_nonblocking(true)
+            .expect("the socket has this option");
         let mut sent = 0;
         while sender.send_to(b"X_FILL=1", path).is_ok() {
             sent += 1;
@@ -73,11 +78,13 @@ fn fill(path: &Path) {
 
 fn receive(socket: &UnixDatagram) -> String {
     let mut buffer = [0; 4096];
-    let length = socket.recv(&mut buffer).expect("something comes in time");
+    let length = socket
+        .recv(&mut buffer)
+        .expect("a datagram arrives in time");
     String::from_utf8_lossy(&buffer[..length]).into_owned()
 }
 
-/// The signals that the process has handlers for, see proc_pid_status(5).
+/// Whether the process has a handler for the signal, see proc_pid_status(5).
 fn handles(service: &Service, signal: Signal) -> bool {
     let status = fs::read_to_string(format!("/proc/{}/status", service.pid()));
     let caught = status
@@ -85,32 +92,36 @@ fn handles(service: &Service, signal: Signal) -> bool {
         .lines()
         .find_map(|line| line.strip_prefix("SigCgt:"))
         .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
-        .expect("the kernel tells the signals in hexadecimal");
+        .expect("the kernel shows the signals in hexadecimal");
     caught & 1 << (signal.as_raw() - 1) != 0
 }
 
 #[test]
-fn a_service_without_a_socket_is_never_ready_and_says_why() {
+fn a_service_that_cannot_listen_never_reports_readiness_and_its_status_shows_why() {
     let stand_in = StandIn::tcp(Images::generated(1));
     let other = service(&stand_in).start();
-    let taken = other.address();
-    let listen = lab::service::Listen::Flag(taken);
+    let used = other.address();
+    let listen = lab::service::Listen::Flag(used);
     let service = service(&stand_in).listen(listen).spawn();
     assert_eq!(service.wait(PATIENCE).code(), Some(1));
-    let told = service.notifications();
-    assert!(told.iter().all(|told| !told.says("READY", "1")), "{told:?}");
-    let why = format!("cannot listen on {taken}");
-    let mut status = told.iter().filter_map(|told| told.status());
-    assert!(status.any(|status| status.starts_with(&why)), "{told:?}");
+    let notifications = service.notifications();
+    let ready = notifications.iter().any(|sent| sent.says("READY", "1"));
+    assert!(!ready, "{notifications:?}");
+    let why = format!("cannot listen on {used}");
+    let mut status = notifications.iter().filter_map(|sent| sent.status());
+    assert!(
+        status.any(|status| status.starts_with(&why)),
+        "{notifications:?}"
+    );
 }
 
 #[test]
-fn a_notify_socket_that_does_not_exist_costs_nothing() {
+fn a_notify_socket_that_does_not_exist_is_ignored() {
     let folder = temporary_folder();
     let stand_in = StandIn::tcp(Images::generated(3));
     let service = service(&stand_in)
         .unsupervised()
-        .env("NOTIFY_SOCKET", folder.path().join("nobody"))
+        .env("NOTIFY_SOCKET", folder.path().join("missing"))
         .watchdog(WATCHDOG)
         .spawn();
     service.wait_for_stderr(|text| text.contains("serving metrics"), PATIENCE);
@@ -129,13 +140,13 @@ fn a_notify_socket_that_does_not_exist_costs_nothing() {
 }
 
 #[test]
-fn the_handlers_stand_and_the_socket_listens_before_ready_is_said() {
+fn the_signal_handlers_are_installed_and_the_socket_listens_before_readiness_is_reported() {
     let folder = temporary_folder();
     let path = folder.path().join("notify");
-    let socket = UnixDatagram::bind(&path).expect("a socket can be bound in a fresh folder");
+    let socket = UnixDatagram::bind(&path).expect("the path is free");
     socket
         .set_read_timeout(Some(PATIENCE))
-        .expect("it takes the option");
+        .expect("the socket has this option");
     fill(&path);
     let stand_in = StandIn::tcp(Images::generated(3));
     let service = service(&stand_in)
@@ -149,28 +160,37 @@ fn the_handlers_stand_and_the_socket_listens_before_ready_is_said() {
     let mut scraper = http::Connection::open(service.endpoint()).expect("the socket listens");
     service.trigger();
 
-    let mut told = Vec::new();
-    while told.len() < 2 {
+    let mut received = Vec::new();
+    while received.len() < 2 {
         let datagram = receive(&socket);
-        // The record that the process begins with comes first.
+        // The process stores its first record before it reports readiness.
         let is_other = ["X_FILL=1", "FDSTORE=1", "BARRIER=1"]
             .iter()
             .any(|other| datagram.starts_with(other));
-        told.extend((!is_other).then_some(datagram));
+        received.extend((!is_other).then_some(datagram));
     }
-    assert_eq!(told[0].trim_end(), "READY=1");
-    assert!(told[1].starts_with("STATUS=rkt: 3 images"), "{told:?}");
-    assert_eq!(scraper.get("/metrics").expect("it is served").status, 200);
+    assert_eq!(received[0].trim_end(), "READY=1");
+    assert!(
+        received[1].starts_with("STATUS=rkt: 3 images"),
+        "{received:?}"
+    );
+    assert_eq!(
+        scraper
+            .get("/metrics")
+            .expect("the request is answered")
+            .status,
+        200
+    );
 }
 
 #[test]
-fn a_scrape_is_answered_once_ready_is_said() {
+fn a_scrape_is_answered_once_readiness_is_reported() {
     let stand_in = StandIn::tcp(Images::generated(1));
     service(&stand_in).start().scrape();
 }
 
 #[test]
-fn a_failed_query_is_told_in_one_line_whatever_the_store_says() {
+fn the_status_of_a_failed_query_is_one_line_whatever_text_the_store_sends() {
     let stand_in = StandIn::tcp(Images::generated(1));
     stand_in.behave(Behaviour::Fail(Status::unavailable(
         "down\nREADY=1\r\nSTOPPING=1",
@@ -185,7 +205,7 @@ fn a_failed_query_is_told_in_one_line_whatever_the_store_says() {
 }
 
 #[test]
-fn an_answered_query_is_told_in_one_line() {
+fn the_status_of_an_answered_query_is_one_line() {
     let stand_in = StandIn::tcp(Images::generated(3));
     let service = service(&stand_in).start();
     service.trigger();
@@ -194,7 +214,7 @@ fn an_answered_query_is_told_in_one_line() {
 }
 
 #[test]
-fn every_query_is_told() {
+fn every_query_updates_the_status() {
     let stand_in = StandIn::tcp(Images::generated(3));
     let service = service(&stand_in).start();
     assert!(service.query().contains("3 images"));
@@ -206,54 +226,54 @@ fn every_query_is_told() {
 }
 
 #[test]
-fn stopping_is_told_before_the_end() {
+fn stopping_is_reported_before_the_exit() {
     for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
         let stand_in = StandIn::tcp(Images::generated(1));
         let service = service(&stand_in).start();
         service.signal(signal);
-        service.wait_for_notification(|told| told.says("STOPPING", "1"), PATIENCE);
+        service.wait_for_notification(|sent| sent.says("STOPPING", "1"), PATIENCE);
         assert_eq!(service.wait(PATIENCE).code(), Some(0), "{signal:?}");
     }
 }
 
 #[test]
-fn stopping_is_told_while_a_query_still_runs() {
+fn stopping_is_reported_while_a_query_still_runs() {
     let stand_in = StandIn::tcp(Images::generated(1));
     stand_in.behave(Behaviour::Hang);
     let service = service(&stand_in).start();
     service.trigger();
     stand_in.wait_for_calls(1, PATIENCE);
     service.signal(Signal::TERM);
-    service.wait_for_notification(|told| told.says("STOPPING", "1"), PATIENCE);
+    service.wait_for_notification(|sent| sent.says("STOPPING", "1"), PATIENCE);
     assert_eq!(stand_in.open_connections(), 1);
     stand_in.release();
     assert_eq!(service.wait(PATIENCE).code(), Some(0));
 }
 
 #[test]
-fn a_stopped_process_gives_no_sign_of_life_until_it_goes_on() {
+fn a_stopped_process_sends_no_keep_alives_until_it_continues() {
     let stand_in = StandIn::tcp(Images::generated(1));
     let service = service(&stand_in).watchdog(WATCHDOG).start();
-    wait_for_signs_of_life(&service, 1);
+    wait_for_keep_alives(&service, 1);
     service.freeze();
-    let before = signs_of_life(&service);
+    let before = keep_alives(&service);
     let_watchdog_periods_pass(&stand_in);
-    assert_eq!(signs_of_life(&service), before);
+    assert_eq!(keep_alives(&service), before);
     service.thaw();
-    wait_for_signs_of_life(&service, 2);
+    wait_for_keep_alives(&service, 2);
 }
 
 #[test]
-fn without_a_watchdog_no_sign_of_life_is_given() {
+fn without_a_watchdog_no_keep_alives_are_sent() {
     let stand_in = StandIn::tcp(Images::generated(1));
     let service = service(&stand_in).start();
     let_watchdog_periods_pass(&stand_in);
     service.query();
-    assert_eq!(signs_of_life(&service), 0);
+    assert_eq!(keep_alives(&service), 0);
 }
 
 #[test]
-fn a_watchdog_that_is_meant_for_another_process_is_not_fed() {
+fn a_watchdog_meant_for_another_process_gets_no_keep_alives() {
     let stand_in = StandIn::tcp(Images::generated(1));
     let service = service(&stand_in)
         .watchdog(WATCHDOG)
@@ -261,53 +281,57 @@ fn a_watchdog_that_is_meant_for_another_process_is_not_fed() {
         .start();
     let_watchdog_periods_pass(&stand_in);
     service.query();
-    assert_eq!(signs_of_life(&service), 0);
+    assert_eq!(keep_alives(&service), 0);
 }
 
 #[test]
-fn signs_of_life_are_given_while_nothing_happens() {
+fn keep_alives_are_sent_while_the_service_is_idle() {
     let stand_in = StandIn::tcp(Images::generated(1));
     let service = service(&stand_in).watchdog(WATCHDOG).start();
-    wait_for_signs_of_life(&service, 4);
+    wait_for_keep_alives(&service, 4);
 }
 
 #[test]
-fn signs_of_life_are_given_while_a_store_hangs() {
+fn keep_alives_are_sent_while_a_store_hangs() {
     let stand_in = StandIn::tcp(Images::generated(1));
     stand_in.behave(Behaviour::Hang);
     let service = service(&stand_in).watchdog(WATCHDOG).start();
     service.trigger();
     stand_in.wait_for_calls(1, PATIENCE);
-    wait_for_signs_of_life(&service, 4);
+    wait_for_keep_alives(&service, 4);
     assert_eq!(stand_in.open_connections(), 1);
 }
 
 #[test]
-fn signs_of_life_are_given_while_the_service_stops() {
+fn keep_alives_are_sent_while_the_service_stops() {
     let stand_in = StandIn::tcp(Images::generated(1));
     stand_in.behave(Behaviour::Hang);
     let service = service(&stand_in).watchdog(WATCHDOG).start();
     service.trigger();
     stand_in.wait_for_calls(1, PATIENCE);
     service.signal(Signal::TERM);
-    service.wait_for_notification(|told| told.says("STOPPING", "1"), PATIENCE);
-    wait_for_signs_of_life(&service, 3);
+    service.wait_for_notification(|sent| sent.says("STOPPING", "1"), PATIENCE);
+    wait_for_keep_alives(&service, 3);
 }
 
 #[test]
-fn a_record_is_not_removed_for_one_that_the_manager_did_not_keep() {
-    // This manager closes whatever descriptor comes, as systemd does once FileDescriptorStoreMax= is reached.
+fn a_record_is_not_removed_if_systemd_did_not_keep_its_successor() {
+    // The test's notification socket closes every descriptor, as systemd does once FileDescriptorStoreMax= is reached.
     let stand_in = StandIn::tcp(Images::generated(1));
     let service = service(&stand_in).start();
     for _ in 0..3 {
         service.query();
     }
     assert!(service.stop().success());
-    let told = service.notifications();
-    let stored = told.iter().filter(|told| told.says("FDSTORE", "1"));
-    assert!(stored.count() >= 3, "{told:?}");
+    let notifications = service.notifications();
+    let stored = notifications
+        .iter()
+        .filter(|sent| sent.says("FDSTORE", "1"));
+    assert!(stored.count() >= 3, "{notifications:?}");
     assert!(
-        !told.iter().any(|told| told.says("FDSTOREREMOVE", "1")),
-        "{told:?}"
+        !notifications
+            .iter()
+            .any(|sent| sent.says("FDSTOREREMOVE", "1")),
+        "{notifications:?}"
     );
 }

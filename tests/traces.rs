@@ -1,4 +1,4 @@
-//! Every query becomes one trace, which a Jaeger agent or an OTLP collector receives as soon as it is finished.
+//! Every query is one trace, which is sent to a Jaeger agent or an OTLP collector as soon as the query has ended.
 
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -31,10 +31,10 @@ const LIST_IMAGES: &str = "v1alpha.PublicAPI/ListImages";
 const GET_INFO: &str = "v1alpha.PublicAPI/GetInfo";
 const CONNECT: &str = "connect";
 
-/// How many images the stand-ins hold.
+/// The number of images in the stand-ins.
 const IMAGES: usize = 7;
 
-/// A store that answers, a service that asks it, and the agent that receives the traces.
+/// A store that answers, a service that queries it, and the agent that receives the traces.
 struct Scene {
     store: StandIn,
     agent: JaegerAgent,
@@ -57,13 +57,13 @@ impl Scene {
         }
     }
 
-    /// One query and its trace, which must have come in one datagram.
+    /// Runs a query and returns its trace, which must have arrived in one datagram.
     fn trace(&self) -> Trace {
         self.service.query();
         self.agent.next_trace(PATIENCE)
     }
 
-    /// Stops the service; what it has sent until then has arrived, because loopback delivers at once.
+    /// Stops the service. Everything that it has sent by then has arrived, because loopback delivers at once.
     fn assert_nothing_more_was_sent(self) {
         assert!(self.service.stop().success());
         if let Some(batch) = self.agent.next_batch(std::time::Duration::ZERO) {
@@ -92,7 +92,7 @@ fn traces(service: &Service, outcome: &str) -> f64 {
     count.expect("every outcome is counted from the start")
 }
 
-/// Scrapes until so many traces came to this end; the exporter is done a little later than the query.
+/// Scrapes until this many traces have this outcome: the exporter finishes shortly after the query.
 #[track_caller]
 fn wait_for_traces(service: &Service, outcome: &str, count: usize) {
     let count = count as f64;
@@ -107,7 +107,7 @@ fn wait_for_traces(service: &Service, outcome: &str, count: usize) {
     assert_eq!(traces(service, outcome), count, "traces {outcome}");
 }
 
-/// The tag as text; panics when the span has none of that name.
+/// The tag as text; panics if the span does not have it.
 #[track_caller]
 fn tag(span: &Span, name: &str) -> String {
     span.text(name)

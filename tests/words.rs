@@ -1,4 +1,4 @@
-//! What stores and collectors say is shown everywhere, and commands no terminal anywhere.
+//! Text from stores and collectors is shown with its control characters escaped, wherever it appears.
 
 use std::process::Output;
 
@@ -11,13 +11,13 @@ use tonic::Status;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_exp-rkt-grpc");
 
-/// A C0 control, DEL, a C1 control, marks and overrides of direction, and both separators, between words.
+/// A C0 control, DEL, a C1 control, directional marks and overrides, and the line and paragraph separators, between two words.
 const HOSTILE: &str = "now\u{1b}[2J\u{7f}\u{9b}2J\u{61c}\u{200e}\u{200f}\u{202a}\u{202e}\u{2066}\u{2069}\u{2028}\u{2029}\nthen";
 
-/// The same as it is shown.
+/// [`HOSTILE`] as it is shown.
 const SHOWN: &str = r"now\u{1b}[2J\u{7f}\u{9b}2J\u{61c}\u{200e}\u{200f}\u{202a}\u{202e}\u{2066}\u{2069}\u{2028}\u{2029}\nthen";
 
-/// A runtime whose name, version and mountpoint are hostile, and who receives traces.
+/// A runtime with a hostile name, version and mountpoint, and the agent that receives traces.
 struct Scene {
     runtime: StandIn,
     agent: JaegerAgent,
@@ -28,7 +28,7 @@ impl Scene {
     fn set() -> Self {
         let folder = tempdir().expect("a temporary folder can be made");
         let socket = folder.path().join("cri.sock");
-        let runtime = StandIn::unix(&socket, Images::generated(1)).expect("a fresh folder");
+        let runtime = StandIn::unix(&socket, Images::generated(1)).expect("the path is free");
         runtime.serve_version(HOSTILE, HOSTILE);
         runtime.serve_filesystems(vec![filesystem(HOSTILE, 1, 1)]);
         Self {
@@ -38,7 +38,7 @@ impl Scene {
         }
     }
 
-    /// One whose calls fail in hostile words.
+    /// A runtime whose calls fail with hostile text.
     fn failing() -> Self {
         let scene = Self::set();
         scene.runtime.behave(failure());
@@ -62,7 +62,7 @@ fn failure() -> Behaviour {
     Behaviour::Fail(Status::unavailable(HOSTILE))
 }
 
-/// No character of [`HOSTILE`] that is not a letter, but for line breaks between lines.
+/// The text has none of the control characters of [`HOSTILE`] except for line breaks.
 #[track_caller]
 fn assert_harmless(text: &str) {
     let commands = |character: char| HOSTILE.contains(character) && !character.is_ascii_graphic();
@@ -77,10 +77,10 @@ fn assert_shown(text: &str) {
 }
 
 fn text(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).expect("it prints text")
+    std::str::from_utf8(bytes).expect("the output is UTF-8")
 }
 
-/// All texts of a trace.
+/// All strings of a trace.
 fn texts(trace: &Trace) -> Vec<&str> {
     let spans = trace.spans.iter();
     let values = spans.flat_map(|span| {
@@ -97,7 +97,7 @@ fn texts(trace: &Trace) -> Vec<&str> {
 }
 
 #[test]
-fn a_table_shows_the_words_of_a_runtime_and_of_its_errors_on_one_line() {
+fn a_table_shows_text_of_a_runtime_and_of_its_errors_escaped_on_one_line() {
     for scene in [Scene::set(), Scene::failing()] {
         let output = scene.query("table");
         let table = text(&output.stdout);
@@ -107,21 +107,21 @@ fn a_table_shows_the_words_of_a_runtime_and_of_its_errors_on_one_line() {
 }
 
 #[test]
-fn json_tells_an_error_as_it_is_and_prints_no_command() {
+fn json_has_the_unchanged_text_of_an_error_and_prints_no_control_characters() {
     let output = Scene::failing().query("json");
     let printed = text(&output.stdout);
     assert_harmless(printed);
-    let json: serde_json::Value = serde_json::from_str(printed).expect("JSON");
+    let json: serde_json::Value = serde_json::from_str(printed).expect("the output is JSON");
     assert_eq!(json["stores"][0]["error"]["message"], HOSTILE);
     let output = Scene::set().query("json");
     let printed = text(&output.stdout);
     assert_harmless(printed);
-    let json: serde_json::Value = serde_json::from_str(printed).expect("JSON");
+    let json: serde_json::Value = serde_json::from_str(printed).expect("the output is JSON");
     assert_eq!(json["stores"][0]["runtime"]["name"], SHOWN);
 }
 
 #[test]
-fn the_log_and_the_status_show_an_error_on_one_line() {
+fn the_log_and_the_status_show_an_error_escaped_on_one_line() {
     let scene = Scene::failing();
     let service = scene.service();
     assert_shown(&service.query());
@@ -132,7 +132,7 @@ fn the_log_and_the_status_show_an_error_on_one_line() {
 }
 
 #[test]
-fn the_log_shows_the_error_of_a_side_call_on_one_line() {
+fn the_log_shows_the_error_of_a_side_call_escaped_on_one_line() {
     let scene = Scene::set();
     scene.runtime.behave_for(Method::Version, failure());
     let service = scene.service();
@@ -144,7 +144,7 @@ fn the_log_shows_the_error_of_a_side_call_on_one_line() {
 }
 
 #[test]
-fn a_trace_shows_an_error_in_attributes_events_and_status() {
+fn a_jaeger_trace_shows_an_error_escaped_in_tags_events_and_status() {
     let scene = Scene::failing();
     let service = scene.service();
     service.query();
@@ -157,7 +157,7 @@ fn a_trace_shows_an_error_in_attributes_events_and_status() {
 }
 
 #[test]
-fn so_does_one_that_goes_to_a_collector() {
+fn an_otlp_trace_shows_an_error_escaped_in_events_and_status() {
     let scene = Scene::failing();
     let collector = OtlpCollector::bind();
     let service = Service::builder(PROGRAM)
@@ -165,12 +165,12 @@ fn so_does_one_that_goes_to_a_collector() {
         .store(scene.runtime.url())
         .start();
     service.query();
-    let request = collector.next_request(PATIENCE).expect("a trace comes");
+    let request = collector.next_request(PATIENCE).expect("a trace arrives");
     for span in FlatSpan::all(&request) {
-        let status = span.span.status.expect("each has failed, or is unset");
+        let status = span.span.status.expect("each span has a status");
         assert_harmless(&status.message);
         for event in &span.span.events {
-            // Its own Debug would escape what there is.
+            // Debug itself escapes control characters, so that those escaped before have two backslashes.
             let texts = event.attributes.iter().filter_map(|attribute| {
                 let value = attribute.value.as_ref()?.value.as_ref()?;
                 Some(format!("{value:?}"))
@@ -186,7 +186,7 @@ fn so_does_one_that_goes_to_a_collector() {
 }
 
 #[test]
-fn the_log_shows_what_a_collector_says_on_one_line() {
+fn the_log_shows_the_message_of_a_collector_escaped_on_one_line() {
     let scene = Scene::set();
     let collector = OtlpCollector::bind();
     collector.behave(otlp_collector::Behaviour::Partial {
@@ -204,13 +204,13 @@ fn the_log_shows_what_a_collector_says_on_one_line() {
 }
 
 #[test]
-fn a_scrape_shows_the_words_of_a_runtime_in_its_labels() {
+fn a_scrape_shows_the_text_of_a_runtime_escaped_in_its_labels() {
     let scene = Scene::set();
     let service = scene.service();
     service.query();
     let scrape = service.get("/metrics").text().to_owned();
     assert_harmless(&scrape);
-    // The exposition format has a backslash of its own before each backslash.
+    // The exposition format escapes each backslash with another one.
     let label = SHOWN.replace('\\', r"\\");
     for name in ["runtime", "version", "mountpoint"] {
         let label = format!("{name}=\"{label}\"");
@@ -219,7 +219,7 @@ fn a_scrape_shows_the_words_of_a_runtime_in_its_labels() {
 }
 
 #[test]
-fn what_is_wrong_with_a_command_line_is_shown_without_its_commands() {
+fn the_error_for_an_invalid_command_line_shows_it_escaped() {
     let unknown = format!("--{}", HOSTILE.replace('\n', ""));
     for arguments in [
         [unknown.as_str(), "x"],
@@ -228,8 +228,8 @@ fn what_is_wrong_with_a_command_line_is_shown_without_its_commands() {
     ] {
         let output = run(PROGRAM, arguments, &[]);
         assert_eq!(output.status.code(), Some(78));
-        let told = text(&output.stderr);
-        assert_harmless(told);
-        assert!(told.contains(r"\u{9b}"), "{told}");
+        let printed = text(&output.stderr);
+        assert_harmless(printed);
+        assert!(printed.contains(r"\u{9b}"), "{printed}");
     }
 }

@@ -7,10 +7,10 @@ use lab::service::{NotifySocket, Signal};
 
 use super::*;
 
-/// As long as the refusal lasts, and what it may take to end.
+/// How long a refused service stays, plus the time it may take to end.
 const MORE_TIME: Duration = Duration::from_secs(50);
 
-/// A service that is refused, a connection that waits for it, and a status that says so.
+/// A service whose configuration is refused, a connection that waits for it, and the status that it has sent.
 #[track_caller]
 fn refused(builder: Builder) -> (Service, http::Connection, String) {
     let service = builder.spawn();
@@ -23,7 +23,10 @@ fn refused(builder: Builder) -> (Service, http::Connection, String) {
 #[track_caller]
 fn assert_stays(service: &Service) {
     let more = MORE_TIME.as_micros().to_string();
-    service.wait_for_notification(|told| told.says("EXTEND_TIMEOUT_USEC", &more), PATIENCE);
+    service.wait_for_notification(
+        |notification| notification.says("EXTEND_TIMEOUT_USEC", &more),
+        PATIENCE,
+    );
 }
 
 fn never(builder: Builder) -> Builder {
@@ -31,15 +34,15 @@ fn never(builder: Builder) -> Builder {
 }
 
 #[test]
-fn while_a_connection_waits_a_refused_setting_stays_until_it_is_stopped() {
+fn with_a_waiting_connection_a_service_with_a_refused_setting_stays_until_it_is_stopped() {
     let (service, _waiting, status) = refused(never(service().activation(Activation::tcp())));
     assert!(
         status.starts_with("configuration refused: invalid value \"never\" for --deadline"),
         "{status}"
     );
     assert_stays(&service);
-    assert_says(&service.stderr(), &["EXP_RKT_GRPC_DEADLINE"]);
-    // Only the second one ends it.
+    assert_contains(&service.stderr(), &["EXP_RKT_GRPC_DEADLINE"]);
+    // SIGQUIT does not end it, SIGTERM does.
     service.signal(Signal::QUIT);
     service.signal(Signal::TERM);
     assert_eq!(service.wait(PATIENCE).code(), Some(EX_CONFIG));
@@ -48,7 +51,7 @@ fn while_a_connection_waits_a_refused_setting_stays_until_it_is_stopped() {
 }
 
 #[test]
-fn sockets_that_cannot_be_used_are_looked_at_too() {
+fn a_service_that_refuses_the_passed_sockets_stays_while_a_connection_waits_on_one_of_them() {
     let several = Activation::tcp().named("admin").preceded_by("debug");
     let (service, _waiting, status) = refused(service().activation(several));
     assert!(status.contains("FileDescriptorName=metrics"), "{status}");
@@ -76,12 +79,13 @@ fn without_a_connection_a_refused_setting_ends_the_program_at_once() {
         .env("EXP_RKT_GRPC_DEADLINE", "never")
         .stdin(OwnedFd::from(socket.expect("a loopback port is free")))
         .output()
-        .expect("sh is there");
+        .expect("sh can be run");
     assert_refused(&refused, &["EXP_RKT_GRPC_DEADLINE"]);
-    let told = manager.seen();
-    assert!(told.iter().any(|told| told.status().is_some()), "{told:?}");
-    let stayed = told
+    let notifications = manager.seen();
+    let mut statuses = notifications.iter().map(|sent| sent.status());
+    assert!(statuses.any(|status| status.is_some()), "{notifications:?}");
+    let stayed = notifications
         .iter()
-        .any(|told| told.value("EXTEND_TIMEOUT_USEC").is_some());
-    assert!(!stayed, "{told:?}");
+        .any(|sent| sent.value("EXTEND_TIMEOUT_USEC").is_some());
+    assert!(!stayed, "{notifications:?}");
 }

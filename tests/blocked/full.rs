@@ -1,4 +1,4 @@
-//! What has no room left for another byte, because nobody reads it.
+//! Pipes and sockets that are full because nothing reads them.
 
 use std::cell::RefCell;
 use std::fs::{File, OpenOptions};
@@ -27,7 +27,7 @@ pub(crate) struct FullPipe {
 pub(crate) struct FullSocket {
     path: PathBuf,
     socket: UnixDatagram,
-    /// What came with `FDSTORE=1`.
+    /// Descriptors that came with `FDSTORE=1`.
     kept: RefCell<Vec<OwnedFd>>,
     _folder: TempDir,
 }
@@ -45,8 +45,8 @@ impl FullPipe {
             .write(true)
             .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
             .open(&path)
-            .expect("it is there");
-        let granted = fcntl_setpipe_size(&pipe, capacity).expect("a pipe can be as small");
+            .expect("the pipe exists");
+        let granted = fcntl_setpipe_size(&pipe, capacity).expect("the kernel allows this size");
         assert_eq!(granted, capacity);
         while (&pipe).write(&[b'\n'; 4096]).is_ok() {}
         Self {
@@ -81,14 +81,14 @@ impl FullSocket {
         socket
     }
 
-    /// One that takes some datagrams, before it is full.
+    /// A socket that still has room for some datagrams.
     pub(crate) fn with_room() -> Self {
         let folder = folder();
         let path = folder.path().join("socket");
         let socket = UnixDatagram::bind(&path).expect("a fresh folder");
         socket
             .set_read_timeout(Some(PATIENCE))
-            .expect("it takes the option");
+            .expect("the socket has this option");
         Self {
             path,
             socket,
@@ -97,12 +97,14 @@ impl FullSocket {
         }
     }
 
-    /// Until a sender of its own has no room either: what a sender has sent counts as its own, too.
+    /// Fills the socket until a new sender cannot send either: each sender has a limit besides the receiver's queue.
     pub(crate) fn fill(&self) {
         let mut sent = true;
         while sent {
             let sender = UnixDatagram::unbound().expect("a socket can be made");
-            sender.set_nonblocking(true).expect("it takes the option");
+            sender
+                .set_nonblocking(true)
+                .expect("the socket has this option");
             sent = false;
             while sender.send_to(FILLING, &self.path).is_ok() {
                 sent = true;
@@ -114,8 +116,8 @@ impl FullSocket {
         &self.path
     }
 
-    /// The next datagram that is neither filling nor a barrier. Of descriptors that come along, those of barriers are closed, as
-    /// systemd does, and the others are kept.
+    /// The next datagram that is neither filling nor a barrier. As systemd does, it closes the descriptors that come with barriers
+    /// and keeps those that come with `FDSTORE=1`.
     pub(crate) fn read(&self) -> String {
         loop {
             let (text, fds) = self.receive();
@@ -135,7 +137,7 @@ impl FullSocket {
         let mut parts = [IoSliceMut::new(&mut buffer)];
         let flags = RecvFlags::CMSG_CLOEXEC;
         let received = recvmsg(&self.socket, &mut parts, &mut control, flags);
-        let length = received.expect("something comes").bytes;
+        let length = received.expect("a datagram arrives").bytes;
         let fds = control.drain().flat_map(|message| match message {
             RecvAncillaryMessage::ScmRights(fds) => fds.collect(),
             _ => Vec::new(),

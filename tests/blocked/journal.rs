@@ -1,4 +1,4 @@
-//! The journal's socket is full: a stand-in for a journald that reads nothing.
+//! The journal's socket is full: a socket that nothing reads stands in for journald.
 
 use std::process::Command;
 
@@ -8,25 +8,25 @@ use lab::skip;
 use super::full::FullSocket;
 use super::{EX_CONFIG, ends, failing, refused, shell, store, works};
 
-/// Becomes a program with `$JOURNAL` as the journal's socket, and `$JOURNAL_STREAM` naming its standard error.
-const BECOME_LOGGED: &str = "mount -t tmpfs tmpfs /run && mkdir -p /run/systemd/journal &&
+/// Executes a program with `$JOURNAL` as the journal's socket, and with `$JOURNAL_STREAM` naming its standard error.
+const EXEC_WITH_JOURNAL: &str = "mount -t tmpfs tmpfs /run && mkdir -p /run/systemd/journal &&
     ln -s \"$JOURNAL\" /run/systemd/journal/socket &&
     JOURNAL_STREAM=$(stat -Lc %d:%i /proc/self/fd/2) exec \"$@\"";
 
-/// In a mount namespace of its own. `None` where this process cannot have one.
+/// The program in a new mount namespace; `None` if this process may not create one.
 fn program(journal: &FullSocket) -> Option<Builder> {
     let tried = Command::new("unshare").args(["--mount", "true"]).status();
     if !tried.is_ok_and(|status| status.success()) {
-        skip::loudly("only root can have a mount namespace");
+        skip::loudly("only root can create a mount namespace");
         return None;
     }
-    let unshared = shell("exec unshare --mount sh -c \"$BECOME_LOGGED\" sh \"$@\"");
-    let builder = unshared.env("BECOME_LOGGED", BECOME_LOGGED);
+    let unshared = shell("exec unshare --mount sh -c \"$EXEC_WITH_JOURNAL\" sh \"$@\"");
+    let builder = unshared.env("EXEC_WITH_JOURNAL", EXEC_WITH_JOURNAL);
     Some(builder.env("JOURNAL", journal.path()))
 }
 
 #[test]
-fn a_service_starts_serves_and_stops_though_the_journal_is_full() {
+fn a_full_journal_socket_does_not_keep_the_service_from_starting_serving_and_stopping() {
     let (journal, store) = (FullSocket::bind(), store());
     let Some(program) = program(&journal) else {
         return;
@@ -35,7 +35,7 @@ fn a_service_starts_serves_and_stops_though_the_journal_is_full() {
 }
 
 #[test]
-fn a_refused_configuration_exits_with_78_though_the_journal_is_full() {
+fn a_full_journal_socket_does_not_keep_a_refused_configuration_from_exiting_with_78() {
     let journal = FullSocket::bind();
     let Some(program) = program(&journal) else {
         return;
@@ -44,7 +44,7 @@ fn a_refused_configuration_exits_with_78_though_the_journal_is_full() {
 }
 
 #[test]
-fn a_service_that_cannot_listen_exits_with_1_though_the_journal_is_full() {
+fn a_full_journal_socket_does_not_keep_a_service_that_cannot_listen_from_exiting_with_1() {
     let journal = FullSocket::bind();
     let Some(program) = program(&journal) else {
         return;
@@ -54,7 +54,7 @@ fn a_service_that_cannot_listen_exits_with_1_though_the_journal_is_full() {
 }
 
 #[test]
-fn what_was_logged_while_the_journal_was_full_is_written_once_it_is_read() {
+fn lines_logged_while_the_journal_socket_was_full_are_written_once_it_is_read() {
     let (journal, store) = (FullSocket::bind(), store());
     let Some(program) = program(&journal) else {
         return;
@@ -64,7 +64,7 @@ fn what_was_logged_while_the_journal_was_full_is_written_once_it_is_read() {
     service.query();
     let mut entries = Vec::new();
     while entries.len() < 2 {
-        // The probe for the journal is empty.
+        // The service probes the journal with an empty datagram.
         entries.extend(Some(journal.read()).filter(|entry| !entry.is_empty()));
     }
     assert!(entries[0].contains("serving metrics"), "{entries:?}");
@@ -75,7 +75,7 @@ fn what_was_logged_while_the_journal_was_full_is_written_once_it_is_read() {
 }
 
 #[test]
-fn lines_that_the_journal_has_not_taken_at_the_end_are_said_to_be_lost_on_standard_error() {
+fn at_exit_standard_error_reports_the_lines_that_the_journal_did_not_accept() {
     let (journal, store) = (FullSocket::bind(), store());
     let Some(program) = program(&journal) else {
         return;

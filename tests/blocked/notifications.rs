@@ -1,4 +1,4 @@
-//! The socket of `NOTIFY_SOCKET` is full: a manager that reads nothing.
+//! `NOTIFY_SOCKET` is full: a service manager that reads nothing.
 
 use lab::poll::eventually;
 use lab::rkt_api_service::StandIn;
@@ -13,8 +13,8 @@ fn program(manager: &FullSocket) -> Builder {
         .env("NOTIFY_SOCKET", manager.path())
 }
 
-/// Triggers, and waits until `queries` have been answered and what follows from them is on its way to the manager: that comes after
-/// the connection is closed, and before another scrape is answered.
+/// Triggers a query, then waits until `queries` have been answered and their notifications are queued. The service queues them
+/// after it has closed the connection to the store, and before it answers another scrape.
 fn query(service: &Service, store: &StandIn, queries: u32) {
     service.trigger();
     eventually("the query", || {
@@ -26,13 +26,13 @@ fn query(service: &Service, store: &StandIn, queries: u32) {
 }
 
 #[test]
-fn a_service_starts_serves_and_stops_though_nobody_reads_its_notifications() {
+fn unread_notifications_do_not_keep_the_service_from_starting_serving_and_stopping() {
     let (manager, store) = (FullSocket::bind(), store());
     works(&program(&manager).store(store.url()).spawn());
 }
 
 #[test]
-fn a_service_goes_on_and_stops_when_its_notifications_are_no_longer_read() {
+fn a_running_service_goes_on_and_stops_when_its_notifications_are_no_longer_read() {
     let (manager, store) = (FullSocket::with_room(), store());
     let service = program(&manager).store(store.url()).spawn();
     while manager.read() != "READY=1\n" {}
@@ -41,19 +41,19 @@ fn a_service_goes_on_and_stops_when_its_notifications_are_no_longer_read() {
 }
 
 #[test]
-fn a_refused_configuration_exits_with_78_though_nobody_reads_its_notifications() {
+fn unread_notifications_do_not_keep_a_refused_configuration_from_exiting_with_78() {
     ends(&refused(program(&FullSocket::bind())), EX_CONFIG);
 }
 
 #[test]
-fn a_service_that_cannot_listen_exits_with_1_though_nobody_reads_its_notifications() {
+fn unread_notifications_do_not_keep_a_service_that_cannot_listen_from_exiting_with_1() {
     let manager = FullSocket::bind();
     let (service, _other) = failing(program(&manager));
     ends(&service, 1);
 }
 
 #[test]
-fn once_notifications_are_read_again_the_start_comes_first_and_then_what_is_still_true() {
+fn once_notifications_are_read_again_readiness_comes_first_then_only_the_latest_state() {
     let (manager, store) = (FullSocket::bind(), store());
     let service = program(&manager).store(store.url()).spawn();
     service.wait_for_stderr(|log| log.contains("serving metrics"), PATIENCE);
@@ -64,7 +64,7 @@ fn once_notifications_are_read_again_the_start_comes_first_and_then_what_is_stil
     assert_eq!(manager.read(), "READY=1\n");
     let status = manager.read();
     assert!(status.starts_with("STATUS=rkt: 7 images"), "{status}");
-    // Of the three records since only the latest one, in the place of the one that is there.
+    // Of the three records since then only the latest is sent. It replaces the one in the store.
     assert_eq!(manager.read(), stored(4));
     assert_eq!(manager.read(), removed(1));
     query(&service, &store, 4);

@@ -1,4 +1,4 @@
-//! A panic is said in the log, not on standard error directly.
+//! A panic is reported in the log, not written to standard error directly.
 
 use std::process::Command;
 
@@ -7,13 +7,13 @@ use lab::skip;
 
 use super::{PROGRAM, store};
 
-/// A service whose loop panics as soon as it waits for something: tokio cannot go on without epoll_wait(2).
+/// A service whose event loop panics at its first wait: strace makes epoll_wait(2) fail, which tokio does not survive.
 fn panicking(store: &str) -> Option<Service> {
     let traced = Command::new("strace")
         .args(["-qq", "--output=/dev/null", "true"])
         .output();
     if !traced.is_ok_and(|output| output.status.success()) {
-        skip::loudly("strace(1) is missing, or may not trace");
+        skip::loudly("strace(1) is not installed or not permitted to trace");
         return None;
     }
     let tracer = Service::builder("strace").arg("-D").arg("-f").arg("-qq");
@@ -26,7 +26,7 @@ fn panicking(store: &str) -> Option<Service> {
 }
 
 #[test]
-fn a_panic_is_one_line_of_the_log() {
+fn a_panic_is_logged_as_a_single_line() {
     let store = store();
     let Some(service) = panicking(&store.url()) else {
         return;

@@ -1,4 +1,4 @@
-//! Standard error is a pipe that nobody reads.
+//! Standard error is a full pipe that nothing reads.
 
 use lab::poll::eventually;
 use lab::rkt_api_service::Behaviour;
@@ -7,29 +7,29 @@ use lab::service::{Builder, run};
 use super::full::FullPipe;
 use super::{EX_CONFIG, PROGRAM, ends, failing, refused, shell, store, works};
 
-/// The smallest pipe, and what a pipe holds unless it is told otherwise.
+/// The smallest and the default capacity of a pipe.
 const CAPACITIES: [usize; 2] = [4096, 64 * 1024];
 
-/// Becomes a program with standard error at `$PIPE`. The pipe that was standard error before stays open, so that what reads it
-/// sees when the program ends.
-const BECOME_WITH_PIPE: &str = "exec 9>&2 2>\"$PIPE\"; exec \"$@\"";
+/// Executes a program with standard error at `$PIPE`. The previous standard error stays open, so that its reader sees when the
+/// program ends.
+const EXEC_WITH_PIPE: &str = "exec 9>&2 2>\"$PIPE\"; exec \"$@\"";
 
 fn program(stderr: &FullPipe) -> Builder {
-    shell(BECOME_WITH_PIPE).env("PIPE", stderr.path())
+    shell(EXEC_WITH_PIPE).env("PIPE", stderr.path())
 }
 
-/// What the lines say that report dropped ones, added up.
+/// The sum of the dropped lines that the log reports.
 fn reported(log: &str) -> f64 {
     let reports = log.lines().filter(|line| line.contains("lines dropped"));
     let numbers = reports.map(|line| {
-        let (_, number) = line.split_once("lines=").expect("it says how many");
+        let (_, number) = line.split_once("lines=").expect("the line has the count");
         number.parse::<f64>().expect("a number")
     });
     numbers.sum()
 }
 
 #[test]
-fn a_service_serves_and_stops_though_standard_error_is_full() {
+fn a_full_standard_error_does_not_keep_the_service_from_serving_and_stopping() {
     for capacity in CAPACITIES {
         let (stderr, store) = (FullPipe::of(capacity), store());
         works(&program(&stderr).store(store.url()).start());
@@ -37,27 +37,27 @@ fn a_service_serves_and_stops_though_standard_error_is_full() {
 }
 
 #[test]
-fn a_refused_configuration_exits_with_78_though_standard_error_is_full() {
+fn a_full_standard_error_does_not_keep_a_refused_configuration_from_exiting_with_78() {
     for capacity in CAPACITIES {
         ends(&refused(program(&FullPipe::of(capacity))), EX_CONFIG);
     }
 }
 
 #[test]
-fn a_service_that_cannot_listen_exits_with_1_though_standard_error_is_full() {
+fn a_full_standard_error_does_not_keep_a_service_that_cannot_listen_from_exiting_with_1() {
     let stderr = FullPipe::of(CAPACITIES[0]);
     let (service, _other) = failing(program(&stderr));
     ends(&service, 1);
 }
 
 #[test]
-fn a_query_prints_its_table_and_exits_though_standard_error_is_full() {
+fn a_full_standard_error_does_not_keep_query_from_printing_its_table_and_exiting() {
     let (stderr, store) = (FullPipe::of(CAPACITIES[0]), store());
     store.behave(Behaviour::Refuse);
-    let script = ["-c", BECOME_WITH_PIPE, "sh", PROGRAM];
+    let script = ["-c", EXEC_WITH_PIPE, "sh", PROGRAM];
     let query = ["query", "--store", &store.url()].map(str::to_owned);
     let arguments = script.map(str::to_owned).into_iter().chain(query);
-    let pipe = stderr.path().to_str().expect("a path of letters");
+    let pipe = stderr.path().to_str().expect("the path is UTF-8");
     let environment = [("PIPE", pipe), ("OTEL_TRACES_EXPORTER", "none")];
     let output = run("sh", arguments, &environment);
     assert_eq!(output.status.code(), Some(1));
@@ -66,9 +66,9 @@ fn a_query_prints_its_table_and_exits_though_standard_error_is_full() {
 }
 
 #[test]
-fn lines_that_standard_error_has_no_room_for_are_counted_and_reported_later() {
+fn lines_dropped_because_standard_error_is_full_are_counted_and_reported_later() {
     let (stderr, store) = (FullPipe::of(CAPACITIES[0]), store());
-    // h2 says many lines for each query, and nothing for a scrape.
+    // h2 logs many lines for each query, and none for a scrape.
     let service = program(&stderr)
         .env("EXP_RKT_GRPC_LOG", "exp_rkt_grpc=info,h2=trace")
         .env("OTEL_TRACES_EXPORTER", "none")

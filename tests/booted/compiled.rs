@@ -1,10 +1,10 @@
-//! Programs in C that run on the machines, compiled once and linked statically.
+//! Helper programs in C that run on the machines, compiled once and linked statically.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 
-/// `tests/lab/intruder.c`: what the service is replaced by to see what could be done in its place.
+/// `tests/lab/intruder.c`: replaces the service's program, to test what an attacker could do in the sandbox.
 pub(crate) static INTRUDER: LazyLock<PathBuf> = LazyLock::new(|| compile("intruder"));
 
 /// `tests/lab/store-record.c`: puts a record into systemd's file descriptor store.
@@ -19,7 +19,7 @@ fn compile(name: &str) -> PathBuf {
         .arg("-o")
         .arg(&program)
         .output()
-        .expect("there is a C compiler, for Rust needs its linker");
+        .expect("cc(1) is installed: Rust links with it");
     assert!(compiled.status.success(), "{compiled:?}");
     program
 }

@@ -1,4 +1,4 @@
-//! Debian's containerd, as its own unit runs it, and the service beside it with the drop-ins that are shipped.
+//! Debian's containerd under its own unit, and the service with the shipped drop-ins.
 
 use lab::containerd::{OciImage, layout};
 use lab::cri_runtime::client;
@@ -14,7 +14,7 @@ use crate::host::{Host, PROGRAM, SERVICE};
 const RUNTIME_SOCKET: &str = "/run/containerd/containerd.sock";
 const LIST_IMAGES: &str = "runtime.v1.ImageService/ListImages";
 
-/// A machine on which containerd runs.
+/// A machine that runs containerd.
 pub(crate) struct Scene {
     pub(crate) host: Host,
 }
@@ -35,14 +35,14 @@ impl Scene {
         self.wait_until_ready();
     }
 
-    /// Copies these examples beside the unit, and restarts it.
+    /// Installs these example drop-ins and restarts the service.
     #[track_caller]
     fn drop_in(&self, examples: &[&str]) {
         self.host.drop_in(examples);
         self.host.systemctl("restart exp-rkt-grpc");
     }
 
-    /// How many images a plain CRI client is told of.
+    /// The number of images that a plain CRI client lists; `None` if containerd does not answer.
     fn listed(&self) -> Option<usize> {
         let images = client::list_images(&self.host.machine.path(RUNTIME_SOCKET));
         images.ok().map(|images| images.len())
@@ -82,7 +82,10 @@ impl Scene {
         let table = self.ctr("images ls");
         let rows = table.lines().map(|row| row.split_whitespace().collect());
         let rows: Vec<Vec<&str>> = rows.collect();
-        let digest = rows.iter().find(|row| row[0] == name).expect("it is there")[2];
+        let digest = rows
+            .iter()
+            .find(|row| row[0] == name)
+            .expect("the image is listed")[2];
         let names = rows.iter().filter(|row| row[2] == digest).map(|row| row[0]);
         self.ctr(&format!(
             "images rm {}",
@@ -91,7 +94,7 @@ impl Scene {
         self.wait_for_images(count);
     }
 
-    /// Queries, and says what the scrape afterwards has of `imagestore_up` and `imagestore_images`.
+    /// Runs a query and returns `imagestore_up` and `imagestore_images` of the next scrape.
     #[track_caller]
     fn query(&self) -> (Option<f64>, Option<f64>) {
         let scrape = self.host.query();
@@ -104,7 +107,7 @@ impl Scene {
         assert_eq!(self.query(), counted, "{}", self.host.log());
     }
 
-    /// One query fails with this code and these words, and the journal says where to read what to do.
+    /// A query fails with this code and these words, and the journal refers to cri.conf.
     #[track_caller]
     fn assert_fails(&self, code: &str, words: &str) {
         assert_eq!(self.query().0, Some(0.0));
@@ -114,13 +117,13 @@ impl Scene {
             &[("code", code), ("store", "cri")],
         );
         assert_eq!(failures, Some(1.0), "{}", self.host.log());
-        let said = eventually("the line", || {
+        let explained = eventually("the journal entry", || {
             self.host.machine.succeed("journalctl --sync");
             let errors = "journalctl --catalog --unit=exp-rkt-grpc --priority=err";
-            let said = self.host.machine.succeed(errors);
-            said.contains(words).then_some(said)
+            let explained = self.host.machine.succeed(errors);
+            explained.contains(words).then_some(explained)
         });
-        assert!(said.contains("See cri.conf"), "{said}");
+        assert!(explained.contains("See cri.conf"), "{explained}");
     }
 
     fn mode_of_socket(&self) -> String {
@@ -134,7 +137,7 @@ fn of_cri(scrape: &Scrape, name: &str) -> Option<f64> {
 }
 
 #[test]
-fn images_that_come_and_go_are_counted_through_the_group_of_containerds_socket() {
+fn with_cri_conf_added_and_removed_images_are_counted_through_a_socket_of_mode_660() {
     let Some(scene) = Scene::boot("come-and-go") else {
         return;
     };
@@ -153,7 +156,7 @@ fn images_that_come_and_go_are_counted_through_the_group_of_containerds_socket()
 }
 
 #[test]
-fn a_containerd_that_was_away_is_asked_through_its_new_socket() {
+fn after_containerd_restarts_it_is_queried_through_its_new_socket() {
     let Some(scene) = Scene::boot("away") else {
         return;
     };
@@ -174,7 +177,7 @@ fn a_containerd_that_was_away_is_asked_through_its_new_socket() {
 }
 
 #[test]
-fn a_containerd_that_comes_after_the_service_or_makes_its_directory_anew_is_asked() {
+fn a_containerd_that_starts_after_the_service_or_recreates_its_directory_is_queried() {
     let scene = Scene {
         host: match Host::boot("later") {
             Some(host) => host,
@@ -201,7 +204,7 @@ fn a_containerd_that_comes_after_the_service_or_makes_its_directory_anew_is_aske
 }
 
 #[test]
-fn the_old_path_of_the_socket_is_the_same_as_for_query() {
+fn the_socket_path_under_var_run_works_for_the_service_as_it_does_for_query() {
     let Some(scene) = Scene::boot("old-path") else {
         return;
     };
@@ -217,7 +220,7 @@ fn the_old_path_of_the_socket_is_the_same_as_for_query() {
 }
 
 #[test]
-fn traces_for_either_exporter_arrive_under_the_drop_in() {
+fn under_cri_conf_traces_arrive_through_either_exporter() {
     let Some(scene) = Scene::boot("traces") else {
         return;
     };
@@ -227,7 +230,7 @@ fn traces_for_either_exporter_arrive_under_the_drop_in() {
     scene.assert_counts(1);
     let trace = agent.next_trace(PATIENCE);
     trace.span(LIST_IMAGES);
-    eventually("its line in the journal", || {
+    eventually("the trace's line in the journal", || {
         let of_trace = format!("TRACE_ID={}", trace.id_hex());
         (scene.host.machine.journal([of_trace]).len() == 1).then_some(())
     });
@@ -239,7 +242,7 @@ fn traces_for_either_exporter_arrive_under_the_drop_in() {
     );
     scene.host.systemctl("restart exp-rkt-grpc");
     scene.assert_counts(1);
-    let request = collector.next_request(PATIENCE).expect("a trace comes");
+    let request = collector.next_request(PATIENCE).expect("a trace arrives");
     let spans = FlatSpan::all(&request);
     assert!(
         spans.iter().any(|span| span.span.name == LIST_IMAGES),
@@ -248,7 +251,7 @@ fn traces_for_either_exporter_arrive_under_the_drop_in() {
 }
 
 #[test]
-fn rkt_is_asked_beside_containerd_under_the_same_drop_in() {
+fn under_cri_conf_rkt_over_tcp_is_queried_beside_containerd() {
     let Some(scene) = Scene::boot("both") else {
         return;
     };
@@ -267,9 +270,9 @@ fn rkt_is_asked_beside_containerd_under_the_same_drop_in() {
     });
 }
 
-/// The user root without any capability: being the owner is what counts.
+/// root.conf runs the service as root without capabilities: access comes from owning the socket.
 #[test]
-fn a_socket_that_only_root_may_use_takes_both_drop_ins() {
+fn a_socket_that_only_root_may_use_requires_root_conf_besides_cri_conf() {
     let Some(scene) = Scene::boot("only-root") else {
         return;
     };
@@ -299,7 +302,7 @@ fn a_socket_that_only_root_may_use_takes_both_drop_ins() {
 }
 
 #[test]
-fn without_the_drop_in_there_is_no_such_socket_and_the_journal_says_what_to_do() {
+fn without_cri_conf_the_socket_does_not_exist_for_the_service_and_the_journal_names_the_remedy() {
     let Some(scene) = Scene::boot("no-drop-in") else {
         return;
     };
@@ -311,12 +314,12 @@ fn without_the_drop_in_there_is_no_such_socket_and_the_journal_says_what_to_do()
     scene.assert_fails("UNAVAILABLE", "No such file or directory");
     let mistake = mistakes::named("forgotten drop-in");
     mistake.assert_told_in(&scene.host.log());
-    // Whole.
+    // The status is not truncated.
     mistake.assert_told_in(&scene.host.property("StatusText"));
 }
 
 #[test]
-fn a_service_in_the_wrong_group_is_told_which_one_is_right() {
+fn the_error_of_a_service_in_the_wrong_group_names_the_right_one() {
     let Some(scene) = Scene::boot("wrong-group") else {
         return;
     };
@@ -328,7 +331,7 @@ fn a_service_in_the_wrong_group_is_told_which_one_is_right() {
     scene.assert_fails("PERMISSION_DENIED", "no permission to connect");
     mistakes::named("wrong group").assert_told_in(&scene.host.log());
 
-    // A group that the sandbox has no number for.
+    // A group without a mapping in the sandbox's user namespace.
     scene
         .host
         .machine
@@ -348,7 +351,7 @@ fn a_service_in_the_wrong_group_is_told_which_one_is_right() {
 }
 
 #[test]
-fn a_store_over_tcp_without_a_network_is_told_which_drop_in_takes_it_away() {
+fn the_error_for_a_store_over_tcp_without_a_network_names_the_drop_in_that_blocks_it() {
     let Some(scene) = Scene::boot("tcp-no-network") else {
         return;
     };

@@ -1,4 +1,4 @@
-//! A booted machine with the service on it, and what stands around the service.
+//! A booted machine with the package installed, and the stores and agents around the service.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -23,20 +23,20 @@ pub(crate) const SOCKET: &str = "exp-rkt-grpc.socket";
 /// The installed program.
 pub(crate) const PROGRAM: &str = "/usr/bin/exp-rkt-grpc";
 
-/// Where the installed socket listens.
+/// The address of the installed socket unit.
 pub(crate) const METRICS: SocketAddr = localhost(33333);
-/// Where the service looks for rkt's api-service and for a Jaeger agent, unless told otherwise.
+/// The default addresses of rkt's api-service and of the Jaeger agent.
 const RKT: SocketAddr = localhost(15441);
 const JAEGER: SocketAddr = localhost(6831);
 
-/// Where it exists, installations are followed by an update of the index of manual pages.
+/// If this file exists, man-db rebuilds its index after each installation.
 pub(crate) const MANUAL_INDEX: &str = "/var/lib/man-db/auto-update";
 
 pub(crate) const fn localhost(port: u16) -> SocketAddr {
     SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), port)
 }
 
-/// Whether each store that is up has said who it is, which it is asked once its images are counted.
+/// Whether the scrape has the runtime info of each store that is up. The service asks for it once the images are counted.
 pub(crate) fn is_complete(scrape: &Scrape) -> bool {
     let mut up = scrape.samples("imagestore_up");
     up.all(|up| {
@@ -46,21 +46,21 @@ pub(crate) fn is_complete(scrape: &Scrape) -> bool {
     })
 }
 
-/// A machine on which the service is installed: its socket listens, and nobody has connected to it yet.
+/// A machine with the package installed: the socket listens, and no client has connected yet.
 pub(crate) struct Host {
     pub(crate) machine: Machine,
-    /// What its /usr is made of, if not of the package that is installed there; dropped after the machine.
+    /// The files that are overlaid on /usr, if the package is not installed with dpkg; dropped after the machine.
     _installed: Option<TempDir>,
 }
 
 impl Host {
-    /// `None` where no machine can be booted.
+    /// Boots a machine and installs the package. `None` if no machine can be booted.
     #[track_caller]
     pub(crate) fn boot(name: &str) -> Option<Self> {
         Self::boot_and(name, |_| ()).map(|(host, ())| host)
     }
 
-    /// Also looks at the machine as it is without the service.
+    /// As [`Host::boot`], but calls `look` before the installation.
     #[track_caller]
     pub(crate) fn boot_and<T>(name: &str, look: impl FnOnce(&Machine) -> T) -> Option<(Self, T)> {
         let package = Machine::possible().then(|| &PACKAGES.this)?;
@@ -68,14 +68,14 @@ impl Host {
             machine: Machine::boot(name)?,
             _installed: None,
         };
-        // At each installation man-db would read all manual pages, for as long as all the rest takes.
+        // man-db would index all manual pages, which takes as long as the rest of the installation.
         host.machine.succeed(&format!("rm -f {MANUAL_INDEX}"));
         let seen = look(&host.machine);
         host.install(package);
         Some((host, seen))
     }
 
-    /// One that was booted after the service had been installed and these units enabled. `None` where no machine can be booted.
+    /// Boots a machine that already has the package installed and these units enabled. `None` if no machine can be booted.
     #[track_caller]
     pub(crate) fn boot_enabled(name: &str, units: &[&str]) -> Option<Self> {
         Self::boot_enabled_with(name, units, &[])
@@ -92,9 +92,9 @@ impl Host {
             return None;
         }
         let installed = tempdir().expect("a folder can be made");
-        let folder = installed.path().to_str().expect("it has a plain name");
+        let folder = installed.path().to_str().expect("the path is UTF-8");
         let succeed = |command: &mut Command| {
-            let output = command.output().expect("it is a part of Debian");
+            let output = command.output().expect("the command can be run");
             assert!(output.status.success(), "{command:?}: {output:?}");
         };
         succeed(
@@ -113,7 +113,7 @@ impl Host {
             let folder = etc.join(format!("{unit}.d"));
             let written = fs::create_dir_all(&folder)
                 .and_then(|()| fs::write(folder.join("override.conf"), settings));
-            written.expect("it is a folder of ours");
+            written.expect("the folder is writable");
         }
         let made = fs::read_dir(&etc).expect("units are enabled");
         let binds = made.map(|made| {
@@ -129,27 +129,25 @@ impl Host {
         })
     }
 
-    /// Installs a package, or upgrades to it, as an administrator does. Returns what it says on standard error.
+    /// Installs a package or upgrades to it with dpkg(1). Returns its standard error.
     #[track_caller]
     pub(crate) fn install(&self, package: &Path) -> String {
         let inside = "/var/tmp/exp-rkt-grpc.deb";
-        self.machine.write(
-            inside,
-            fs::read(package).expect("make has made the package"),
-        );
+        self.machine
+            .write(inside, fs::read(package).expect("the package is built"));
         let installed = self.machine.run(["dpkg", "--install", inside]);
         assert!(installed.status.success(), "{installed:?}");
         self.machine.succeed(&format!("rm {inside}"));
         String::from_utf8_lossy(&installed.stderr).into_owned()
     }
 
-    /// Removes the package; `act` is what dpkg(1) calls it.
+    /// Removes the package with dpkg(1); `act` is `--remove` or `--purge`.
     #[track_caller]
     pub(crate) fn remove_package(&self, act: &str) {
         self.machine.succeed(&format!("dpkg {act} exp-rkt-grpc"));
     }
 
-    /// Runs `systemctl` with these words; panics unless it succeeds.
+    /// Runs `systemctl` with these arguments; panics unless it succeeds.
     #[track_caller]
     pub(crate) fn systemctl(&self, words: &str) -> String {
         self.machine.succeed(&format!("systemctl {words}"))
@@ -169,7 +167,7 @@ impl Host {
         self.systemctl("daemon-reload");
     }
 
-    /// Copies these examples beside the service's unit, as their first lines say.
+    /// Installs these example drop-ins for the service's unit, as their first lines describe.
     #[track_caller]
     pub(crate) fn drop_in(&self, examples: &[&str]) {
         for example in examples {
@@ -180,24 +178,24 @@ impl Host {
         self.systemctl("daemon-reload");
     }
 
-    /// A runtime that speaks CRI at this path, and whose socket is of root's as those of real ones are.
+    /// A CRI runtime at this path. Its socket belongs to root and has mode 0660, as those of real runtimes do.
     pub(crate) fn runtime(&self, path: &str, images: usize) -> cri_runtime::StandIn {
         let socket = self.machine.path(path);
-        fs::create_dir_all(socket.parent().expect("it is in a folder")).expect("root may");
+        fs::create_dir_all(socket.parent().expect("the path has a parent")).expect("root may");
         let images = cri_runtime::Images::generated(images);
         let runtime = cri_runtime::StandIn::unix(&socket, images).expect("the path is free");
         fs::set_permissions(&socket, fs::Permissions::from_mode(0o660)).expect("root may");
         runtime
     }
 
-    /// rkt's api-service, where the service expects it.
+    /// rkt's api-service, at its default address.
     pub(crate) fn store(&self, images: Images) -> StandIn {
         self.machine
             .network(|| StandIn::tcp_at(RKT, images))
             .expect("the port is free")
     }
 
-    /// A Jaeger agent, where the service expects it.
+    /// A Jaeger agent, at its default address.
     pub(crate) fn jaeger_agent(&self) -> JaegerAgent {
         self.machine
             .network(|| JaegerAgent::bind_at(JAEGER))
@@ -214,16 +212,16 @@ impl Host {
     pub(crate) fn scrape(&self) -> Scrape {
         let response = self.get("/metrics");
         assert_eq!(response.status, 200, "{response:?}");
-        Scrape::parse(response.text()).expect("it is the text format")
+        Scrape::parse(response.text()).expect("the response is in the text format")
     }
 
-    /// What a gauge or counter of the store `rkt` says.
+    /// The value of a metric of the store `rkt`.
     #[track_caller]
     pub(crate) fn of_rkt(&self, name: &str) -> Option<f64> {
         self.scrape().value(name, &[("store", "rkt")])
     }
 
-    /// Asks for a query and waits until it has been made. The service must be running.
+    /// Triggers a query and waits until it has ended. The service must be running.
     #[track_caller]
     pub(crate) fn query(&self) -> Scrape {
         let queries = |scrape: &Scrape| scrape.sum("imagestore_queries_total").unwrap_or(0.0);
@@ -235,7 +233,7 @@ impl Host {
         })
     }
 
-    /// What the service, and systemd about it, have logged.
+    /// The journal of the service and its socket, including systemd's lines about them.
     #[track_caller]
     pub(crate) fn log(&self) -> String {
         self.machine.succeed("journalctl --sync");

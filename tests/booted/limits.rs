@@ -1,7 +1,7 @@
-//! What the unit allows the service to take, and the most that it does take.
+//! The resource limits of the unit, and the most that the service uses.
 //!
-//! The machines here have no controllers for memory and tasks (see `tests/lab/sdbox`), so what is allowed is read from systemd, and
-//! what is taken is measured.
+//! These machines have no cgroup controllers for memory and tasks (see `tests/lab/sdbox`), so nothing enforces the limits: the
+//! tests read them from systemd and compare them with the measured use.
 
 use lab::exposition::Scrape;
 use lab::poll::eventually;
@@ -12,13 +12,13 @@ use crate::host::{Host, METRICS, SERVICE};
 /// See README, "Limits".
 const CONNECTIONS: usize = 640;
 
-/// What the kernel holds of answers for each of them: see `SEND_BUFFER` in `src/activation.rs`.
+/// The bytes of unread answers that the kernel holds for each of them: see `SEND_BUFFER` in `src/activation.rs`.
 const UNREAD: f64 = 64.0 * 1024.0;
 
-/// More than there can be lookups at a time.
+/// More than the largest number of concurrent lookups.
 const STORES: usize = 40;
 
-/// Longer heads are refused.
+/// Longer request heads are refused.
 const HEAD: usize = 8 * 1024;
 
 fn allowed(host: &Host, property: &str) -> f64 {
@@ -29,10 +29,10 @@ fn allowed(host: &Host, property: &str) -> f64 {
 }
 
 fn value(scrape: &Scrape, name: &str) -> f64 {
-    scrape.value(name, &[]).expect("it is always there")
+    scrape.value(name, &[]).expect("every scrape has it")
 }
 
-/// The most memory that the process has had.
+/// The peak resident memory of the process.
 fn peak(host: &Host) -> f64 {
     let status = host
         .machine
@@ -42,11 +42,11 @@ fn peak(host: &Host) -> f64 {
         .find_map(|line| line.strip_prefix("VmHWM:")?.strip_suffix("kB"));
     let kilobytes: f64 = peak
         .and_then(|peak| peak.trim().parse().ok())
-        .expect("the kernel says so");
+        .expect("the kernel shows VmHWM");
     kilobytes * 1024.0
 }
 
-/// Connections that ask without ever reading an answer, and have sent most of a further request.
+/// Connections that send requests without reading an answer, and have sent most of a further request.
 fn hold(host: &Host) -> Vec<http::Connection> {
     let request = "GET /metrics HTTP/1.1\r\nHost: localhost\r\n";
     let unfinished = format!("{request}X: {}", "x".repeat(HEAD - request.len() - 8));
@@ -64,11 +64,11 @@ fn hold(host: &Host) -> Vec<http::Connection> {
 }
 
 #[test]
-fn the_service_lives_within_what_its_unit_allows() {
+fn the_service_stays_within_the_limits_of_its_unit() {
     let Some(host) = Host::boot("limits") else {
         return;
     };
-    // Each lookup waits for a name server that says nothing.
+    // Each lookup waits for a name server that never answers.
     let silent = host
         .machine
         .network(|| std::net::UdpSocket::bind("127.0.0.1:53"));
@@ -85,7 +85,7 @@ fn the_service_lives_within_what_its_unit_allows() {
     host.systemctl("start exp-rkt-grpc");
     host.systemctl("kill --signal=SIGQUIT exp-rkt-grpc");
     let tasks = allowed(&host, "TasksMax");
-    // The program and its log have one each.
+    // The main thread, the log's thread, and lookups.
     let threads = eventually("lookups", || {
         let threads = value(&host.scrape(), "process_threads");
         (threads > 10.0).then_some(threads)

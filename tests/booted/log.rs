@@ -1,4 +1,4 @@
-//! Where log lines arrive, whatever becomes of journald.
+//! Log lines reach the journal after journald restarts, and in a log namespace.
 
 use lab::poll::eventually;
 use serde_json::Value;
@@ -8,7 +8,7 @@ use crate::host::{Host, SERVICE};
 const COUNTED: &str = "MESSAGE_ID=639706cf8d6a4a389604c9f92f4f82c9";
 
 #[test]
-fn lines_arrive_once_journald_has_made_its_sockets_anew() {
+fn lines_arrive_after_journald_has_recreated_its_sockets() {
     let Some(host) = Host::boot("journald") else {
         return;
     };
@@ -30,7 +30,7 @@ fn lines_arrive_once_journald_has_made_its_sockets_anew() {
 }
 
 #[test]
-fn lines_go_to_the_namespace_of_the_journal_that_a_drop_in_names() {
+fn lines_go_to_the_log_namespace_that_a_drop_in_sets() {
     let Some(host) = Host::boot("namespace") else {
         return;
     };
@@ -39,7 +39,7 @@ fn lines_go_to_the_namespace_of_the_journal_that_a_drop_in_names() {
         host.drop_in(drop_ins);
         host.systemctl("restart exp-rkt-grpc");
         let of_process = format!("_PID={}", host.property("MainPID"));
-        // Entries of its own, not what systemd makes of standard error.
+        // Entries of the journal's native protocol, not lines of standard error.
         let native = ["_TRANSPORT=journal", &of_process];
         let ready = eventually("the line", || {
             host.machine.succeed("journalctl --namespace=images --sync");

@@ -1,4 +1,4 @@
-//! What host names are looked up in is replaced while the service runs.
+//! `/etc/hosts` and `/etc/resolv.conf` are replaced while the service runs.
 
 use lab::name_server::NameServer;
 use lab::poll::eventually;
@@ -8,7 +8,7 @@ use crate::host::Host;
 
 const NAME: &str = "store.example";
 
-/// A service that has a store by that name, which nothing knows yet.
+/// A service with a store at that host name, which does not resolve yet.
 struct Scene {
     host: Host,
     process: String,
@@ -22,7 +22,7 @@ impl Scene {
             "/etc/default/exp-rkt-grpc",
             format!("EXP_RKT_GRPC_STORE=rkt+http://{NAME}:15441\n"),
         );
-        // It may be a link, or lead out of the machine.
+        // They may be links, even to outside of the machine.
         host.machine
             .succeed("rm --force /etc/hosts /etc/resolv.conf");
         settle(&host);
@@ -31,11 +31,11 @@ impl Scene {
         Some(Self { host, process })
     }
 
-    /// Puts a file of this content in the place of the one at this path, and waits until the service has it as `copy`.
+    /// Replaces the file at this path, and waits until the service sees the content as `/etc/{copy}`.
     #[track_caller]
     fn replace(&self, path: &str, content: &str, copy: &str) {
         let machine = &self.host.machine;
-        // What changes at the end of a copy is another matter, see exp-rkt-grpc-names.service.
+        // A change while a copy ends is a different case: see exp-rkt-grpc-names.service.
         eventually("systemd to watch", || {
             let states = machine.property("exp-rkt-grpc-names@*.path", "SubState");
             let waiting = |state: &str| state.is_empty() || state == "waiting";
@@ -51,7 +51,7 @@ impl Scene {
         });
     }
 
-    /// A query finds the store, or does not; the service has not been restarted.
+    /// A query reaches the store or does not, and the service has not been restarted.
     #[track_caller]
     fn assert_found(&self, found: bool) {
         let up = self
@@ -64,7 +64,7 @@ impl Scene {
 }
 
 #[test]
-fn a_store_is_found_by_a_name_that_etc_hosts_has_since_it_was_replaced() {
+fn a_name_is_looked_up_in_etc_hosts_after_it_was_replaced() {
     let Some(scene) = Scene::boot("hosts", |host| {
         host.machine.write("/etc/hosts", "127.0.0.1 localhost\n");
     }) else {
@@ -83,9 +83,9 @@ fn a_store_is_found_by_a_name_that_etc_hosts_has_since_it_was_replaced() {
     scene.assert_found(false);
 }
 
-/// As systemd-resolved makes it, by the old name of /run.
+/// The link is systemd-resolved's, through the old name of /run.
 #[test]
-fn a_name_server_is_asked_that_is_behind_a_link_and_was_replaced() {
+fn a_name_server_is_queried_after_the_target_of_resolv_conf_was_replaced() {
     const STUB: &str = "/run/systemd/resolve/stub-resolv.conf";
     let Some(scene) = Scene::boot("resolv-conf", |host| {
         host.machine
@@ -108,13 +108,13 @@ fn a_name_server_is_asked_that_is_behind_a_link_and_was_replaced() {
 }
 
 #[test]
-fn a_restart_looks_names_up_in_what_is_there_by_then() {
+fn after_a_restart_names_are_looked_up_in_the_current_files() {
     let Some(mut scene) = Scene::boot("names-restart", |_| ()) else {
         return;
     };
     let _store = scene.host.store(Images::generated(2));
     scene.assert_found(false);
-    // As after a link was made to lead elsewhere, which systemd does not report.
+    // As after the target of a link has changed, which systemd does not report.
     scene
         .host
         .systemctl("stop exp-rkt-grpc-names@etc-hosts.path");

@@ -1,4 +1,4 @@
-//! Queries on request, periodically, and when something happens: the units around the service.
+//! Queries on request, by a timer, and when the store changes: the units around the service.
 
 use std::fs;
 
@@ -12,7 +12,7 @@ const PATH: &str = "exp-rkt-grpc-query.path";
 const QUERY: &str = "exp-rkt-grpc-query.service";
 
 #[test]
-fn a_query_can_be_requested_of_a_service_that_does_not_run_yet() {
+fn a_requested_query_starts_the_service() {
     let Some(host) = Host::boot("requested") else {
         return;
     };
@@ -26,7 +26,7 @@ fn a_query_can_be_requested_of_a_service_that_does_not_run_yet() {
 }
 
 #[test]
-fn the_timer_is_off_until_it_is_enabled_and_then_queries_again_and_again() {
+fn the_timer_is_off_until_it_is_enabled_and_then_queries_repeatedly() {
     let Some(host) = Host::boot("timer") else {
         return;
     };
@@ -48,7 +48,7 @@ fn the_timer_is_off_until_it_is_enabled_and_then_queries_again_and_again() {
 }
 
 #[test]
-fn a_change_of_the_store_causes_a_query_and_a_burst_of_them_fails_no_unit() {
+fn a_change_of_the_store_causes_a_query_and_a_burst_of_changes_fails_no_unit() {
     let Some(host) = Host::boot("path") else {
         return;
     };
@@ -76,7 +76,7 @@ fn a_change_of_the_store_causes_a_query_and_a_burst_of_them_fails_no_unit() {
     });
     store.serve_images(Images::generated(5));
     eventually("the last query", || {
-        // Again and again: while the oneshot of an earlier change runs, systemd does not watch the path.
+        // Repeatedly: while the oneshot of an earlier change runs, systemd does not watch the path.
         host.machine.write(watched, "last");
         (host.of_rkt("imagestore_images") == Some(5.0)).then_some(())
     });
@@ -89,10 +89,10 @@ fn a_change_of_the_store_causes_a_query_and_a_burst_of_them_fails_no_unit() {
     assert_eq!(host.machine.property(PATH, "ActiveState"), "active");
 }
 
-/// What README and manual page say for it.
+/// The command in the README and the manual page.
 const STOP: &str = "disable --now exp-rkt-grpc.socket exp-rkt-grpc.service";
 
-/// Neither the socket nor the service runs, nor this one.
+/// Neither the socket nor the service nor this unit is active.
 #[track_caller]
 fn assert_stopped(host: &Host, unit: &str) {
     for unit in [SOCKET, SERVICE, unit] {
@@ -102,7 +102,7 @@ fn assert_stopped(host: &Host, unit: &str) {
 }
 
 #[test]
-fn one_command_stops_it_all_and_no_timer_or_query_revives_it() {
+fn one_command_stops_everything_and_no_timer_or_query_starts_it_again() {
     let Some(host) = Host::boot("stopped-all") else {
         return;
     };
@@ -116,9 +116,12 @@ fn one_command_stops_it_all_and_no_timer_or_query_revives_it() {
         "enable --now exp-rkt-grpc-query.timer",
     ] {
         let started = host.machine.run(format!("systemctl {start}").split(' '));
-        let said = String::from_utf8_lossy(&started.stderr).into_owned();
+        let stderr = String::from_utf8_lossy(&started.stderr).into_owned();
         assert!(!started.status.success(), "{start}");
-        assert!(said.contains("A dependency job for "), "{start}: {said}");
+        assert!(
+            stderr.contains("A dependency job for "),
+            "{start}: {stderr}"
+        );
         assert_stopped(&host, TIMER);
     }
     host.systemctl("enable --now exp-rkt-grpc.socket");
@@ -127,7 +130,7 @@ fn one_command_stops_it_all_and_no_timer_or_query_revives_it() {
 }
 
 #[test]
-fn an_enabled_timer_asks_soon_after_a_boot_and_is_stopped_with_the_socket() {
+fn an_enabled_timer_queries_soon_after_boot_and_is_stopped_with_the_socket() {
     // A second instead of one to two minutes.
     let soon = "[Timer]\nOnCalendar=\nOnBootSec=1s\nRandomizedDelaySec=0\n";
     let edited = [(TIMER, soon)];
@@ -142,7 +145,7 @@ fn an_enabled_timer_asks_soon_after_a_boot_and_is_stopped_with_the_socket() {
 }
 
 #[test]
-fn at_a_boot_an_enabled_timer_starts_nothing_while_the_socket_is_disabled() {
+fn at_boot_an_enabled_timer_starts_nothing_while_the_socket_is_disabled() {
     let Some(host) = Host::boot_enabled("timer-alone", &[TIMER]) else {
         return;
     };
@@ -150,7 +153,7 @@ fn at_a_boot_an_enabled_timer_starts_nothing_while_the_socket_is_disabled() {
 }
 
 #[test]
-fn a_query_of_a_service_that_is_refused_fails() {
+fn the_query_unit_fails_if_the_services_configuration_is_refused() {
     let Some(host) = Host::boot("query-refused") else {
         return;
     };

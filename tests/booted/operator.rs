@@ -1,4 +1,4 @@
-//! What an operator does to the service, and what they see then.
+//! Everyday operation: start, trigger, reconfigure and stop the service, and what systemctl and the journal show.
 
 use std::net::SocketAddr;
 
@@ -17,7 +17,7 @@ fn field<'a>(entry: &'a Value, name: &str) -> &'a str {
 }
 
 #[test]
-fn a_store_that_is_down_is_told_in_the_status_and_the_service_stays() {
+fn a_store_that_is_down_is_shown_in_the_status_and_the_service_keeps_running() {
     let Some(host) = Host::boot("down") else {
         return;
     };
@@ -48,9 +48,9 @@ fn the_first_scrape_starts_the_service_through_its_socket() {
     assert_eq!(host.property("ActiveState"), "active");
 }
 
-/// What the sandbox says of addresses is about connections that the service makes.
+/// The sandbox restricts the addresses that the service connects to, not those that connect to it.
 #[test]
-fn a_socket_at_another_address_is_scraped_from_outside_of_localhost() {
+fn a_socket_at_another_address_can_be_scraped_from_outside_of_localhost() {
     let outside: SocketAddr = "10.77.0.1:33333".parse().expect("an address");
     let Some(host) = Host::boot("outside") else {
         return;
@@ -62,7 +62,7 @@ fn a_socket_at_another_address_is_scraped_from_outside_of_localhost() {
     );
     host.systemctl("restart exp-rkt-grpc.socket");
     let response = host.machine.network(|| http::get(outside, "/metrics"));
-    assert_eq!(response.expect("it is answered").status, 200);
+    assert_eq!(response.expect("the scrape is answered").status, 200);
 }
 
 #[test]
@@ -76,7 +76,7 @@ fn the_enabled_service_comes_up_by_itself_when_the_machine_boots() {
 }
 
 #[test]
-fn a_trigger_moves_the_gauge_and_the_status() {
+fn a_trigger_updates_the_gauge_and_the_status() {
     let Some(host) = Host::boot("trigger") else {
         return;
     };
@@ -141,7 +141,7 @@ fn the_journal_finds_a_query_by_the_id_of_its_trace() {
 }
 
 #[test]
-fn a_changed_setting_takes_effect_by_a_restart_without_the_loss_of_a_number() {
+fn a_changed_setting_takes_effect_by_a_restart_and_no_number_is_lost() {
     let Some(host) = Host::boot("setting") else {
         return;
     };
@@ -175,7 +175,7 @@ fn a_changed_address_takes_effect_by_a_restart_of_the_socket_and_not_of_the_serv
         return;
     };
     host.systemctl("start exp-rkt-grpc");
-    // One that the machine does not have yet.
+    // An address that the machine does not have yet.
     let later: SocketAddr = "10.77.0.2:33334".parse().expect("an address");
     host.edit(
         SOCKET,
@@ -192,11 +192,11 @@ fn a_changed_address_takes_effect_by_a_restart_of_the_socket_and_not_of_the_serv
     }
     host.machine.succeed("ip address add 10.77.0.2/32 dev lo");
     let response = host.machine.network(|| http::get(later, "/metrics"));
-    assert_eq!(response.expect("it is served there").status, 200);
+    assert_eq!(response.expect("the scrape is answered").status, 200);
 }
 
 #[test]
-fn a_stop_is_a_clean_exit_also_while_a_query_runs() {
+fn a_stop_during_a_query_is_a_clean_exit() {
     let Some(host) = Host::boot("stop") else {
         return;
     };
@@ -215,7 +215,7 @@ fn a_stop_is_a_clean_exit_also_while_a_query_runs() {
 }
 
 #[test]
-fn signals_in_a_row_neither_end_the_service_nor_are_all_queried() {
+fn signals_in_quick_succession_are_merged_and_do_not_end_the_service() {
     let Some(host) = Host::boot("row") else {
         return;
     };

@@ -1,4 +1,4 @@
-//! A configuration that is refused, with nobody and with somebody waiting: see `src/refusal.rs`.
+//! A refused configuration, with and without a waiting scrape: see `src/refusal.rs`.
 
 use lab::poll::eventually;
 use lab::service::http;
@@ -13,11 +13,11 @@ const SENTENCE: &str = "configuration refused: invalid value \"never\" for --dea
 /// systemd's "Starting …".
 const STARTING: &str = "MESSAGE_ID=7d4958e842da4a758f6c1cdc7b36dcc5";
 
-/// In microseconds: within so long there are at most one attempt to start and five lines.
+/// In microseconds: in this time there are at most one start attempt and five log lines.
 const HALF_A_MINUTE: u64 = 30_000_000;
 const LINES: usize = 5;
 
-/// A scrape that was sent and is not answered yet.
+/// Sends a scrape, which waits for its answer.
 fn queue_a_scrape(host: &Host) -> http::Connection {
     host.machine.network(|| {
         let mut connection = http::Connection::open(METRICS).expect("the socket listens");
@@ -28,7 +28,7 @@ fn queue_a_scrape(host: &Host) -> http::Connection {
 }
 
 #[track_caller]
-fn wait_until_it_stays(host: &Host) {
+fn wait_until_refused(host: &Host) {
     eventually("the refusal", || {
         host.property("StatusText")
             .starts_with(SENTENCE)
@@ -37,15 +37,17 @@ fn wait_until_it_stays(host: &Host) {
     assert_eq!(host.property("SubState"), "start");
 }
 
-/// When each of these entries was sent, in microseconds: it may be received late.
+/// When each of these entries was sent, in microseconds; journald may have received it later.
 fn sent(entries: &[Value]) -> Vec<u64> {
     let micros = |entry: &Value| entry["_SOURCE_REALTIME_TIMESTAMP"].as_str()?.parse().ok();
     let micros = entries.iter().map(micros);
-    micros.map(|micros| micros.expect("each has one")).collect()
+    micros
+        .map(|micros| micros.expect("each entry has a timestamp"))
+        .collect()
 }
 
 #[test]
-fn with_nobody_waiting_the_start_fails_at_once_and_the_unit_shows_why() {
+fn without_a_waiting_scrape_the_start_fails_at_once_and_the_unit_shows_why() {
     let Some(host) = Host::boot("refused-alone") else {
         return;
     };
@@ -62,7 +64,7 @@ fn with_nobody_waiting_the_start_fails_at_once_and_the_unit_shows_why() {
     host.scrape();
 }
 
-/// This one takes as long as the refusal lasts.
+/// This test takes as long as the refusal lasts.
 #[test]
 fn with_a_scrape_waiting_there_is_one_attempt_in_half_a_minute_until_a_restart_answers_it() {
     let Some(host) = Host::boot("refused-queued") else {
@@ -70,12 +72,12 @@ fn with_a_scrape_waiting_there_is_one_attempt_in_half_a_minute_until_a_restart_a
     };
     host.machine.write(DEFAULTS, REFUSED);
     let mut scrape = queue_a_scrape(&host);
-    wait_until_it_stays(&host);
+    wait_until_refused(&host);
     let attempts = || host.machine.journal(["--unit=exp-rkt-grpc", STARTING]);
     eventually("the next attempt", || (attempts().len() >= 2).then_some(()));
     let begun = sent(&attempts());
     assert!(begun[1] - begun[0] >= HALF_A_MINUTE, "{}", host.log());
-    wait_until_it_stays(&host);
+    wait_until_refused(&host);
     let entries = host
         .machine
         .journal(["--unit=exp-rkt-grpc", "--unit=exp-rkt-grpc.socket"]);
@@ -87,24 +89,24 @@ fn with_a_scrape_waiting_there_is_one_attempt_in_half_a_minute_until_a_restart_a
     let status = host.property("StatusText");
     assert!(status.starts_with(SENTENCE), "{status}");
 
-    // Neither is the restart held up by the refusal, nor is reset-failed needed.
+    // The refusal does not delay the restart, and reset-failed is not needed.
     host.machine.write(DEFAULTS, "");
     host.systemctl("restart exp-rkt-grpc");
     assert_eq!(attempts().len(), 3, "{}", host.log());
-    let answer = scrape.receive().expect("it was only waiting");
+    let answer = scrape.receive().expect("the waiting scrape is answered");
     assert_eq!(answer.status, 200);
     assert_eq!(host.property("NRestarts"), "0");
 }
 
 #[test]
-fn a_stop_ends_a_refusal_at_once_and_leaves_what_was_refused_to_be_seen() {
+fn a_stop_ends_a_refusal_at_once_and_the_unit_still_shows_why() {
     let Some(host) = Host::boot("refused-stopped") else {
         return;
     };
     host.machine.write(DEFAULTS, REFUSED);
     let _scrape = queue_a_scrape(&host);
-    wait_until_it_stays(&host);
-    // Of the service alone the scrape would start it again.
+    wait_until_refused(&host);
+    // If only the service were stopped, the waiting scrape would start it again.
     host.systemctl("stop exp-rkt-grpc.socket exp-rkt-grpc.service");
     assert_eq!(host.property("Result"), "exit-code");
     assert_eq!(host.property("ExecMainStatus"), "78");

@@ -1,4 +1,4 @@
-//! What the service cannot do, and that it can do its work all the same.
+//! The unit's sandbox denies everything that the service does not need, and the service still works.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
@@ -13,13 +13,13 @@ use lab::rkt_api_service::Images;
 use crate::compiled::INTRUDER;
 use crate::host::{Host, PROGRAM, SERVICE, localhost};
 
-/// Where the intruder tries to reach somebody outside of localhost; see there.
+/// The address outside of localhost that the intruder connects to, as in intruder.c.
 const OUTSIDE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 77, 0, 1)), 7777);
 
-/// What is permitted.
+/// The acts that the sandbox permits.
 const PERMITTED: [&str; 1] = ["connect to localhost"];
 
-/// What came of each of the intruder's acts.
+/// The outcome of each of the intruder's acts.
 type Outcomes = BTreeMap<String, String>;
 
 fn outcomes(text: &str) -> Outcomes {
@@ -29,7 +29,7 @@ fn outcomes(text: &str) -> Outcomes {
         .collect()
 }
 
-/// The machine's network with an address besides localhost, and somebody who listens at both and in Docker's place.
+/// Listeners at an address outside of localhost, at localhost and at Docker's socket.
 struct Surroundings {
     _listening: Vec<TcpListener>,
     _docker: UnixListener,
@@ -48,7 +48,7 @@ fn surround(host: &Host) -> Surroundings {
         let datagrams = UdpSocket::bind(OUTSIDE).expect("the port is free");
         datagrams
             .set_nonblocking(true)
-            .expect("it takes the option");
+            .expect("the socket has this option");
         Surroundings {
             _listening: vec![outside, local],
             _docker: docker,
@@ -57,7 +57,7 @@ fn surround(host: &Host) -> Surroundings {
     })
 }
 
-/// What the intruder achieves in the service's place: everything but the program is as it is shipped.
+/// The outcomes of the intruder's acts in place of the service's program, with the shipped unit otherwise.
 fn outcomes_inside(host: &Host) -> Outcomes {
     host.machine.install(&INTRUDER, PROGRAM);
     host.systemctl("stop exp-rkt-grpc.socket exp-rkt-grpc.service");
@@ -77,7 +77,7 @@ fn outcomes_inside(host: &Host) -> Outcomes {
 }
 
 #[test]
-fn what_succeeds_outside_the_sandbox_is_refused_inside() {
+fn acts_that_succeed_outside_the_sandbox_are_denied_inside() {
     let Some(host) = Host::boot("sandbox") else {
         return;
     };
@@ -109,7 +109,7 @@ fn what_succeeds_outside_the_sandbox_is_refused_inside() {
 }
 
 #[test]
-fn without_a_network_a_unix_socket_is_asked_and_nothing_else_is_reached() {
+fn without_a_network_only_a_unix_socket_is_reachable() {
     let Some(host) = Host::boot("no-network") else {
         return;
     };
@@ -123,7 +123,7 @@ fn without_a_network_a_unix_socket_is_asked_and_nothing_else_is_reached() {
     assert_eq!(images, Some(6.0), "{log}");
     assert!(log.contains("traces=none"), "{log}");
 
-    // The file wins over the drop-in.
+    // The settings file takes precedence over the drop-in.
     let settings = "OTEL_TRACES_EXPORTER=jaeger\n";
     host.machine.write("/etc/default/exp-rkt-grpc", settings);
     host.systemctl("restart exp-rkt-grpc");
@@ -145,9 +145,9 @@ fn without_a_network_a_unix_socket_is_asked_and_nothing_else_is_reached() {
     }
 }
 
-/// All of `/run` is, since no narrower mount shows a runtime that comes later.
+/// The drop-ins show all of `/run`, since no narrower mount would show a runtime that starts later.
 #[test]
-fn what_the_drop_ins_show_of_run_commands_nothing_but_the_runtime() {
+fn the_sockets_that_the_drop_ins_expose_control_nothing_but_the_runtime() {
     let Some(host) = Host::boot("shown") else {
         return;
     };
@@ -155,7 +155,7 @@ fn what_the_drop_ins_show_of_run_commands_nothing_but_the_runtime() {
     let profiles: [(&[&str], &[&str]); 3] = [
         (&["cri.conf"], &PERMITTED),
         (&["cri.conf", "no-network.conf"], &[]),
-        // Its user is root, whom journald lets rotate and write out journals.
+        // The user is root, and journald lets root rotate and flush journals.
         (
             &["cri.conf", "root.conf"],
             &["command the journal", PERMITTED[0]],
@@ -174,7 +174,7 @@ fn what_the_drop_ins_show_of_run_commands_nothing_but_the_runtime() {
 }
 
 #[test]
-fn one_drop_in_shows_the_sockets_of_every_runtime() {
+fn one_drop_in_exposes_the_sockets_of_every_runtime() {
     let Some(host) = Host::boot("runtimes") else {
         return;
     };
@@ -205,7 +205,7 @@ fn a_store_is_found_by_its_name_through_a_name_server_on_loopback() {
         .machine
         .network(|| NameServer::bind_at(address, &["store.example"]))
         .expect("the port is free");
-    // It may be a link.
+    // The file may be a link.
     host.machine.succeed("rm --force /etc/resolv.conf");
     host.machine
         .write("/etc/resolv.conf", name_server.settings());
@@ -225,7 +225,7 @@ fn a_store_is_found_by_its_name_through_a_name_server_on_loopback() {
 }
 
 #[test]
-fn what_the_process_says_of_itself_is_right_inside_the_sandbox() {
+fn the_process_metrics_are_correct_inside_the_sandbox() {
     let Some(host) = Host::boot("process") else {
         return;
     };
@@ -246,17 +246,20 @@ fn what_the_process_says_of_itself_is_right_inside_the_sandbox() {
     );
     let now = SystemTime::UNIX_EPOCH
         .elapsed()
-        .expect("it is later than 1970")
+        .expect("the clock is past 1970")
         .as_secs_f64();
     assert!(value("process_start_time_seconds") <= now);
 
     let process = host
         .machine
         .path(format!("/proc/{}", host.property("MainPID")));
-    let entries =
-        |folder: &str| fs::read_dir(process.join(folder)).expect("it runs").count() as f64;
+    let entries = |folder: &str| {
+        fs::read_dir(process.join(folder))
+            .expect("the process runs")
+            .count() as f64
+    };
     assert_eq!(value("process_threads"), entries("task"));
-    // One for the connection of the scrape, which may be closed by now.
+    // The scrape's own connection may be closed by now.
     let open = value("process_open_fds");
     assert!(
         (open - entries("fd")).abs() <= 1.0,
@@ -275,7 +278,7 @@ fn what_the_process_says_of_itself_is_right_inside_the_sandbox() {
 }
 
 #[test]
-fn the_query_unit_needs_what_it_has_of_root_and_has_no_more() {
+fn the_query_unit_works_with_the_privileges_that_it_has() {
     let Some(host) = Host::boot("query-unit") else {
         return;
     };

@@ -1,4 +1,5 @@
-//! No scrape is lost, whatever happens to the service meanwhile. The results go to `lost-scrapes.md` in Cargo's target folder.
+//! No scrape is lost during restarts, crashes, upgrades and reloads. The results go to `lost-scrapes.md` in Cargo's target
+//! folder.
 
 #[path = "scrapes/drain.rs"]
 mod drain;
@@ -29,7 +30,7 @@ const SOME: Load = Load {
     kept_rate: 40,
 };
 
-/// Puts the load on a running service while `act` runs, and notes what came of it.
+/// Puts the load on a running service while `act` runs, and records the result.
 #[track_caller]
 fn under_load(host: &Host, action: &str, load: Load, act: impl FnOnce(&Progress)) -> Report {
     host.systemctl("start exp-rkt-grpc");
@@ -48,7 +49,7 @@ fn lost(report: &Report) -> usize {
     report.fresh.failed() + report.kept.failed()
 }
 
-/// Does something so many times, spread evenly over the load.
+/// Calls `act` this many times, spread evenly over the load.
 fn spread(progress: &Progress, load: Load, times: usize, mut act: impl FnMut()) {
     for time in 1..=times {
         progress.wait_until_sent(load.requests * time / (times + 1));
@@ -71,7 +72,7 @@ fn starts(host: &Host) -> usize {
 }
 
 #[test]
-fn twenty_restarts_lose_none() {
+fn twenty_restarts_lose_no_scrape() {
     let Some(host) = Host::boot("restarts") else {
         return;
     };
@@ -84,7 +85,7 @@ fn twenty_restarts_lose_none() {
     assert!(starts(&host) > 20);
 }
 
-/// That it is one request at a time is held where it can be seen: see `no_connection_is_accepted_…` in tests/scrapes.rs.
+/// That the service answers one request at a time is tested by `no_connection_is_accepted_…` in tests/scrapes/limits.rs.
 #[test]
 fn a_kill_may_lose_only_the_request_being_answered_at_that_instant() {
     const KILLS: usize = 10;
@@ -99,7 +100,7 @@ fn a_kill_may_lose_only_the_request_being_answered_at_that_instant() {
     assert_each_loses_one_at_most(&host, &report, &kills);
 }
 
-/// Whatever was lost was waited for while the process was killed, and no kill lost more than one.
+/// Each lost request was waiting while the process was killed, and no kill lost more than one.
 #[track_caller]
 fn assert_each_loses_one_at_most(host: &Host, report: &Report, kills: &[Range<Instant>]) {
     let lost = report.fresh.lost.iter().chain(&report.kept.lost);
@@ -123,22 +124,22 @@ fn assert_each_loses_one_at_most(host: &Host, report: &Report, kills: &[Range<In
     );
 }
 
-/// From when to when the process can have been killed.
+/// Kills the process, and returns the interval in which it was killed.
 fn kill(host: &Host, progress: &Progress) -> Range<Instant> {
     wait_until_running(host);
-    // Nothing that the kill before could have lost is waited for any more.
+    // No request that the previous kill could have lost is still waiting.
     progress.wait_until_answered();
     let process = host.property("MainPID");
     let began = Instant::now();
     host.systemctl("kill --signal=SIGKILL exp-rkt-grpc");
-    eventually("the end of it", || {
+    eventually("the end of the process", || {
         (host.property("MainPID") != process).then_some(())
     });
     began..Instant::now()
 }
 
 #[test]
-fn stops_and_starts_lose_none() {
+fn stops_and_starts_lose_no_scrape() {
     let Some(host) = Host::boot("stops") else {
         return;
     };
@@ -152,7 +153,7 @@ fn stops_and_starts_lose_none() {
 }
 
 #[test]
-fn a_manager_that_reloads_and_reexecutes_loses_none() {
+fn reloading_and_reexecuting_systemd_loses_no_scrape() {
     let Some(host) = Host::boot("manager") else {
         return;
     };
@@ -160,7 +161,7 @@ fn a_manager_that_reloads_and_reexecutes_loses_none() {
     let report = under_load(&host, action, SOME, |progress| {
         let mut acts = ["daemon-reload"; 5].into_iter().chain(["daemon-reexec"; 3]);
         spread(progress, SOME, 8, || {
-            let act = acts.next().expect("one for each time");
+            let act = acts.next().expect("there are eight acts");
             systemctl_until_it_answers(&host, act);
         });
     });
@@ -168,9 +169,9 @@ fn a_manager_that_reloads_and_reexecutes_loses_none() {
     assert_eq!(starts(&host), 1);
 }
 
-/// It ends in a kill.
+/// The watchdog ends the hang with a kill.
 #[test]
-fn a_hang_that_the_watchdog_ends_may_lose_only_the_request_being_answered_as_it_began() {
+fn a_hang_that_the_watchdog_ends_may_lose_only_the_request_being_answered_when_it_began() {
     let Some(host) = Host::boot("hang") else {
         return;
     };
@@ -193,7 +194,7 @@ fn a_hang_that_the_watchdog_ends_may_lose_only_the_request_being_answered_as_it_
 }
 
 #[test]
-fn a_slow_start_loses_none() {
+fn a_slow_start_loses_no_scrape() {
     let Some(host) = Host::boot("slow") else {
         return;
     };
@@ -212,7 +213,7 @@ fn a_slow_start_loses_none() {
 }
 
 #[test]
-fn starts_that_fail_for_a_while_lose_none() {
+fn starts_that_fail_for_a_while_lose_no_scrape() {
     let Some(host) = Host::boot("failing") else {
         return;
     };
@@ -238,7 +239,7 @@ fn starts_that_fail_for_a_while_lose_none() {
 }
 
 #[test]
-fn an_upgrade_of_the_package_loses_none() {
+fn an_upgrade_of_the_package_loses_no_scrape() {
     let Some(host) = Host::boot("upgrade") else {
         return;
     };
@@ -254,7 +255,8 @@ fn an_upgrade_of_the_package_loses_none() {
 
 /// See `StartLimitIntervalSec=` and `TriggerLimitIntervalSec=` in the units, and `src/refusal.rs`.
 #[test]
-fn a_refused_configuration_neither_spins_nor_floods_the_journal_and_loses_none_once_mended() {
+fn a_refused_configuration_neither_spins_nor_floods_the_journal_and_loses_no_scrape_once_corrected()
+{
     const DEFAULTS: &str = "/etc/default/exp-rkt-grpc";
     let Some(host) = Host::boot("broken") else {
         return;
@@ -284,17 +286,17 @@ fn a_refused_configuration_neither_spins_nor_floods_the_journal_and_loses_none_o
         host.machine.property("exp-rkt-grpc.socket", "ActiveState"),
         "active"
     );
-    // The first one may have ended before there was a scrape to wait for.
+    // The first attempt may have ended before a scrape was waiting.
     assert!(cost.attempts <= 2, "{cost:?}\n{}", host.log());
 }
 
-/// While it re-executes itself, systemd hangs up on systemctl.
+/// While systemd re-executes itself, it drops its connection to systemctl.
 fn systemctl_until_it_answers(host: &Host, act: &str) {
     host.machine.run(["systemctl", act]);
     eventually("the manager", || {
-        let asked = host
+        let active = host
             .machine
             .run(["systemctl", "is-active", "--quiet", SERVICE]);
-        asked.status.success().then_some(())
+        active.status.success().then_some(())
     });
 }

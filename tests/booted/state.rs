@@ -1,4 +1,4 @@
-//! Which numbers outlive the process: the last good ones, in systemd's file descriptor store, until the service is stopped.
+//! The last good numbers survive restarts and crashes in systemd's file descriptor store, until the service is stopped.
 
 use lab::exposition::Scrape;
 use lab::poll::eventually;
@@ -8,7 +8,7 @@ use lab::service::PATIENCE;
 use crate::compiled::STORE_RECORD;
 use crate::host::{Host, SERVICE};
 
-/// All gauges of stores that queries set, with their labels.
+/// All gauges that queries set, with their labels.
 fn gauges(scrape: &Scrape) -> Vec<String> {
     let families = scrape.families.iter();
     families
@@ -19,7 +19,7 @@ fn gauges(scrape: &Scrape) -> Vec<String> {
         .collect()
 }
 
-/// A service that has counted some images, and what it says of them.
+/// A service that has counted some images, and its gauges.
 fn counted(name: &str) -> Option<(Host, Vec<String>)> {
     let host = Host::boot(name)?;
     host.edit(SERVICE, "[Service]\nWatchdogSec=2s\n");
@@ -37,7 +37,7 @@ fn wait_for_another_process(host: &Host, process: &str) {
     });
 }
 
-/// The one before it is removed a moment later.
+/// The previous record is removed shortly after the new one is stored.
 fn wait_for_one_record(host: &Host) {
     eventually("one record", || {
         (host.property("NFileDescriptorStore") == "1").then_some(())
@@ -45,7 +45,7 @@ fn wait_for_one_record(host: &Host) {
 }
 
 #[test]
-fn the_gauges_are_there_with_their_age_after_restarts_and_crashes_and_hangs() {
+fn the_gauges_survive_restarts_crashes_and_hangs_with_their_timestamps() {
     let Some((host, before)) = counted("state") else {
         return;
     };
@@ -54,7 +54,7 @@ fn the_gauges_are_there_with_their_age_after_restarts_and_crashes_and_hangs() {
         "kill --signal=SIGKILL exp-rkt-grpc",
         "kill --signal=SIGSTOP exp-rkt-grpc",
     ];
-    // Each of them twice: what was recovered is kept for the one after.
+    // Each of them twice: recovered numbers are kept for the next process.
     for end in ends.iter().chain(&ends) {
         let process = host.property("MainPID");
         host.systemctl(end);
@@ -65,7 +65,7 @@ fn the_gauges_are_there_with_their_age_after_restarts_and_crashes_and_hangs() {
 }
 
 #[test]
-fn a_query_that_a_restart_gives_up_leaves_the_numbers_as_they_were() {
+fn a_query_that_a_restart_interrupts_leaves_the_numbers_as_they_were() {
     let Some((host, before)) = counted("given-up") else {
         return;
     };
@@ -80,7 +80,7 @@ fn a_query_that_a_restart_gives_up_leaves_the_numbers_as_they_were() {
 }
 
 #[test]
-fn numbers_are_shown_for_the_address_that_they_are_of_and_no_other() {
+fn kept_numbers_follow_the_address_of_their_store_not_its_name() {
     const ADDRESS: &str = "rkt+http://127.0.0.1:15441";
     let Some((host, _)) = counted("addresses") else {
         return;
@@ -130,7 +130,7 @@ fn the_record_of_the_last_query_replaces_the_one_before() {
 }
 
 #[test]
-fn numbers_of_too_many_stores_are_not_kept_which_is_said_once() {
+fn numbers_of_too_many_stores_are_not_kept_and_the_log_reports_it_once() {
     let Some(host) = Host::boot("large") else {
         return;
     };
@@ -155,16 +155,16 @@ fn numbers_of_too_many_stores_are_not_kept_which_is_said_once() {
     assert_eq!(gauges(&host.scrape()), Vec::<String>::new());
     let log = host.log();
     assert_eq!(log.matches("numbers not kept").count(), 1, "{log}");
-    // How the service has ended is kept without them.
+    // The record without numbers still shows that the service was stopped on request.
     assert!(!log.contains("ended without being asked to"), "{log}");
 }
 
-/// Starts the service with this record in its store, as an earlier process would have left it.
+/// Starts the service with this record in its file descriptor store, as an earlier process would have left it.
 fn start_with(host: &Host, record: &str) {
     start_with_all(host, &[("state-7", record)]);
 }
 
-/// Starts it with these records by their names.
+/// Starts the service with these records, given by name and content.
 fn start_with_all(host: &Host, records: &[(&str, &str)]) {
     host.machine
         .install(&STORE_RECORD, "/usr/local/bin/store-record");
@@ -178,10 +178,10 @@ fn start_with_all(host: &Host, records: &[(&str, &str)]) {
     host.edit(SERVICE, "");
 }
 
-/// What the running process has warned of, and worse; of its start nothing is missing.
+/// The warnings and errors that the running process has logged, once it has logged that it is ready.
 fn warnings(host: &Host) -> Vec<String> {
     let invocation = format!("_SYSTEMD_INVOCATION_ID={}", host.property("InvocationID"));
-    eventually("what it says once it is ready", || {
+    eventually("the line of a ready service", || {
         let ready = "MESSAGE_ID=0f1ef67be4944cda80f256f9b19f5e97".to_owned();
         let ready = host.machine.journal([invocation.clone(), ready]);
         (!ready.is_empty()).then_some(())
@@ -195,12 +195,12 @@ fn warnings(host: &Host) -> Vec<String> {
 
 const RECORD: &str = r#"{"version": 2, "stores": [{"name": "rkt", "url": "rkt+http://127.0.0.1:15441", "gauges": [["imagestore_images", [], 9]]}]}"#;
 
-/// As 0.1.0 has written it.
+/// The format of 0.1.0.
 const RECORD_WITHOUT_ADDRESSES: &str =
     r#"{"version": 1, "gauges": [["imagestore_images", ["rkt"], 9]]}"#;
 
 #[test]
-fn a_record_that_is_put_into_the_store_from_outside_is_read() {
+fn a_record_stored_by_another_program_is_read() {
     let Some(host) = Host::boot("record") else {
         return;
     };
@@ -210,7 +210,7 @@ fn a_record_that_is_put_into_the_store_from_outside_is_read() {
 }
 
 #[test]
-fn a_record_that_is_of_no_use_is_dropped_with_one_warning_and_the_next_query_is_kept_again() {
+fn an_unusable_record_is_dropped_with_one_warning_and_the_next_query_is_kept_again() {
     let Some(host) = Host::boot("useless") else {
         return;
     };
@@ -243,7 +243,7 @@ fn a_record_that_is_of_no_use_is_dropped_with_one_warning_and_the_next_query_is_
 }
 
 #[test]
-fn of_two_records_that_a_kill_has_left_the_newer_one_is_read_and_the_other_removed() {
+fn of_two_records_left_by_a_kill_the_newer_is_read_and_the_older_removed() {
     let Some(host) = Host::boot("two") else {
         return;
     };
@@ -251,7 +251,7 @@ fn of_two_records_that_a_kill_has_left_the_newer_one_is_read_and_the_other_remov
     start_with_all(&host, &[("state-10", &newer), ("state-9", RECORD)]);
     assert_eq!(host.of_rkt("imagestore_images"), Some(11.0));
     wait_for_one_record(&host);
-    // There is room for the next ones.
+    // The store has room for further records.
     let _store = host.store(Images::generated(3));
     host.query();
     host.systemctl("restart exp-rkt-grpc");
@@ -260,7 +260,7 @@ fn of_two_records_that_a_kill_has_left_the_newer_one_is_read_and_the_other_remov
 }
 
 #[test]
-fn numbers_stay_where_systemd_has_no_room_for_those_that_follow() {
+fn if_the_descriptor_store_is_full_the_numbers_already_in_it_stay() {
     let Some((host, before)) = counted("no-room") else {
         return;
     };
@@ -270,16 +270,16 @@ fn numbers_stay_where_systemd_has_no_room_for_those_that_follow() {
     assert_ne!(gauges(&host.query()), before);
     eventually("the warning", || {
         let warnings = warnings(&host);
-        let told = warnings
+        let warned = warnings
             .iter()
             .any(|line| line.contains("FileDescriptorStoreMax="));
-        told.then_some(())
+        warned.then_some(())
     });
     host.systemctl("restart exp-rkt-grpc");
     assert_eq!(gauges(&host.scrape()), before, "{}", host.log());
 }
 
-/// `systemctl status`' line of that name.
+/// Waits until the status text of the unit begins and ends like this.
 fn wait_for_status(host: &Host, begin: &str, end: &str) {
     let mut status = String::new();
     let found = || {
@@ -290,7 +290,7 @@ fn wait_for_status(host: &Host, begin: &str, end: &str) {
 }
 
 #[test]
-fn the_status_after_a_restart_says_what_is_known_and_how_old_it_is() {
+fn the_status_after_a_restart_shows_the_kept_numbers_and_their_age() {
     let Some(host) = Host::boot("status") else {
         return;
     };
@@ -310,22 +310,22 @@ fn the_status_after_a_restart_says_what_is_known_and_how_old_it_is() {
     assert!(status.contains(" ago; 3 images "), "{status}");
 }
 
-/// What the running process has said of the end of the one before it.
-fn told_of_ends(host: &Host) -> Vec<(String, String)> {
+/// The number of unexpected ends and the time since the first, as the running process has logged them.
+fn logged_ends(host: &Host) -> Vec<(String, String)> {
     let invocation = format!("_SYSTEMD_INVOCATION_ID={}", host.property("InvocationID"));
     warnings(host);
     let id = "MESSAGE_ID=1f3754348cd641969b8bb011b51a82c1".to_owned();
     let entries = host.machine.journal([invocation, id]);
     let field =
         |entry: &serde_json::Value, name: &str| entry[name].as_str().unwrap_or_default().to_owned();
-    let told = entries
+    let ends = entries
         .iter()
         .map(|entry| (field(entry, "ENDS"), field(entry, "FIRST")));
-    told.collect()
+    ends.collect()
 }
 
 #[test]
-fn ends_that_nobody_asked_for_are_counted_in_warnings_until_one_is_asked_for() {
+fn unexpected_ends_are_counted_in_warnings_until_a_requested_stop() {
     let Some(host) = Host::boot("crashes") else {
         return;
     };
@@ -339,24 +339,24 @@ fn ends_that_nobody_asked_for_are_counted_in_warnings_until_one_is_asked_for() {
         wait_for_another_process(&host, &process);
     };
     host.systemctl("start exp-rkt-grpc");
-    assert_eq!((told_of_ends(&host), total()), (vec![], Some(0.0)));
+    assert_eq!((logged_ends(&host), total()), (vec![], Some(0.0)));
     for ends in 1..=3 {
         kill();
-        let told = told_of_ends(&host);
-        let [(told, first)] = &told[..] else {
-            panic!("{told:?}");
+        let logged = logged_ends(&host);
+        let [(count, first)] = &logged[..] else {
+            panic!("{logged:?}");
         };
-        assert_eq!(*told, ends.to_string());
+        assert_eq!(*count, ends.to_string());
         assert!(first.ends_with(" s ago"), "{first}");
         assert_eq!(total(), Some(f64::from(ends)));
     }
     host.systemctl("restart exp-rkt-grpc");
-    assert_eq!((told_of_ends(&host), total()), (vec![], Some(3.0)));
+    assert_eq!((logged_ends(&host), total()), (vec![], Some(3.0)));
     kill();
-    let told = told_of_ends(&host);
-    assert_eq!(told.len(), 1, "{told:?}");
-    assert_eq!((told[0].0.as_str(), total()), ("1", Some(4.0)));
+    let logged = logged_ends(&host);
+    assert_eq!(logged.len(), 1, "{logged:?}");
+    assert_eq!((logged[0].0.as_str(), total()), ("1", Some(4.0)));
     host.systemctl("stop exp-rkt-grpc");
     host.systemctl("start exp-rkt-grpc");
-    assert_eq!((told_of_ends(&host), total()), (vec![], Some(0.0)));
+    assert_eq!((logged_ends(&host), total()), (vec![], Some(0.0)));
 }

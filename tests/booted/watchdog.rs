@@ -1,4 +1,4 @@
-//! What becomes of a service that hangs.
+//! systemd's watchdog replaces a service that hangs.
 
 use lab::poll::eventually;
 use lab::rkt_api_service::{Behaviour, Images};
@@ -12,11 +12,11 @@ fn restarts(host: &Host) -> u32 {
     host.property("NRestarts").parse().expect("it is a number")
 }
 
-/// Waits until systemd has heard the service's next sign of life.
-fn wait_for_a_sign_of_life(host: &Host) {
-    let heard = || host.property("WatchdogTimestampMonotonic");
-    let before = heard();
-    eventually("a sign of life", || (heard() != before).then_some(()));
+/// Waits until systemd has received the service's next keep-alive notification.
+fn wait_for_a_keep_alive(host: &Host) {
+    let last = || host.property("WatchdogTimestampMonotonic");
+    let before = last();
+    eventually("a keep-alive", || (last() != before).then_some(()));
 }
 
 #[test]
@@ -35,11 +35,11 @@ fn a_stopped_process_is_replaced() {
 }
 
 #[test]
-fn systemd_hears_signs_of_life_while_a_store_is_down_or_hangs() {
+fn the_watchdog_is_kept_alive_while_a_store_is_down_or_hangs() {
     let Some(host) = Host::boot("patient") else {
         return;
     };
-    // Longer than a busy machine takes to let the service have its turn.
+    // Longer than a busy machine takes to schedule the service.
     host.edit(SERVICE, "[Service]\nWatchdogSec=10s\n");
     host.systemctl("start exp-rkt-grpc");
     let process = host.property("MainPID");
@@ -48,8 +48,8 @@ fn systemd_hears_signs_of_life_while_a_store_is_down_or_hangs() {
     store.behave(Behaviour::Hang);
     host.systemctl("kill --signal=SIGQUIT exp-rkt-grpc");
     store.wait_for_calls(1, PATIENCE);
-    wait_for_a_sign_of_life(&host);
-    wait_for_a_sign_of_life(&host);
+    wait_for_a_keep_alive(&host);
+    wait_for_a_keep_alive(&host);
     assert_eq!(store.open_connections(), 1);
     assert_eq!(host.property("WatchdogUSec"), "10s");
     assert_eq!(host.property("MainPID"), process);

@@ -1,9 +1,9 @@
-//! Which exporter traces go to, and that the start line says so.
+//! The choice of the trace exporter, and how the start line reports it.
 
 use lab::service::{Builder, Service};
 
 use super::{
-    PROGRAM, announcement, assert_says, assert_variable_refused, program, refusal, run, store,
+    PROGRAM, announcement, assert_contains, assert_variable_refused, program, refusal, run, store,
 };
 
 const JAEGER_HOST: (&str, &str) = ("OTEL_EXPORTER_JAEGER_AGENT_HOST", "127.0.0.9");
@@ -20,33 +20,33 @@ fn with(variables: &[(&str, &str)]) -> Builder {
 #[track_caller]
 fn assert_traces(variables: &[(&str, &str)], traces: &str) {
     let line = announcement(with(variables));
-    assert_says(&line, &[&format!("traces=\"{traces}\"")]);
+    assert_contains(&line, &[&format!("traces=\"{traces}\"")]);
 }
 
 #[test]
 fn an_exporter_that_does_not_exist_is_refused() {
-    let right = "jaeger, otlp or none";
+    let expected = "jaeger, otlp or none";
     for value in ["zipkin", "otlp,jaeger"] {
-        assert_variable_refused("OTEL_TRACES_EXPORTER", value, &[], right);
+        assert_variable_refused("OTEL_TRACES_EXPORTER", value, &[], expected);
     }
 }
 
 #[test]
-fn a_port_of_the_agent_that_is_none_is_refused() {
+fn an_invalid_port_of_the_agent_is_refused() {
     for value in ["0", "65536", "udp"] {
         assert_variable_refused(JAEGER_PORT.0, value, &[], "1 to 65535");
     }
 }
 
 #[test]
-fn a_host_of_the_agent_that_is_none_is_refused() {
+fn an_invalid_host_of_the_agent_is_refused() {
     for value in ["jaeger:6831", "::1", "http://jaeger", "two words"] {
         assert_variable_refused(JAEGER_HOST.0, value, &[], "without a port");
     }
 }
 
 #[test]
-fn the_start_line_says_where_traces_go_and_why() {
+fn the_start_line_shows_the_destination_of_traces_and_the_variables_that_set_it() {
     let traces = |exporter| ("OTEL_TRACES_EXPORTER", exporter);
     assert_traces(&[], "jaeger 127.0.0.1:6831 (default)");
     assert_traces(
@@ -70,7 +70,7 @@ fn the_start_line_says_where_traces_go_and_why() {
 }
 
 #[test]
-fn an_endpoint_and_no_exporter_is_otlp() {
+fn an_otlp_endpoint_without_an_exporter_selects_otlp() {
     assert_traces(
         &[ENDPOINT],
         "otlp http://127.0.0.9:4317 (OTEL_EXPORTER_OTLP_ENDPOINT)",
@@ -78,7 +78,7 @@ fn an_endpoint_and_no_exporter_is_otlp() {
 }
 
 #[test]
-fn any_other_variable_of_otlp_and_no_exporter_is_otlp() {
+fn any_other_otlp_variable_without_an_exporter_selects_otlp() {
     for (name, value) in [
         ("OTEL_EXPORTER_OTLP_HEADERS", "key=value"),
         ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "500"),
@@ -90,15 +90,15 @@ fn any_other_variable_of_otlp_and_no_exporter_is_otlp() {
 }
 
 #[test]
-fn variables_of_both_exporters_and_no_choice_are_refused() {
+fn variables_of_both_exporters_without_a_choice_are_refused() {
     for jaeger in [JAEGER_HOST, JAEGER_PORT] {
         let refused = refusal(&run(PROGRAM, [""; 0], &[ENDPOINT, jaeger]));
-        assert_says(&refused, &[ENDPOINT.0, jaeger.0, "OTEL_TRACES_EXPORTER"]);
+        assert_contains(&refused, &[ENDPOINT.0, jaeger.0, "OTEL_TRACES_EXPORTER"]);
     }
 }
 
 #[test]
-fn a_choice_leaves_the_variables_of_the_other_exporter_alone() {
+fn variables_of_the_exporter_that_is_not_chosen_are_ignored() {
     let nonsense = [
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
         ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/ca.pem"),
@@ -110,12 +110,12 @@ fn a_choice_leaves_the_variables_of_the_other_exporter_alone() {
         ("none", &nonsense[..]),
     ] {
         let service = with(variables).env("OTEL_TRACES_EXPORTER", exporter);
-        assert_says(&announcement(service), &[exporter]);
+        assert_contains(&announcement(service), &[exporter]);
     }
 }
 
 #[test]
-fn a_word_that_may_be_meant_as_true_is_false_and_a_warning() {
+fn otel_sdk_disabled_with_an_unknown_value_counts_as_false_and_causes_a_warning() {
     let service = program()
         .env("OTEL_SDK_DISABLED", "yes")
         .store(store().url())
@@ -123,13 +123,13 @@ fn a_word_that_may_be_meant_as_true_is_false_and_a_warning() {
     assert!(service.stop().success());
     let stderr = service.stderr();
     let mut warnings = stderr.lines().filter(|line| line.contains(" WARN "));
-    let warning = warnings.next().expect("a warning");
-    assert_says(warning, &["OTEL_SDK_DISABLED", "yes", "true or false"]);
+    let warning = warnings.next().expect("a warning is logged");
+    assert_contains(warning, &["OTEL_SDK_DISABLED", "yes", "true or false"]);
     assert_eq!(warnings.next(), None);
 }
 
 #[test]
-fn what_is_not_offered_is_refused_with_the_reason() {
+fn unsupported_variables_are_refused_with_the_reason() {
     for (name, reason) in [
         ("OTEL_BSP_SCHEDULE_DELAY", "no batches"),
         ("OTEL_BSP_EXPORT_TIMEOUT", "no batches"),
@@ -156,13 +156,13 @@ fn what_is_not_offered_is_refused_with_the_reason() {
         ("OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE", "TLS"),
     ] {
         let refused = refusal(&run(PROGRAM, [""; 0], &[(name, "1234")]));
-        assert_says(&refused, &[name, "not supported", reason]);
+        assert_contains(&refused, &[name, "not supported", reason]);
         assert!(!refused.contains("1234"), "{refused}");
     }
 }
 
 #[test]
-fn variables_of_other_signals_are_left_alone() {
+fn variables_for_metrics_and_logs_are_ignored() {
     assert_traces(
         &[
             ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "http://metrics"),
@@ -177,7 +177,7 @@ fn variables_of_other_signals_are_left_alone() {
 }
 
 #[test]
-fn other_propagators_than_trace_context_are_refused() {
+fn propagators_other_than_tracecontext_are_refused() {
     for list in [
         "tracecontext",
         "tracecontext,baggage",
@@ -185,7 +185,7 @@ fn other_propagators_than_trace_context_are_refused() {
         " tracecontext , ",
     ] {
         let service = with(&[("OTEL_PROPAGATORS", list)]);
-        assert_says(&announcement(service), &["jaeger"]);
+        assert_contains(&announcement(service), &["jaeger"]);
     }
     for list in ["b3", "none", "baggage", "tracecontext,b3", ","] {
         assert_variable_refused("OTEL_PROPAGATORS", list, &[], "tracecontext");

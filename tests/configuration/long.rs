@@ -1,18 +1,18 @@
-//! What is wrong and endless is not shown whole.
+//! Error messages truncate overlong input.
 
-use super::{EX_CONFIG, PROGRAM, assert_says, run};
+use super::{EX_CONFIG, PROGRAM, assert_contains, run};
 
-/// More than anybody wants to see, and less than an argument may have.
+/// Too long to print, but within the kernel's limit for an argument.
 const ENDLESS: usize = 60_000;
 
-/// Refused in a few lines, in which the input can be recognised and is marked as cut.
+/// The program refuses the input in a few lines, which show its beginning and mark it as cut.
 #[track_caller]
-fn assert_refused_in_short(arguments: &[&str], environment: &[(&str, &str)], right: &str) {
+fn assert_refused_briefly(arguments: &[&str], environment: &[(&str, &str)], expected: &str) {
     let output = run(PROGRAM, arguments, environment);
     assert_eq!(output.status.code(), Some(EX_CONFIG));
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(stderr.len() < 1500, "{} bytes", stderr.len());
-    assert_says(&stderr, &["xxxxxxxx", "[cut]", right]);
+    assert_contains(&stderr, &["xxxxxxxx", "[cut]", expected]);
 }
 
 fn endless(beginning: &str) -> String {
@@ -20,7 +20,7 @@ fn endless(beginning: &str) -> String {
 }
 
 #[test]
-fn an_endless_value_of_a_flag_is_cut() {
+fn an_overlong_value_of_a_flag_is_truncated_in_the_message() {
     for beginning in [
         "",
         "rkt+http://",
@@ -32,36 +32,36 @@ fn an_endless_value_of_a_flag_is_cut() {
         "bad name=rkt+http://",
     ] {
         let value = endless(beginning);
-        assert_refused_in_short(&["--store", &value], &[], "expected");
-        assert_refused_in_short(&[], &[("EXP_RKT_GRPC_STORE", &value)], "expected");
+        assert_refused_briefly(&["--store", &value], &[], "expected");
+        assert_refused_briefly(&[], &[("EXP_RKT_GRPC_STORE", &value)], "expected");
     }
     for flag in ["--deadline", "--listen", "--log-level"] {
-        assert_refused_in_short(&[flag, &endless("")], &[], "expected");
+        assert_refused_briefly(&[flag, &endless("")], &[], "expected");
     }
-    assert_refused_in_short(&["query", "--output", &endless("")], &[], "table");
+    assert_refused_briefly(&["query", "--output", &endless("")], &[], "table");
 }
 
 #[test]
-fn an_endless_kind_and_an_endless_name_are_cut() {
+fn an_overlong_kind_and_an_overlong_name_are_truncated_in_the_message() {
     let kind = format!("{}+http://127.0.0.1", endless(""));
-    assert_refused_in_short(&["--store", &kind], &[], "rkt for");
+    assert_refused_briefly(&["--store", &kind], &[], "rkt for");
     let name = format!("{} =rkt+http://127.0.0.1", endless(""));
-    assert_refused_in_short(&["--store", &name], &[], "letters");
+    assert_refused_briefly(&["--store", &name], &[], "letters");
     let twice = format!("{}=rkt+http://127.0.0.1", endless(""));
     let twice = format!("{twice},{twice}");
-    assert_refused_in_short(&[], &[("EXP_RKT_GRPC_STORE", &twice[..])], "two stores");
+    assert_refused_briefly(&[], &[("EXP_RKT_GRPC_STORE", &twice[..])], "two stores");
 }
 
 #[test]
-fn an_endless_flag_or_command_is_cut() {
-    assert_refused_in_short(&[&endless("--")], &[], "--help");
-    assert_refused_in_short(&[&endless("")], &[], "--help");
-    assert_refused_in_short(&["query", &endless("--")], &[], "--help");
+fn an_overlong_flag_or_command_is_truncated_in_the_message() {
+    assert_refused_briefly(&[&endless("--")], &[], "--help");
+    assert_refused_briefly(&[&endless("")], &[], "--help");
+    assert_refused_briefly(&["query", &endless("--")], &[], "--help");
 }
 
 #[test]
-fn an_endless_variable_of_opentelemetry_is_cut() {
-    for (variable, right) in [
+fn an_overlong_opentelemetry_variable_is_truncated_in_the_message() {
+    for (variable, expected) in [
         ("OTEL_TRACES_EXPORTER", "jaeger"),
         ("OTEL_EXPORTER_JAEGER_AGENT_HOST", "host name"),
         ("OTEL_EXPORTER_JAEGER_AGENT_PORT", "port"),
@@ -70,14 +70,14 @@ fn an_endless_variable_of_opentelemetry_is_cut() {
         ("OTEL_RESOURCE_ATTRIBUTES", "KEY=VALUE"),
         ("OTEL_TRACES_SAMPLER", "always_on"),
     ] {
-        assert_refused_in_short(&[], &[(variable, &endless(""))], right);
+        assert_refused_briefly(&[], &[(variable, &endless(""))], expected);
     }
     let endpoint = [("OTEL_EXPORTER_OTLP_ENDPOINT", &endless("http://")[..])];
-    assert_refused_in_short(&[], &endpoint, "http://HOST:PORT");
+    assert_refused_briefly(&[], &endpoint, "http://HOST:PORT");
 }
 
 #[test]
-fn an_endless_name_of_a_variable_is_cut() {
+fn an_overlong_name_of_a_variable_is_truncated_in_the_message() {
     let name = endless("EXP_RKT_GRPC_");
-    assert_refused_in_short(&[], &[(&name, "1")], "did you mean");
+    assert_refused_briefly(&[], &[(&name, "1")], "did you mean");
 }

@@ -1,26 +1,28 @@
-//! The variables of the exporter `otlp` that are not right; what the right ones do is in `tests/traces/otlp.rs`.
+//! Invalid values of the variables of the exporter `otlp`; `tests/traces/otlp.rs` tests the effect of valid ones.
 
-use super::{PROGRAM, announcement, assert_says, assert_variable_refused, program, refusal, run};
+use super::{
+    PROGRAM, announcement, assert_contains, assert_variable_refused, program, refusal, run,
+};
 
 const OTLP: [(&str, &str); 1] = [("OTEL_TRACES_EXPORTER", "otlp")];
 
-/// Refused in the general form, in the form for traces, and with the former right and the latter wrong.
+/// The value is refused in the general variable, and in the one for traces even if the general one is valid.
 #[track_caller]
-fn assert_option_refused(option: &str, value: &str, good: &str, right: &str) {
+fn assert_option_refused(option: &str, value: &str, good: &str, expected: &str) {
     let general = format!("OTEL_EXPORTER_OTLP_{option}");
     let of_traces = format!("OTEL_EXPORTER_OTLP_TRACES_{option}");
-    assert_variable_refused(&general, value, &OTLP, right);
-    assert_variable_refused(&of_traces, value, &[(&general, good)], right);
-    // And the other way round it is not read.
+    assert_variable_refused(&general, value, &OTLP, expected);
+    assert_variable_refused(&of_traces, value, &[(&general, good)], expected);
+    // The general variable is not read if the one for traces is set.
     let service = program()
         .env("OTEL_TRACES_EXPORTER", "otlp")
         .env(general, value)
         .env(of_traces, good);
-    assert_says(&announcement(service), &["traces=\"otlp "]);
+    assert_contains(&announcement(service), &["traces=\"otlp "]);
 }
 
 #[test]
-fn an_endpoint_that_cannot_be_spoken_to_is_refused() {
+fn an_invalid_endpoint_is_refused() {
     for value in [
         "https://collector:4317",
         "collector:4317",
@@ -41,7 +43,7 @@ fn a_password_in_an_endpoint_is_refused_and_not_shown() {
             ("OTEL_EXPORTER_OTLP_INSECURE", "true"),
         ];
         let refused = refusal(&run(PROGRAM, [""; 0], &environment));
-        assert_says(
+        assert_contains(
             &refused,
             &["OTEL_EXPORTER_OTLP_ENDPOINT", "a user name and a password"],
         );
@@ -57,7 +59,7 @@ fn a_protocol_other_than_grpc_is_refused_by_name() {
 }
 
 #[test]
-fn a_protocol_other_than_grpc_is_refused_although_no_exporter_is_chosen() {
+fn a_protocol_other_than_grpc_is_refused_even_if_no_exporter_is_chosen() {
     let variable = "OTEL_EXPORTER_OTLP_PROTOCOL";
     assert_variable_refused(variable, "http/protobuf", &[], "expected grpc");
 }
@@ -77,7 +79,7 @@ fn a_timeout_out_of_range_is_refused() {
 }
 
 #[test]
-fn an_endpoint_without_a_scheme_is_taken_when_it_is_called_insecure() {
+fn an_endpoint_without_a_scheme_is_accepted_if_insecure_is_set() {
     for variable in [
         "OTEL_EXPORTER_OTLP_INSECURE",
         "OTEL_EXPORTER_OTLP_TRACES_INSECURE",
@@ -86,7 +88,7 @@ fn an_endpoint_without_a_scheme_is_taken_when_it_is_called_insecure() {
             .env("OTEL_TRACES_EXPORTER", "otlp")
             .env("OTEL_EXPORTER_OTLP_ENDPOINT", "127.0.0.9")
             .env(variable, "true");
-        assert_says(&announcement(service), &["otlp http://127.0.0.9:4317"]);
+        assert_contains(&announcement(service), &["otlp http://127.0.0.9:4317"]);
     }
 }
 
@@ -105,7 +107,7 @@ fn headers_that_cannot_be_sent_are_refused_without_showing_them() {
     ] {
         let variable = "OTEL_EXPORTER_OTLP_HEADERS";
         let refused = refusal(&run(PROGRAM, [""; 0], &[(variable, value)]));
-        assert_says(&refused, &[variable, "KEY=VALUE", "entry 2"]);
+        assert_contains(&refused, &[variable, "KEY=VALUE", "entry 2"]);
         assert!(!refused.contains("hush"), "{refused}");
     }
 }

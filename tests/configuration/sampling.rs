@@ -1,9 +1,9 @@
-//! What is wrong with settings of sampling, of spans and of the resource; what the right ones do is in `tests/traces`.
+//! Invalid settings of sampling, span limits and resource attributes; `tests/traces` tests the effect of valid ones.
 
-use super::{announcement, assert_says, assert_variable_refused, program};
+use super::{announcement, assert_contains, assert_variable_refused, program};
 
 #[test]
-fn a_sampler_that_is_not_offered_is_refused() {
+fn an_unsupported_sampler_is_refused() {
     for value in [
         "jaeger_remote",
         "xray",
@@ -15,19 +15,19 @@ fn a_sampler_that_is_not_offered_is_refused() {
 }
 
 #[test]
-fn every_sampler_that_is_offered_is_taken() {
+fn every_supported_sampler_is_accepted() {
     for own in ["always_on", "always_off", "traceidratio"] {
         for name in [own.to_owned(), format!("parentbased_{own}")] {
             let service = program()
                 .env("OTEL_TRACES_EXPORTER", "jaeger")
                 .env("OTEL_TRACES_SAMPLER", name);
-            assert_says(&announcement(service), &["traces=\"jaeger "]);
+            assert_contains(&announcement(service), &["traces=\"jaeger "]);
         }
     }
 }
 
 #[test]
-fn a_ratio_that_is_none_is_refused() {
+fn an_invalid_ratio_is_refused() {
     let sampler = [("OTEL_TRACES_SAMPLER", "traceidratio")];
     for value in ["1.01", "-0.1", "half", "NaN"] {
         assert_variable_refused("OTEL_TRACES_SAMPLER_ARG", value, &sampler, "0 to 1");
@@ -35,15 +35,15 @@ fn a_ratio_that_is_none_is_refused() {
 }
 
 #[test]
-fn an_argument_for_a_sampler_that_has_none_is_refused() {
-    let right = "OTEL_TRACES_SAMPLER to be traceidratio";
+fn an_argument_for_a_sampler_without_one_is_refused() {
+    let expected = "OTEL_TRACES_SAMPLER to be traceidratio";
     for sampler in [&[][..], &[("OTEL_TRACES_SAMPLER", "always_on")]] {
-        assert_variable_refused("OTEL_TRACES_SAMPLER_ARG", "0.5", sampler, right);
+        assert_variable_refused("OTEL_TRACES_SAMPLER_ARG", "0.5", sampler, expected);
     }
 }
 
 #[test]
-fn a_limit_that_is_no_number_is_refused() {
+fn an_invalid_span_limit_is_refused() {
     for variable in [
         "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT",
         "OTEL_SPAN_EVENT_COUNT_LIMIT",
@@ -56,8 +56,8 @@ fn a_limit_that_is_no_number_is_refused() {
 }
 
 #[test]
-fn attributes_that_are_malformed_are_refused() {
-    for (value, right) in [
+fn malformed_resource_attributes_are_refused() {
+    for (value, expected) in [
         ("host.name", "KEY=VALUE"),
         ("=seven", "KEY=VALUE"),
         ("a=b,c", "KEY=VALUE"),
@@ -69,6 +69,6 @@ fn attributes_that_are_malformed_are_refused() {
         ("a=b;c", "%3B"),
         ("a=\"b\"", "%22"),
     ] {
-        assert_variable_refused("OTEL_RESOURCE_ATTRIBUTES", value, &[], right);
+        assert_variable_refused("OTEL_RESOURCE_ATTRIBUTES", value, &[], expected);
     }
 }

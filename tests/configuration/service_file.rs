@@ -1,11 +1,11 @@
-//! The file of the service's settings, as a query by hand takes it when it is told no store.
+//! The service's settings file, which `exp-rkt-grpc query` reads if no store is given.
 
 use std::{ffi::OsString, fs, path::PathBuf, time::Duration};
 
 use exp_rkt_grpc::config::{Config, ConfigError, Environment, StoresFrom};
 use lab::{TempDir, tempdir};
 
-/// The file, and an environment beside it.
+/// The settings file, and the environment of the query.
 struct Scene {
     folder: TempDir,
     environment: Environment,
@@ -17,7 +17,7 @@ impl Scene {
             folder: tempdir().expect("a temporary folder can be made"),
             environment: Environment::default(),
         };
-        fs::write(scene.path(), text).expect("it is ours");
+        fs::write(scene.path(), text).expect("the folder is writable");
         scene
     }
 
@@ -33,13 +33,16 @@ impl Scene {
 
     #[track_caller]
     fn query(&self) -> Config {
-        self.read(&["query"]).expect("nothing is wrong")
+        self.read(&["query"]).expect("the configuration is valid")
     }
 
-    /// A query is refused with the name of the file and these words.
+    /// The query refuses its configuration with the name of the file and these words.
     #[track_caller]
     fn assert_refused(&self, words: &str) {
-        let refusal = self.read(&["query"]).expect_err("it is wrong").to_string();
+        let refusal = self
+            .read(&["query"])
+            .expect_err("the configuration is invalid")
+            .to_string();
         let file = format!("in {}: ", self.path().display());
         assert!(refusal.starts_with(&file), "{refusal}");
         assert!(refusal.contains(words), "{refusal}");
@@ -54,11 +57,11 @@ fn variables(variables: &[(&str, &str)]) -> Environment {
 }
 
 fn asks(config: &Config) -> String {
-    config.asks().expect("it was told nothing")
+    config.asks().expect("no store is given")
 }
 
 #[test]
-fn its_stores_are_asked_and_the_query_says_so() {
+fn query_uses_the_stores_of_the_file_and_reports_it() {
     let scene =
         Scene::with("# mine\nEXP_RKT_GRPC_STORE='a=rkt+http://127.0.0.1:1, unix:///run/x.sock,'\n");
     let config = scene.query();
@@ -70,22 +73,22 @@ fn its_stores_are_asked_and_the_query_says_so() {
 }
 
 #[test]
-fn a_store_that_is_given_is_asked_with_nothing_from_the_file() {
+fn if_a_store_is_given_query_does_not_read_the_file() {
     let scene = Scene::with("EXP_RKT_GRPC_STORE=nonsense\nEXP_RKT_GRPC_DEADLINE=1s\n");
     let arguments = ["query", "--store=rkt+http://127.0.0.1:2"];
-    let config = scene.read(&arguments).expect("nothing is wrong");
+    let config = scene.read(&arguments).expect("the configuration is valid");
     assert_eq!(config.asks(), None);
     assert_eq!(config.options.deadline, Duration::from_secs(60));
 }
 
 #[test]
-fn the_service_itself_does_not_read_it() {
+fn the_service_itself_does_not_read_the_file() {
     let scene = Scene::with("EXP_RKT_GRPC_STORE=nonsense\n");
     assert!(scene.read(&[]).is_ok());
 }
 
 #[test]
-fn the_default_is_asked_where_it_is_missing_or_names_no_store() {
+fn if_the_file_is_missing_or_has_no_store_query_uses_the_default_store() {
     let silent = Scene::with("EXP_RKT_GRPC_STORE=\nEXP_RKT_GRPC_DEADLINE=3s\n");
     let config = silent.query();
     assert_eq!(
@@ -93,32 +96,32 @@ fn the_default_is_asked_where_it_is_missing_or_names_no_store() {
         "asking rkt=rkt+http://127.0.0.1:15441 (default)"
     );
     assert_eq!(config.options.deadline, Duration::from_secs(3));
-    fs::remove_file(silent.path()).expect("it is ours");
+    fs::remove_file(silent.path()).expect("the file exists");
     let config = silent.query();
     assert_eq!(config.stores_from, StoresFrom::Default(None));
 }
 
 #[test]
-fn the_default_is_asked_with_the_reason_where_it_cannot_be_read() {
+fn if_the_file_cannot_be_read_query_uses_the_default_store_and_reports_why() {
     let scene = Scene::with("");
-    fs::remove_file(scene.path()).expect("it is ours");
-    fs::create_dir(scene.path()).expect("it is ours");
+    fs::remove_file(scene.path()).expect("the file exists");
+    fs::create_dir(scene.path()).expect("the folder is writable");
     let line = asks(&scene.query());
     let why = format!("(default; {} cannot be read: ", scene.path().display());
     assert!(line.contains(&why), "{line}");
 }
 
 #[test]
-fn what_never_ends_is_not_read() {
+fn a_fifo_a_device_and_an_overlong_file_are_not_read() {
     let scene = Scene::with("");
-    fs::remove_file(scene.path()).expect("it is ours");
+    fs::remove_file(scene.path()).expect("the file exists");
     let made = std::process::Command::new("mkfifo")
         .arg(scene.path())
         .status();
-    assert!(made.expect("it is a part of Debian").success());
+    assert!(made.expect("mkfifo(1) can be run").success());
     let fifo = asks(&scene.query());
-    fs::remove_file(scene.path()).expect("it is ours");
-    std::os::unix::fs::symlink("/dev/zero", scene.path()).expect("it is ours");
+    fs::remove_file(scene.path()).expect("the file exists");
+    std::os::unix::fs::symlink("/dev/zero", scene.path()).expect("the path is free");
     for asked in [fifo, asks(&scene.query())] {
         assert!(
             asked.contains("cannot be read: it is not a regular file"),
@@ -134,16 +137,16 @@ fn what_never_ends_is_not_read() {
 }
 
 #[test]
-fn flags_win_over_its_other_settings() {
+fn flags_win_over_the_settings_of_the_file() {
     let scene = Scene::with("EXP_RKT_GRPC_DEADLINE=3s\n");
     let config = scene
         .read(&["query", "--deadline=4s"])
-        .expect("nothing is wrong");
+        .expect("the configuration is valid");
     assert_eq!(config.options.deadline, Duration::from_secs(4));
 }
 
 #[test]
-fn what_says_nothing_of_a_query_is_left_out() {
+fn settings_of_the_file_that_do_not_concern_a_query_are_ignored() {
     let scene = Scene::with(
         "EXP_RKT_GRPC_LISTEN=nonsense\nEXP_RKT_GRPC_QUERY_AT_START=nonsense\nEXP_RKT_GRPC_LOG=nonsense\nPATH=nonsense\n",
     );
@@ -151,7 +154,7 @@ fn what_says_nothing_of_a_query_is_left_out() {
 }
 
 #[test]
-fn its_traces_are_taken_unless_the_environment_has_settings_of_its_own() {
+fn trace_settings_of_the_file_apply_unless_the_environment_has_some() {
     let mut scene = Scene::with("OTEL_EXPORTER_JAEGER_AGENT_PORT=7\nOTEL_SERVICE_NAME=file\n");
     assert_eq!(
         scene.query().traces.to_string(),
@@ -167,7 +170,7 @@ fn its_traces_are_taken_unless_the_environment_has_settings_of_its_own() {
 }
 
 #[test]
-fn what_the_service_would_refuse_is_refused_with_the_name_of_the_file() {
+fn invalid_settings_of_the_file_are_refused_with_its_name() {
     Scene::with("EXP_RKT_GRPC_STORE=docker\n")
         .assert_refused("\"docker\" for --store (EXP_RKT_GRPC_STORE)");
     Scene::with("EXP_RKT_GRPC_STROE=x\n").assert_refused("did you mean EXP_RKT_GRPC_STORE?");
@@ -179,10 +182,12 @@ fn what_the_service_would_refuse_is_refused_with_the_name_of_the_file() {
 #[test]
 fn a_setting_that_was_removed_is_ignored_with_a_warning() {
     let scene = Scene::with("EXP_RKT_GRPC_MAX_RESPONSE=1MiB\n");
-    let config = scene.read(&["query"]).expect("it stops no upgrade");
+    let config = scene
+        .read(&["query"])
+        .expect("a removed setting is not an error");
     let [warning] = &config.warnings[..] else {
         panic!("{:?}", config.warnings);
     };
-    let right = "--max-response (EXP_RKT_GRPC_MAX_RESPONSE) was removed and has no effect: ";
-    assert!(warning.starts_with(right), "{warning}");
+    let expected = "--max-response (EXP_RKT_GRPC_MAX_RESPONSE) was removed and has no effect: ";
+    assert!(warning.starts_with(expected), "{warning}");
 }

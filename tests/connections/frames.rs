@@ -1,4 +1,4 @@
-//! HTTP/2 frames by hand (RFC 9113, section 6), also those that no library writes.
+//! HTTP/2 frames written by hand (RFC 9113, section 6), including invalid ones that no library would send.
 
 /// Types of frames.
 pub(super) const DATA: u8 = 0;
@@ -28,7 +28,7 @@ pub(super) fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> 
     frame
 }
 
-/// The head of a frame that claims so many bytes.
+/// The header of a frame that announces this many bytes.
 pub(super) fn head(length: usize, kind: u8, flags: u8, stream: u8) -> Vec<u8> {
     let [.., high, middle, low] = length.to_be_bytes();
     vec![high, middle, low, kind, flags, 0, 0, 0, stream]
@@ -41,7 +41,7 @@ pub(super) fn settings(values: &[(u8, u8)]) -> Vec<u8> {
     frame(SETTINGS, 0, 0, &payload.collect::<Vec<u8>>())
 }
 
-/// How a well-behaved server begins: its SETTINGS, and that it has read ours.
+/// What a correct server sends first: its SETTINGS, and the ACK of ours.
 pub(super) fn greeting(values: &[(u8, u8)]) -> Vec<u8> {
     [settings(values), frame(SETTINGS, 1, 0, &[])].concat()
 }
@@ -103,7 +103,7 @@ pub(super) fn ping() -> Vec<u8> {
     frame(PING, 0, 0, b"hello 12")
 }
 
-/// After which this stream is the last one.
+/// A GOAWAY with this last stream.
 pub(super) fn goaway(last: u8) -> Vec<u8> {
     frame(GOAWAY, 0, 0, &[0, 0, 0, last, 0, 0, 0, 0])
 }

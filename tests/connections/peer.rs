@@ -1,4 +1,4 @@
-//! A store that follows a script, byte by byte, and then leaves the connection to its client.
+//! A store that follows a script byte by byte, and leaves closing the connection to its client.
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
@@ -13,18 +13,18 @@ use rustix::event::{PollFd, PollFlags, poll};
 
 use super::frames;
 
-/// What a store does, one after the other. It never hangs up.
+/// A step of a script. A store never closes its connection.
 #[derive(Clone, Debug)]
 pub(super) enum Act {
     /// Sends these bytes.
-    Say(Vec<u8>),
+    SendBytes(Vec<u8>),
     /// Sends these bytes again and again, until the client has hung up.
-    SayForEver(Vec<u8>),
+    SendForEver(Vec<u8>),
     /// The same, with pauses.
     Drip(Vec<u8>),
     /// Reads until the call on this stream has begun.
     AwaitCall(u8),
-    /// Says that nothing more will come, and listens.
+    /// Closes its sending side, and goes on reading.
     HalfClose,
     /// Reads nothing more.
     ReadNothing,
@@ -33,7 +33,7 @@ pub(super) enum Act {
 /// The preface of a client's connection (RFC 9113, section 3.4).
 const PREFACE: usize = 24;
 
-/// Between the bytes of a drip.
+/// The pause between the sends of [`Act::Drip`].
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// A byte stream of either kind.
@@ -58,17 +58,26 @@ impl Stream for UnixStream {
 pub(super) struct Open(Arc<(Mutex<Vec<&'static str>>, Condvar)>);
 
 impl Open {
-    /// Waits until there is none; otherwise says which there are.
+    /// Waits until all are closed; returns those that are not.
     pub(super) fn wait_for_none(&self, within: Duration) -> Vec<&'static str> {
         let (open, changed) = &*self.0;
-        let open = open.lock().expect("nobody panics with it");
+        let open = open
+            .lock()
+            .expect("no thread panics while it holds the lock");
         let waited = changed.wait_timeout_while(open, within, |open| !open.is_empty());
-        waited.expect("nobody panics with it").0.clone()
+        waited
+            .expect("no thread panics while it holds the lock")
+            .0
+            .clone()
     }
 
     fn change(&self, change: impl FnOnce(&mut Vec<&'static str>)) {
         let (open, changed) = &*self.0;
-        change(&mut open.lock().expect("nobody panics with it"));
+        change(
+            &mut open
+                .lock()
+                .expect("no thread panics while it holds the lock"),
+        );
         changed.notify_all();
     }
 }
@@ -76,16 +85,16 @@ impl Open {
 /// A script and its name.
 pub(super) type Script = (&'static str, Vec<Act>);
 
-/// Follows a script on each connection to a free port of loopback, for as long as the test runs, and says where.
+/// Follows a script on each connection to a free port of loopback, as long as the test runs. Returns the URL.
 pub(super) fn tcp(script: Script, open: Open) -> String {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
-    let address = listener.local_addr().expect("it is bound");
+    let address = listener.local_addr().expect("the socket is bound");
     let accept = move || listener.accept().map(|(stream, _)| stream);
     serve(script, open, accept);
     format!("http://{address}")
 }
 
-/// The same at a Unix socket.
+/// As [`tcp`], at a Unix socket.
 pub(super) fn unix(path: &Path, script: Script, open: Open) -> String {
     let listener = UnixListener::bind(path).expect("the path is free");
     let accept = move || listener.accept().map(|(stream, _)| stream);
@@ -103,7 +112,7 @@ fn serve<S: Stream + 'static>(
             open.change(|open| open.push(name));
             let (script, open) = (script.clone(), open.clone());
             thread::spawn(move || {
-                // The client's hanging up ends it, as an error or not.
+                // The client closes the connection, which may be an error here or not.
                 let _hung_up = follow(&script, stream);
                 open.change(|open| open.retain(|&other| other != name));
             });
@@ -115,8 +124,8 @@ fn follow(script: &[Act], mut stream: impl Stream) -> io::Result<()> {
     let mut greeted = false;
     for act in script {
         match act {
-            Act::Say(bytes) => stream.write_all(bytes)?,
-            Act::SayForEver(bytes) => loop {
+            Act::SendBytes(bytes) => stream.write_all(bytes)?,
+            Act::SendForEver(bytes) => loop {
                 stream.write_all(bytes)?;
             },
             Act::Drip(bytes) => loop {

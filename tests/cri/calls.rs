@@ -1,4 +1,4 @@
-//! What arrives at the runtime.
+//! The calls that the runtime receives.
 
 use lab::cri_runtime::{Call, Images, Method, Request, StandIn, v1};
 use lab::jaeger_agent::{JaegerAgent, Span};
@@ -6,12 +6,12 @@ use lab::service::PATIENCE;
 
 use super::{Scene, program};
 
-/// The trace context that names this span as parent.
+/// The `traceparent` that names this span as the parent.
 fn traceparent(span: &Span) -> String {
     format!("00-{:032x}-{:016x}-01", span.trace_id, span.span_id)
 }
 
-/// A runtime, and the agent that gets the traces of its queries.
+/// A runtime, and the agent that receives the traces of its queries.
 fn traced() -> (Scene, JaegerAgent) {
     let agent = JaegerAgent::bind();
     let scene = Scene::with(Images::generated(3), |builder| {
@@ -22,7 +22,7 @@ fn traced() -> (Scene, JaegerAgent) {
     (scene, agent)
 }
 
-/// The spans of one more query that are marked as errors, with their types.
+/// Runs a query, and returns the spans that are marked as errors, with their types.
 fn errors(scene: &Scene, agent: &JaegerAgent) -> Vec<(String, Option<String>)> {
     scene.ask();
     let trace = agent.next_trace(PATIENCE);
@@ -36,7 +36,7 @@ fn errors(scene: &Scene, agent: &JaegerAgent) -> Vec<(String, Option<String>)> {
 
 fn call_of(calls: &[Call], method: Method) -> &Call {
     let mut calls = calls.iter().filter(|call| call.method() == Some(method));
-    calls.next().expect("it was called")
+    calls.next().expect("the method was called")
 }
 
 #[test]
@@ -52,7 +52,7 @@ fn a_query_is_one_connection_with_three_calls() {
 }
 
 #[test]
-fn nothing_is_filtered() {
+fn the_requests_have_no_filter() {
     let scene = Scene::of(Images::generated(3));
     scene.runtime.without(Method::StreamImages);
     scene.ask();
@@ -86,7 +86,7 @@ fn the_authority_over_tcp_is_the_address() {
 }
 
 #[test]
-fn every_call_carries_its_own_span_as_the_parent_of_the_runtimes() {
+fn every_call_carries_its_own_span_as_the_parent_of_the_runtimes_spans() {
     let (scene, agent) = traced();
     scene.runtime.without(Method::StreamImages);
     scene.ask();
@@ -116,13 +116,13 @@ fn the_stream_has_a_client_span_of_its_own() {
 }
 
 #[test]
-fn a_call_that_a_runtime_does_not_have_is_an_error_of_its_own_span_and_not_of_the_query() {
+fn an_unimplemented_call_is_an_error_of_its_own_span_and_not_of_the_query() {
     let (scene, agent) = traced();
     let error_of = |method: &str| (method.to_owned(), Some("UNIMPLEMENTED".to_owned()));
     scene.runtime.without(Method::StreamImages);
     let stream = error_of("runtime.v1.ImageService/StreamImages");
     assert_eq!(errors(&scene, &agent), [stream]);
-    // It is not asked for any more.
+    // The next query does not ask for the stream again.
     assert_eq!(errors(&scene, &agent), []);
     scene.runtime.without(Method::ImageFsInfo);
     scene.runtime.without(Method::Version);

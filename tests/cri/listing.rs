@@ -1,11 +1,11 @@
-//! One message or a stream of them.
+//! Lists in one message (`ListImages`) and in a stream of batches (`StreamImages`).
 
 use lab::cri_runtime::{Behaviour, Images, Method};
 use tonic::{Code, Status};
 
 use super::{Scene, failures, number};
 
-/// This many batches, then a failure.
+/// Sends this many batches, then fails.
 fn fail_after(batches: usize, code: Code) -> Behaviour {
     Behaviour::FailAfter(batches, Status::new(code, "no more of it"))
 }
@@ -18,7 +18,7 @@ fn scene() -> Scene {
 }
 
 #[test]
-fn a_runtime_that_streams_is_asked_for_the_stream_and_nothing_else() {
+fn a_runtime_that_streams_is_asked_for_the_stream_only() {
     assert_eq!(scene().lists_asked(), [Method::StreamImages]);
 }
 
@@ -59,7 +59,7 @@ fn a_runtime_without_the_stream_is_asked_for_the_list() {
 }
 
 #[test]
-fn a_stream_that_is_unimplemented_only_behind_its_headers_is_missing_too() {
+fn a_stream_that_is_unimplemented_after_its_headers_counts_as_missing_too() {
     let scene = scene();
     let behind_headers = fail_after(0, Code::Unimplemented);
     scene
@@ -81,7 +81,7 @@ fn a_missing_stream_is_remembered() {
 }
 
 #[test]
-fn a_missing_stream_is_forgotten_when_the_runtime_is_of_another_version() {
+fn a_missing_stream_is_tried_again_once_the_runtime_has_another_version() {
     let scene = scene();
     scene.runtime.without(Method::StreamImages);
     scene.ask();
@@ -89,13 +89,13 @@ fn a_missing_stream_is_forgotten_when_the_runtime_is_of_another_version() {
     scene
         .runtime
         .behave_for(Method::StreamImages, Behaviour::Answer);
-    // The version is told after the list.
+    // The version is asked for after the list.
     assert_eq!(scene.lists_asked(), [Method::ListImages]);
     assert_eq!(scene.lists_asked(), [Method::StreamImages]);
 }
 
 #[test]
-fn a_runtime_that_answers_neither_way_is_asked_both_ways_again() {
+fn if_stream_and_list_both_fail_the_next_query_tries_the_stream_again() {
     let scene = scene();
     let unavailable = Behaviour::Fail(Status::unavailable("starting"));
     scene.runtime.without(Method::StreamImages);
@@ -106,7 +106,7 @@ fn a_runtime_that_answers_neither_way_is_asked_both_ways_again() {
 }
 
 #[test]
-fn a_runtime_that_has_neither_is_a_failure_with_its_own_words() {
+fn a_runtime_without_stream_and_list_is_a_failure_with_the_runtimes_message() {
     let scene = scene();
     scene.runtime.without(Method::StreamImages);
     scene.runtime.without(Method::ListImages);
@@ -143,7 +143,7 @@ fn a_stream_that_breaks_within_a_batch_leaves_the_last_numbers_as_they_were() {
 }
 
 #[test]
-fn a_broken_stream_is_not_made_good_by_the_list() {
+fn a_broken_stream_does_not_fall_back_to_the_list() {
     let scene = scene();
     let broken = fail_after(1, Code::Unavailable);
     scene.runtime.behave_for(Method::StreamImages, broken);
@@ -151,7 +151,7 @@ fn a_broken_stream_is_not_made_good_by_the_list() {
 }
 
 #[test]
-fn nothing_is_counted_of_a_first_stream_that_breaks() {
+fn a_first_stream_that_breaks_leaves_no_numbers() {
     let scene = scene();
     let broken = fail_after(2, Code::Unavailable);
     scene.runtime.behave_for(Method::StreamImages, broken);
@@ -161,7 +161,7 @@ fn nothing_is_counted_of_a_first_stream_that_breaks() {
 }
 
 #[test]
-fn a_stream_that_is_unimplemented_behind_a_batch_is_broken_and_not_missing() {
+fn a_stream_that_is_unimplemented_after_a_batch_is_broken_and_not_missing() {
     let scene = scene();
     scene.ask();
     let late = fail_after(1, Code::Unimplemented);
@@ -171,12 +171,12 @@ fn a_stream_that_is_unimplemented_behind_a_batch_is_broken_and_not_missing() {
     assert_eq!(number(&scrape, "imagestore_images"), Some(25.0));
     assert_eq!(number(&scrape, "imagestore_up"), Some(0.0));
     assert_eq!(failures(&scrape, "UNIMPLEMENTED"), 1.0);
-    // It is a runtime that streams.
+    // The runtime is still treated as one that streams.
     assert_eq!(scene.lists_asked(), [Method::StreamImages]);
 }
 
 #[test]
-fn a_batch_without_images_is_a_batch() {
+fn a_batch_without_images_counts_as_a_batch() {
     let scene = scene();
     let late = Behaviour::trailers(&[("grpc-status", "12")]);
     scene.runtime.behave_for(Method::StreamImages, late);
@@ -185,7 +185,7 @@ fn a_batch_without_images_is_a_batch() {
     assert_eq!(failures(&scrape, "UNIMPLEMENTED"), 1.0);
 }
 
-/// A runtime without the stream, known as such, whose list then fails.
+/// A runtime that is known to lack the stream, and whose list then fails.
 fn listing_fails(behaviour: Behaviour) -> Scene {
     let scene = scene();
     scene.runtime.without(Method::StreamImages);
@@ -209,7 +209,7 @@ fn a_list_that_fails_lets_the_next_query_try_the_stream_again() {
     ] {
         let status = Status::new(code, "trying to send message larger than max");
         let scene = listing_fails(Behaviour::Fail(status));
-        // Upgraded, with the same list.
+        // The runtime is upgraded and now streams.
         scene
             .runtime
             .behave_for(Method::StreamImages, Behaviour::Answer);
@@ -229,7 +229,7 @@ fn a_list_that_breaks_off_lets_the_next_query_try_the_stream_again() {
 }
 
 #[test]
-fn a_runtime_that_was_away_is_asked_for_the_stream_again() {
+fn after_a_runtime_was_unreachable_it_is_asked_for_the_stream_again() {
     let scene = scene();
     scene.runtime.without(Method::StreamImages);
     scene.ask();

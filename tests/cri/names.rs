@@ -1,4 +1,4 @@
-//! Names of images, and the registries in them, however odd they are.
+//! Image names, and the registries in them, including malformed ones.
 
 use lab::cri_runtime::{Image, Images};
 
@@ -40,14 +40,14 @@ fn without_a_tag_the_registry_is_the_host_of_the_digest() {
 }
 
 #[test]
-fn a_name_without_a_host_is_of_docker_hub() {
+fn a_name_without_a_host_has_the_registry_docker_hub() {
     for name in ["busybox:1.36", "library/busybox:1.36"] {
         assert_eq!(registry_of(Image::tagged(name)), ["docker.io"], "{name}");
     }
 }
 
 #[test]
-fn names_of_one_registry_in_other_letters_are_of_one_registry() {
+fn the_case_and_docker_hubs_aliases_do_not_matter_for_the_registry() {
     let images = [
         "Quay.io/a:1",
         "quay.IO/b:1",
@@ -57,18 +57,21 @@ fn names_of_one_registry_in_other_letters_are_of_one_registry() {
         "DOCKER.io/a/c:1",
     ];
     let scrape = Scene::of(Images::listed(images.map(Image::tagged))).ask();
-    let mut told = registries(&scrape);
-    told.sort();
-    let right = [("docker.io", 3), ("quay.io", 3)];
-    assert_eq!(told, right.map(|(host, images)| (host.to_owned(), images)));
+    let mut reported = registries(&scrape);
+    reported.sort();
+    let expected = [("docker.io", 3), ("quay.io", 3)];
+    assert_eq!(
+        reported,
+        expected.map(|(host, images)| (host.to_owned(), images))
+    );
 }
 
 #[test]
-fn an_image_without_a_name_is_counted_as_of_none() {
+fn an_image_without_a_name_has_the_registry_none() {
     assert_eq!(registry_of(Image::untagged()), ["(none)"]);
 }
 
-/// As cri-dockerd passes on what Docker says of an image without a name.
+/// An image without a name, as cri-dockerd passes it on from Docker.
 fn placeholders() -> Image {
     Image {
         repo_digests: vec![b"<none>@<none>".to_vec()],
@@ -87,7 +90,7 @@ fn placeholders_are_neither_tags_nor_names() {
 }
 
 #[test]
-fn an_image_with_a_placeholder_for_its_tag_is_of_its_digests_registry() {
+fn an_image_with_a_placeholder_as_its_tag_has_the_registry_of_its_digest() {
     for tag in ["<none>:<none>", "example.org/a:<none>"] {
         let image = Image {
             repo_digests: vec![b"quay.io/a@sha256:00".to_vec()],
@@ -99,7 +102,7 @@ fn an_image_with_a_placeholder_for_its_tag_is_of_its_digests_registry() {
 }
 
 #[test]
-fn a_placeholder_before_a_real_tag_is_passed_over() {
+fn a_placeholder_before_a_real_tag_is_skipped() {
     let image = Image {
         repo_tags: vec![b"<none>:<none>".to_vec(), b"example.org/a:1".to_vec()],
         repo_digests: vec![b"<none>@<none>".to_vec()],
@@ -110,7 +113,7 @@ fn a_placeholder_before_a_real_tag_is_passed_over() {
 }
 
 #[test]
-fn registries_called_like_our_words_do_not_collide_with_them() {
+fn registries_named_other_invalid_or_none_do_not_collide_with_our_labels() {
     let mut images: Vec<Image> = (0..100)
         .map(|ordinal| Image::tagged(format!("r{ordinal:02}.example.org/a:1")))
         .collect();
@@ -118,12 +121,12 @@ fn registries_called_like_our_words_do_not_collide_with_them() {
         let image = Image::tagged(format!("{host}/a:1"));
         images.extend(vec![image; times]);
     }
-    // What sorts last is added up, so that these are named.
+    // The registries that sort last are added up, so these ones are named.
     images.retain(|image| !image.repo_tags[0].starts_with(b"r9"));
     images.extend([Image::tagged("(other)/a:1"), Image::untagged()]);
     let total = images.len() as u64;
     let scrape = Scene::of(Images::listed(images)).ask();
-    let told: std::collections::BTreeMap<_, _> = registries(&scrape).into_iter().collect();
+    let reported: std::collections::BTreeMap<_, _> = registries(&scrape).into_iter().collect();
     for (label, images) in [
         ("other", 3),
         ("invalid", 4),
@@ -131,21 +134,21 @@ fn registries_called_like_our_words_do_not_collide_with_them() {
         ("(invalid)", 1),
         ("(none)", 1),
     ] {
-        assert_eq!(told.get(label), Some(&images), "{label}: {told:?}");
+        assert_eq!(reported.get(label), Some(&images), "{label}: {reported:?}");
     }
-    assert!(told.contains_key("(other)"), "{told:?}");
-    assert_eq!(told.values().sum::<u64>(), total);
+    assert!(reported.contains_key("(other)"), "{reported:?}");
+    assert_eq!(reported.values().sum::<u64>(), total);
     assert_eq!(number(&scrape, "imagestore_images"), Some(total as f64));
 }
 
 #[test]
-fn an_image_with_nothing_but_a_digest_is_untagged() {
+fn an_image_with_only_a_digest_is_untagged() {
     let image = Image::with_digest("example.org/a@sha256:00");
     assert_eq!(untagged(image), Some(1.0));
 }
 
 #[test]
-fn an_image_whose_only_tag_is_empty_is_untagged_and_of_its_digests_registry() {
+fn an_image_whose_only_tag_is_empty_is_untagged_and_has_the_registry_of_its_digest() {
     let image = Image {
         repo_tags: vec![Vec::new()],
         ..Image::with_digest("example.org/a@sha256:00")
@@ -155,7 +158,7 @@ fn an_image_whose_only_tag_is_empty_is_untagged_and_of_its_digests_registry() {
 }
 
 #[test]
-fn an_empty_tag_before_a_real_one_is_passed_over() {
+fn an_empty_tag_before_a_real_one_is_skipped() {
     let image = Image {
         repo_tags: vec![Vec::new(), b"example.org/a:1".to_vec()],
         ..Image::untagged()
@@ -165,19 +168,19 @@ fn an_empty_tag_before_a_real_one_is_passed_over() {
 }
 
 #[test]
-fn a_tag_of_10_kilobytes_is_of_its_hosts_registry() {
+fn a_tag_of_10_kilobytes_has_the_registry_of_its_host() {
     let image = Image::tagged(format!("example.org/{}:1", "a".repeat(10_000)));
     assert_eq!(registry_of(image), ["example.org"]);
 }
 
 #[test]
-fn a_host_of_10_kilobytes_is_no_label() {
+fn a_host_of_10_kilobytes_is_reported_as_invalid() {
     let image = Image::tagged(format!("{}.example.org/a:1", "a".repeat(10_000)));
     assert_eq!(registry_of(image), ["(invalid)"]);
 }
 
 #[test]
-fn a_host_that_is_not_text_is_no_label() {
+fn a_host_that_is_not_utf_8_is_reported_as_invalid() {
     assert_eq!(
         registry_of(Image::tagged(b"\xff\xfe.\xc3/a:1")),
         ["(invalid)"]
@@ -185,7 +188,7 @@ fn a_host_that_is_not_text_is_no_label() {
 }
 
 #[test]
-fn what_is_not_text_behind_the_host_is_not_looked_at() {
+fn invalid_utf_8_after_the_host_is_ignored() {
     assert_eq!(
         registry_of(Image::tagged(b"example.org/\xff\xfe:1")),
         ["example.org"]
@@ -193,14 +196,14 @@ fn what_is_not_text_behind_the_host_is_not_looked_at() {
 }
 
 #[test]
-fn a_host_with_control_characters_is_no_label() {
+fn a_host_with_control_characters_is_reported_as_invalid() {
     for name in ["exa\nmple.org/a:1", "\x1b[31m.example.org/a:1", "\0.org/a"] {
         assert_eq!(registry_of(Image::tagged(name)), ["(invalid)"], "{name:?}");
     }
 }
 
 #[test]
-fn a_host_with_characters_that_no_host_has_is_no_label() {
+fn a_host_with_invalid_characters_is_reported_as_invalid() {
     for name in [
         r#"a"\.example.org/a:1"#,
         "\u{c4}.example.org/a:1",
@@ -215,7 +218,7 @@ fn a_host_with_characters_that_no_host_has_is_no_label() {
 }
 
 #[test]
-fn ten_thousand_tags_are_one_image_of_one_registry() {
+fn an_image_with_ten_thousand_tags_is_one_image_of_one_registry() {
     let tags = (0..10_000).map(|tag| format!("r{tag}.example.org/a:1").into_bytes());
     let image = Image {
         repo_tags: tags.collect(),
@@ -238,16 +241,19 @@ fn names_are_not_carried_over_to_the_next_image() {
         number(&scrape, "imagestore_images_size_bytes"),
         Some(2_000.0)
     );
-    let mut told = registries(&scrape);
-    told.sort();
-    let right = [("(none)", 1), ("a.example.org", 1), ("b.example.org", 1)];
-    assert_eq!(told, right.map(|(host, images)| (host.to_owned(), images)));
+    let mut reported = registries(&scrape);
+    reported.sort();
+    let expected = [("(none)", 1), ("a.example.org", 1), ("b.example.org", 1)];
+    assert_eq!(
+        reported,
+        expected.map(|(host, images)| (host.to_owned(), images))
+    );
 }
 
 #[test]
 fn a_hundred_thousand_registries_fill_neither_the_memory_nor_the_scrape() {
     const MANY: usize = 100_000;
-    /// What the names alone would need.
+    /// The memory that the names alone would need.
     const MOST_MEMORY: u64 = 4_400_000;
     let image = |ordinal| Image {
         id: String::new(),
@@ -260,10 +266,10 @@ fn a_hundred_thousand_registries_fill_neither_the_memory_nor_the_scrape() {
     scene.runtime.serve_images(Images::made(MANY, image));
     let scrape = scene.ask();
     assert_eq!(number(&scrape, "imagestore_images"), Some(MANY as f64));
-    let told = registries(&scrape);
-    assert_eq!(told.len(), 65);
+    let reported = registries(&scrape);
+    assert_eq!(reported.len(), 65);
     assert_eq!(
-        told.iter().map(|(_, images)| images).sum::<u64>(),
+        reported.iter().map(|(_, images)| images).sum::<u64>(),
         MANY as u64
     );
     let grown = scene.service.peak_memory().saturating_sub(before);

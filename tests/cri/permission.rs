@@ -1,4 +1,4 @@
-//! Sockets that not everybody may connect to. Needs root, which gives itself other identities.
+//! Sockets that only some users may connect to. Needs root, to run the program as other users.
 
 use std::os::unix::fs::chown;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use lab::service::{PATIENCE, Service, run};
 
 use super::{failures, number};
 
-/// A runtime at a socket of mode 0660 that belongs to root, and the program where everybody can start it.
+/// A runtime at a socket of mode 0660 that belongs to root, and a copy of the program that every user can run.
 struct Guarded {
     program: PublicProgram,
     runtime: StandIn,
@@ -30,7 +30,7 @@ impl Guarded {
     }
 
     fn belongs_to(self, user: u32, group: u32) -> Self {
-        chown(self.path(), Some(user), Some(group)).expect("root may give it away");
+        chown(self.path(), Some(user), Some(group)).expect("root may change the owner");
         self
     }
 
@@ -39,7 +39,7 @@ impl Guarded {
     }
 
     fn query_as(&self, identity: &[&str]) -> Output {
-        let program = self.program.path().to_str().expect("its name is text");
+        let program = self.program.path().to_str().expect("the path is UTF-8");
         let url = self.runtime.url();
         let query = [program, "query", "--store", url.as_str()];
         let environment = [("OTEL_TRACES_EXPORTER", "none")];
@@ -55,7 +55,7 @@ fn assert_counted(output: &Output) {
 }
 
 #[test]
-fn a_user_who_may_not_connect_is_told_exactly_what_to_do() {
+fn the_error_for_a_user_without_permission_states_what_to_do() {
     let guarded = Guarded::socket();
     let output = guarded.query_as(&NOBODY);
     assert_eq!(output.status.code(), Some(1));
@@ -70,7 +70,7 @@ fn a_user_who_may_not_connect_is_told_exactly_what_to_do() {
 #[test]
 fn a_refused_connection_is_counted_as_permission_denied() {
     let guarded = Guarded::socket();
-    // Nobody may write to our notification socket either.
+    // The user nobody may not write to our notification socket either.
     let service = NOBODY
         .iter()
         .fold(Service::builder("setpriv"), |builder, argument| {
@@ -95,12 +95,12 @@ fn a_refused_connection_is_counted_as_permission_denied() {
 }
 
 #[test]
-fn root_without_capabilities_may_connect_to_a_socket_of_roots() {
+fn root_without_capabilities_may_connect_to_a_socket_that_root_owns() {
     assert_counted(&Guarded::socket().query_as(&POWERLESS_ROOT));
 }
 
 #[test]
-fn root_without_capabilities_may_not_connect_to_somebody_elses_socket() {
+fn root_without_capabilities_may_not_connect_to_a_socket_of_another_user() {
     let guarded = Guarded::socket().belongs_to(65_534, 65_534);
     let output = guarded.query_as(&POWERLESS_ROOT);
     assert_eq!(output.status.code(), Some(1), "{output:?}");

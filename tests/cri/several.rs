@@ -1,4 +1,4 @@
-//! Several stores: asked at once, within one deadline, and each by itself.
+//! Several stores: queried concurrently, within one deadline, and independently of each other.
 
 use lab::cri_runtime::{Behaviour, Images, StandIn};
 use lab::exposition::Scrape;
@@ -12,7 +12,7 @@ use super::{program, runtime};
 const RKT_IMAGES: usize = 4;
 const CRI_IMAGES: usize = 7;
 
-/// rkt, a Kubernetes runtime and an address where nobody listens.
+/// rkt, a Kubernetes runtime and an address at which nothing listens.
 struct Stores {
     rkt: rkt::StandIn,
     cri: StandIn,
@@ -83,7 +83,7 @@ fn each_store_has_its_own_failures() {
 }
 
 #[test]
-fn each_store_has_its_own_client_span_in_the_one_trace() {
+fn each_store_has_its_own_client_spans_in_one_trace() {
     let stores = Stores::start();
     let agent = JaegerAgent::bind();
     let service = stores.service(&agent);
@@ -98,7 +98,7 @@ fn each_store_has_its_own_client_span_in_the_one_trace() {
         })
         .collect();
     spans.sort();
-    let right = [
+    let expected = [
         ("containerd", "runtime.v1.ImageService/ImageFsInfo", false),
         ("containerd", "runtime.v1.ImageService/StreamImages", false),
         ("containerd", "runtime.v1.RuntimeService/Version", false),
@@ -106,8 +106,8 @@ fn each_store_has_its_own_client_span_in_the_one_trace() {
         ("rkt", "v1alpha.PublicAPI/GetInfo", false),
         ("rkt", "v1alpha.PublicAPI/ListImages", false),
     ];
-    let right = right.map(|(store, name, failed)| (store.to_owned(), name, failed));
-    assert_eq!(spans, right, "{}", trace.render());
+    let expected = expected.map(|(store, name, failed)| (store.to_owned(), name, failed));
+    assert_eq!(spans, expected, "{}", trace.render());
 }
 
 #[test]
@@ -115,29 +115,29 @@ fn each_store_has_its_own_line_in_the_log() {
     let stores = Stores::start();
     let service = stores.service(&JaegerAgent::bind());
     service.query();
-    let told = |text: &str, store: &str, message: &str| {
+    let logged = |text: &str, store: &str, message: &str| {
         let store = format!("imagestore.store=\"{store}\"");
         let lines = text.lines().filter(|line| line.contains(&store));
         lines.filter(|line| line.contains(message)).count() == 1
     };
     service.wait_for_stderr(
         |text| {
-            told(text, "rkt", "images counted")
-                && told(text, "containerd", "images counted")
-                && told(text, "dead", "query failed")
+            logged(text, "rkt", "images counted")
+                && logged(text, "containerd", "images counted")
+                && logged(text, "dead", "query failed")
         },
         PATIENCE,
     );
 }
 
 #[test]
-fn two_stores_are_asked_at_once() {
+fn two_stores_are_queried_concurrently() {
     let stores = Stores::start();
     stores.rkt.behave(rkt::Behaviour::Hang);
     stores.cri.behave(Behaviour::Hang);
     let service = stores.service(&JaegerAgent::bind());
     service.trigger();
-    // Neither has answered, and yet the other is asked.
+    // Both are queried before either has answered.
     stores.rkt.wait_for_calls(1, PATIENCE);
     stores.cri.wait_for_calls(1, PATIENCE);
     stores.rkt.behave(rkt::Behaviour::Answer);
@@ -152,7 +152,7 @@ fn two_stores_are_asked_at_once() {
 }
 
 #[test]
-fn two_stores_that_hang_exceed_one_deadline_together() {
+fn two_stores_that_hang_share_one_deadline() {
     let stores = Stores::start();
     stores.rkt.behave(rkt::Behaviour::Hang);
     stores.cri.behave(Behaviour::Hang);
@@ -171,7 +171,7 @@ fn two_stores_that_hang_exceed_one_deadline_together() {
 }
 
 #[test]
-fn a_fast_stores_numbers_are_there_while_a_slow_one_hangs() {
+fn a_fast_stores_numbers_are_shown_while_a_slow_one_hangs() {
     let stores = Stores::start();
     stores.rkt.behave(rkt::Behaviour::Hang);
     let service = stores.service(&JaegerAgent::bind());
@@ -188,7 +188,7 @@ fn a_fast_stores_numbers_are_there_while_a_slow_one_hangs() {
 }
 
 #[test]
-fn one_stores_trouble_does_not_touch_anothers_numbers() {
+fn a_failure_of_one_store_does_not_change_the_numbers_of_another() {
     let stores = Stores::start();
     let service = stores.service(&JaegerAgent::bind());
     service.query();

@@ -1,4 +1,4 @@
-//! Who the runtime is and what its file systems hold; and that the images are counted where it does not say.
+//! The side calls for the runtime's version and its file systems, and that the images are counted even if these calls fail.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tonic::Status;
 
 use super::{Scene, number};
 
-/// The runtime's name and version; `None` when it is not known.
+/// The runtime's name and version; `None` if they are absent.
 fn runtime(scrape: &Scrape) -> Option<(String, String)> {
     let mut infos = scrape.samples("imagestore_runtime_info");
     let info = infos.next()?;
@@ -32,16 +32,16 @@ fn inodes_used(scrape: &Scrape, mountpoint: &str) -> Option<f64> {
     scrape.value("imagestore_filesystem_inodes_used", &labels)
 }
 
-/// The deadline is further away than the test's patience: what is given up is given up long before.
+/// The deadline is longer than the test's patience, so that calls that are given up are given up long before it.
 fn scene() -> Scene {
     Scene::with(Images::generated(7), |builder| {
         builder.arg("--deadline").arg("10m")
     })
 }
 
-/// What is known after one query of a runtime that treats these methods like that.
+/// The scrape after a query of a runtime that behaves like this for these methods. Panics unless the images are counted.
 #[track_caller]
-fn asked_when(methods: &[Method], behaviour: &Behaviour) -> Scrape {
+fn scrape_with(methods: &[Method], behaviour: &Behaviour) -> Scrape {
     let scene = scene();
     for method in methods {
         scene.runtime.behave_for(*method, behaviour.clone());
@@ -58,7 +58,7 @@ fn failing() -> Behaviour {
 }
 
 #[test]
-fn the_runtime_says_who_it_is() {
+fn the_name_and_the_version_of_the_runtime_are_reported() {
     let scene = scene();
     scene.runtime.serve_version("cri-o", "1.36.0");
     let scrape = scene.ask();
@@ -72,16 +72,16 @@ fn the_runtime_says_who_it_is() {
 }
 
 #[test]
-fn a_replaced_runtime_is_the_only_one_that_is_told_of() {
+fn after_the_runtime_is_replaced_only_the_new_one_is_reported() {
     let scene = scene();
     scene.ask();
     scene.runtime.serve_version("stand-in", "2.0.0");
-    let told = runtime(&scene.ask());
-    assert_eq!(told, Some(("stand-in".to_owned(), "2.0.0".to_owned())));
+    let reported = runtime(&scene.ask());
+    assert_eq!(reported, Some(("stand-in".to_owned(), "2.0.0".to_owned())));
 }
 
 #[test]
-fn the_file_systems_for_images_are_told_of_and_no_others() {
+fn exactly_the_file_systems_for_images_are_reported() {
     let scene = scene();
     let filesystems = vec![filesystem("/a", 1_000, 3), filesystem("/b", 0, 0)];
     scene.runtime.serve_filesystems(filesystems);
@@ -89,12 +89,12 @@ fn the_file_systems_for_images_are_told_of_and_no_others() {
     assert_eq!(used_bytes(&scrape, "/a"), Some(1_000.0));
     assert_eq!(inodes_used(&scrape, "/a"), Some(3.0));
     assert_eq!(used_bytes(&scrape, "/b"), Some(0.0));
-    let told = scrape.samples("imagestore_filesystem_used_bytes").count();
-    assert_eq!(told, 2);
+    let reported = scrape.samples("imagestore_filesystem_used_bytes").count();
+    assert_eq!(reported, 2);
 }
 
 #[test]
-fn a_file_system_that_is_gone_has_no_number_any_more() {
+fn a_file_system_that_is_gone_disappears() {
     let scene = scene();
     scene.ask();
     scene
@@ -106,7 +106,7 @@ fn a_file_system_that_is_gone_has_no_number_any_more() {
 }
 
 #[test]
-fn what_a_file_system_does_not_tell_is_absent() {
+fn values_that_a_file_system_does_not_report_are_absent() {
     let scene = scene();
     let without_inodes = FilesystemUsage {
         inodes_used: None,
@@ -119,7 +119,7 @@ fn what_a_file_system_does_not_tell_is_absent() {
 }
 
 #[test]
-fn file_systems_with_one_mountpoint_are_added_up() {
+fn file_systems_with_the_same_mountpoint_are_added_up() {
     let scene = scene();
     let without = |inodes_used| FilesystemUsage {
         inodes_used,
@@ -140,19 +140,19 @@ fn file_systems_with_one_mountpoint_are_added_up() {
 }
 
 #[test]
-fn mountpoints_that_are_the_same_once_they_are_cut_are_added_up() {
+fn mountpoints_that_are_equal_after_truncation_are_added_up() {
     let scene = scene();
     let long = |end: char| filesystem(&format!("/{}{end}", "a".repeat(300)), 10, 1);
     let filesystems = vec![long('b'), long('c')];
     scene.runtime.serve_filesystems(filesystems);
     let scrape = scene.ask();
-    let mut told = scrape.samples("imagestore_filesystem_used_bytes");
-    assert_eq!(told.next().map(|sample| sample.value), Some(20.0));
-    assert!(told.next().is_none());
+    let mut reported = scrape.samples("imagestore_filesystem_used_bytes");
+    assert_eq!(reported.next().map(|sample| sample.value), Some(20.0));
+    assert!(reported.next().is_none());
 }
 
 #[test]
-fn a_file_system_without_a_mountpoint_is_counted_as_of_none() {
+fn a_file_system_without_a_mountpoint_is_reported_as_none() {
     let scene = scene();
     let nowhere = FilesystemUsage {
         fs_id: None,
@@ -163,25 +163,25 @@ fn a_file_system_without_a_mountpoint_is_counted_as_of_none() {
 }
 
 #[test]
-fn sixteen_file_systems_are_told_of_at_most() {
+fn at_most_sixteen_file_systems_are_reported() {
     let scene = scene();
     let filesystems = (0..1_000).map(|number| filesystem(&format!("/{number}"), 1, 1));
     scene.runtime.serve_filesystems(filesystems.collect());
     let scrape = scene.ask();
-    let told = scrape.samples("imagestore_filesystem_used_bytes").count();
-    assert_eq!(told, 16);
+    let reported = scrape.samples("imagestore_filesystem_used_bytes").count();
+    assert_eq!(reported, 16);
 }
 
 #[test]
-fn a_version_of_10_kilobytes_is_cut() {
+fn a_version_of_10_kilobytes_is_truncated() {
     let scene = scene();
     scene.runtime.serve_version("stand-in", &"1".repeat(10_000));
-    let (_, version) = runtime(&scene.ask()).expect("it is told");
+    let (_, version) = runtime(&scene.ask()).expect("the runtime is reported");
     assert_eq!(version.len(), 256);
 }
 
 #[test]
-fn a_version_of_100_kilobytes_is_not_read_and_the_images_are_counted() {
+fn a_version_of_100_kilobytes_is_ignored_and_the_images_are_counted() {
     let scene = scene();
     scene
         .runtime
@@ -192,7 +192,7 @@ fn a_version_of_100_kilobytes_is_not_read_and_the_images_are_counted() {
 }
 
 #[test]
-fn a_runtime_without_version_has_its_images_counted() {
+fn the_images_of_a_runtime_without_version_are_counted() {
     let scene = scene();
     scene.runtime.without(Method::Version);
     let scrape = scene.ask();
@@ -202,7 +202,7 @@ fn a_runtime_without_version_has_its_images_counted() {
 }
 
 #[test]
-fn a_runtime_without_image_fs_info_has_its_images_counted() {
+fn the_images_of_a_runtime_without_image_fs_info_are_counted() {
     let scene = scene();
     scene.runtime.without(Method::ImageFsInfo);
     let scrape = scene.ask();
@@ -212,21 +212,21 @@ fn a_runtime_without_image_fs_info_has_its_images_counted() {
 }
 
 #[test]
-fn a_version_that_fails_costs_nothing_but_itself() {
-    let scrape = asked_when(&[Method::Version], &failing());
+fn a_failed_version_call_affects_only_the_version() {
+    let scrape = scrape_with(&[Method::Version], &failing());
     assert_eq!(runtime(&scrape), None);
     assert_eq!(used_bytes(&scrape, "/var/lib/stand-in"), Some(4096.0));
 }
 
 #[test]
-fn an_image_fs_info_that_fails_costs_nothing_but_itself() {
-    let scrape = asked_when(&[Method::ImageFsInfo], &failing());
+fn a_failed_image_fs_info_call_affects_only_the_file_systems() {
+    let scrape = scrape_with(&[Method::ImageFsInfo], &failing());
     assert!(runtime(&scrape).is_some());
     assert_eq!(used_bytes(&scrape, "/var/lib/stand-in"), None);
 }
 
 #[test]
-fn what_side_calls_said_before_is_absent_after_they_have_failed() {
+fn after_a_side_call_has_failed_its_earlier_values_are_absent() {
     let scene = scene();
     scene.ask();
     scene.runtime.behave_for(Method::Version, failing());
@@ -237,9 +237,9 @@ fn what_side_calls_said_before_is_absent_after_they_have_failed() {
     assert_eq!(inodes_used(&scrape, "/var/lib/stand-in"), None);
 }
 
-/// What is known when one more query gets no answer from this method, and new ones from the others.
+/// The scrape after a second query, in which this method has no answer and the others have new ones.
 #[track_caller]
-fn known_without(method: Method, refuse: impl FnOnce(&Scene)) -> Scrape {
+fn scrape_without(method: Method, refuse: impl FnOnce(&Scene)) -> Scrape {
     let scene = scene();
     scene.ask();
     scene.runtime.serve_version("stand-in", "2.0.0");
@@ -252,12 +252,12 @@ fn known_without(method: Method, refuse: impl FnOnce(&Scene)) -> Scrape {
 }
 
 #[test]
-fn a_side_call_that_fails_alone_leaves_nothing_old_and_the_other_s_values_are_new() {
+fn if_one_side_call_fails_its_values_are_absent_and_the_others_are_new() {
     let version = |scrape: &Scrape| runtime(scrape).map(|(_, version)| version);
     let used = |scrape: &Scrape| used_bytes(scrape, "/var/lib/stand-in");
     for fails in [true, false] {
         let without = |method| {
-            known_without(method, |scene| match fails {
+            scrape_without(method, |scene| match fails {
                 true => scene.runtime.behave_for(method, failing()),
                 false => scene.runtime.without(method),
             })
@@ -273,7 +273,7 @@ fn a_side_call_that_fails_alone_leaves_nothing_old_and_the_other_s_values_are_ne
 }
 
 #[test]
-fn what_side_calls_said_stays_with_the_last_good_numbers_when_the_list_fails() {
+fn if_the_list_fails_the_values_of_the_side_calls_stay_with_the_last_good_numbers() {
     let scene = scene();
     let before = runtime(&scene.ask());
     assert!(before.is_some());
@@ -286,7 +286,7 @@ fn what_side_calls_said_stays_with_the_last_good_numbers_when_the_list_fails() {
 }
 
 #[test]
-fn the_images_are_shown_before_the_side_calls_have_answered_and_nothing_older_beside_them() {
+fn the_images_are_shown_before_the_side_calls_answer_without_older_values_of_these_calls() {
     let scene = scene();
     scene.ask();
     scene.runtime.serve_images(Images::generated(8));
@@ -296,7 +296,7 @@ fn the_images_are_shown_before_the_side_calls_have_answered_and_nothing_older_be
         .behave_for(Method::ImageFsInfo, Behaviour::Hang);
     let side_calls = scene.runtime.calls().len() + 3;
     scene.service.trigger();
-    // The list comes first: whoever is asked for its version has been counted.
+    // The list comes first: a runtime that is asked for its version has been counted.
     scene.runtime.wait_for_calls(side_calls, PATIENCE);
     let scrape = scene.service.scrape();
     assert_eq!(number(&scrape, "imagestore_images"), Some(8.0));
@@ -305,11 +305,13 @@ fn the_images_are_shown_before_the_side_calls_have_answered_and_nothing_older_be
     let log = scene
         .service
         .wait_for_stderr(|log| log.contains("side call failed"), PATIENCE);
-    let counted = log.rfind("imagestore.images=8").expect("it is logged");
+    let counted = log
+        .rfind("imagestore.images=8")
+        .expect("the count is logged");
     assert!(Some(counted) < log.find("side call failed"), "{log}");
 }
 
-/// The lines of the log that are about this side call, each from its level on.
+/// The log lines about this side call, each from its level on.
 fn about(scene: &Scene, call: &str) -> Vec<String> {
     assert!(scene.service.stop().success());
     let log = scene.service.stderr();
@@ -322,14 +324,14 @@ fn about(scene: &Scene, call: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_first_failure_of_a_row_is_a_warning_and_the_recovery_an_info_line() {
+fn the_first_of_consecutive_failures_is_a_warning_and_the_recovery_an_info_line() {
     for refusal in [failing(), Method::Version.missing()] {
         let scene = scene();
         let version = |behaviour| scene.runtime.behave_for(Method::Version, behaviour);
         for _ in 0..2 {
             version(refusal.clone());
             scene.ask();
-            // A list that fails between is not the end of the row.
+            // A list that fails in between does not end the series of failures.
             scene
                 .runtime
                 .behave_for(Method::StreamImages, Behaviour::Garbage);
@@ -352,7 +354,7 @@ fn the_first_failure_of_a_row_is_a_warning_and_the_recovery_an_info_line() {
 }
 
 #[test]
-fn each_side_call_has_a_row_of_its_own() {
+fn consecutive_failures_are_tracked_for_each_side_call_separately() {
     let scene = scene();
     scene.runtime.behave_for(Method::Version, failing());
     scene.ask();
@@ -362,36 +364,36 @@ fn each_side_call_has_a_row_of_its_own() {
 }
 
 #[test]
-fn side_calls_that_are_garbage_cost_nothing_but_themselves() {
+fn garbage_from_side_calls_does_not_affect_the_images() {
     for behaviour in [Behaviour::Garbage, Behaviour::Lie, Behaviour::CutOff] {
-        let scrape = asked_when(&[Method::Version, Method::ImageFsInfo], &behaviour);
+        let scrape = scrape_with(&[Method::Version, Method::ImageFsInfo], &behaviour);
         assert_eq!(runtime(&scrape), None, "{behaviour:?}");
     }
 }
 
 #[test]
-fn broken_details_of_a_side_call_s_status_cost_nothing_but_the_call() {
+fn malformed_status_details_of_a_side_call_do_not_affect_the_images() {
     for (number, details) in [("5", "!!!"), ("0", "AB=="), ("5", "AA,AA"), ("0", "\u{ff}")] {
         let status = [
             ("grpc-status", number),
             ("grpc-status-details-bin", details),
         ];
         for behaviour in [Behaviour::head(&status), Behaviour::trailers(&status)] {
-            asked_when(&[Method::Version], &behaviour);
-            asked_when(&[Method::ImageFsInfo], &behaviour);
+            scrape_with(&[Method::Version], &behaviour);
+            scrape_with(&[Method::ImageFsInfo], &behaviour);
         }
     }
 }
 
 #[test]
-fn side_calls_that_hang_are_given_up_long_before_the_deadline_and_the_images_counted() {
-    // Nothing is released.
-    let scrape = asked_when(&[Method::Version, Method::ImageFsInfo], &Behaviour::Hang);
+fn side_calls_that_hang_are_given_up_long_before_the_deadline_and_the_images_are_counted() {
+    // The runtime never answers these calls.
+    let scrape = scrape_with(&[Method::Version, Method::ImageFsInfo], &Behaviour::Hang);
     assert_eq!(runtime(&scrape), None);
 }
 
 #[test]
-fn side_calls_tell_the_runtime_that_they_take_two_seconds_at_most() {
+fn side_calls_have_a_grpc_timeout_of_at_most_two_seconds() {
     let scene = scene();
     scene.ask();
     for call in scene.runtime.calls() {
@@ -411,6 +413,6 @@ fn duration(text: &str) -> Duration {
         "m" => Duration::from_millis(number),
         "u" => Duration::from_micros(number),
         "n" => Duration::from_nanos(number),
-        _ => panic!("no unit of a grpc-timeout: {text}"),
+        _ => panic!("not a unit of grpc-timeout: {text}"),
     }
 }

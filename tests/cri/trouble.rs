@@ -1,4 +1,4 @@
-//! Wrong answers: each is a failure with a code, and the last good numbers stay.
+//! Bad answers: each is a failure with a code, and the last good numbers stay.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use tonic::{Code, Status};
 
 use super::{Scene, failures, number};
 
-/// The last good answer had three images; then the runtime does this instead.
+/// After a good answer with three images the runtime behaves like this, and the query fails with this code.
 #[track_caller]
 fn assert_fails(behaviour: Behaviour, deadline: &str, code: &str) {
     let scene = Scene::with(Images::generated(3), |builder| {
@@ -44,7 +44,7 @@ fn a_connection_that_is_closed_is_unavailable() {
 }
 
 #[test]
-fn a_reset_stream_has_the_code_that_grpc_gives_it() {
+fn a_reset_stream_has_the_code_that_grpc_assigns_to_it() {
     let refused = Behaviour::Reset(Reason::REFUSED_STREAM);
     assert_fails(refused, "10m", "UNAVAILABLE");
     let calm = Behaviour::Reset(Reason::ENHANCE_YOUR_CALM);
@@ -52,7 +52,7 @@ fn a_reset_stream_has_the_code_that_grpc_gives_it() {
 }
 
 #[test]
-fn what_is_not_grpc_is_told_by_its_http_status() {
+fn an_answer_that_is_not_grpc_has_the_code_of_its_http_status() {
     let unavailable = Behaviour::NotGrpc { status: 503 };
     assert_fails(unavailable, "10m", "UNAVAILABLE");
     let forbidden = Behaviour::NotGrpc { status: 403 };
@@ -79,8 +79,8 @@ fn answers_that_do_not_end_exceed_the_deadline() {
 }
 
 #[test]
-fn an_answer_that_does_not_end_leaves_the_numbers_of_the_one_before() {
-    // A good answer takes a hundredth of that.
+fn an_answer_that_does_not_end_leaves_the_last_numbers_as_they_were() {
+    // A good answer takes a hundredth of this deadline.
     assert_fails(Behaviour::Hang, "5s", "DEADLINE_EXCEEDED");
 }
 
@@ -91,14 +91,14 @@ fn a_late_failure_has_the_runtimes_code() {
 }
 
 #[test]
-fn an_answer_in_single_bytes_is_a_good_one() {
+fn an_answer_that_arrives_in_single_bytes_is_counted() {
     let scene = Scene::of(Images::generated(20));
     scene.runtime.behave(Behaviour::Dribble { chunk: 1 });
     assert_eq!(number(&scene.ask(), "imagestore_images"), Some(20.0));
 }
 
 #[test]
-fn a_slow_answer_is_a_good_one() {
+fn a_slow_answer_is_counted() {
     let scene = Scene::of(Images::generated(20));
     scene
         .runtime
@@ -107,7 +107,7 @@ fn a_slow_answer_is_a_good_one() {
 }
 
 #[test]
-fn images_without_any_field_are_images_without_a_tag() {
+fn images_without_any_field_are_counted_as_untagged() {
     let scene = Scene::of(Images::generated(0));
     scene
         .runtime
@@ -119,7 +119,7 @@ fn images_without_any_field_are_images_without_a_tag() {
 }
 
 #[test]
-fn a_stream_without_images_can_end_before_it_has_begun() {
+fn a_stream_that_ends_with_its_headers_is_an_empty_store() {
     let scene = Scene::of(Images::generated(3));
     scene
         .runtime
@@ -130,9 +130,9 @@ fn a_stream_without_images_can_end_before_it_has_begun() {
 }
 
 #[test]
-fn a_runtime_that_reads_its_store_after_a_start_is_not_ready() {
+fn a_runtime_that_still_loads_its_store_is_reported_as_not_ready() {
     let scene = Scene::of(Images::generated(3));
-    // containerd 1.x says it with code UNKNOWN, 2.x with UNAVAILABLE.
+    // containerd 1.x reports it with the code UNKNOWN, 2.x with UNAVAILABLE.
     for (code, message) in [
         (Code::Unknown, "server is not initialized yet"),
         (
@@ -150,7 +150,7 @@ fn a_runtime_that_reads_its_store_after_a_start_is_not_ready() {
 }
 
 #[test]
-fn a_runtime_that_serves_no_cri_of_today_is_told_what_may_be_wrong() {
+fn the_error_for_a_runtime_without_cri_v1_names_the_possible_causes() {
     let scene = Scene::of(Images::generated(3));
     scene.runtime.behave(Behaviour::Fail(Status::unimplemented(
         "unknown service runtime.v1.ImageService",

@@ -1,4 +1,4 @@
-//! What is to be shown, in the simplest way to say it: of each store its last success, and whether a query has failed since.
+//! The simplest model of the metrics: for each store its last success, and whether a query has failed since.
 
 use std::collections::BTreeMap;
 
@@ -11,25 +11,25 @@ use tonic::Code;
 use super::Configured;
 use super::world::{List, NOBODY, Plan, RKT, Side, World};
 
-/// A family and the values of its labels by name, the store's among them or not.
+/// A family and the values of its labels by name, with or without the label `store`.
 type Series = (String, BTreeMap<String, String>);
 
-/// What is checked by itself: it is not the same in each run.
+/// Families that are checked separately, since their values vary between runs.
 const TIMES: [&str; 2] = [
     "imagestore_last_query_timestamp_seconds",
     "imagestore_last_success_timestamp_seconds",
 ];
 
-/// What is known of a store that has answered or failed, of this process or an earlier one.
+/// The state of a store that has answered or failed, in this process or an earlier one.
 #[derive(Clone, Debug, Default)]
 struct Known {
     up: f64,
     /// All numbers of the last success.
     success: Option<BTreeMap<Series, f64>>,
-    /// When that was; `None` until it is shown.
+    /// The time of the last success; `None` until a scrape shows it.
     success_time: Option<f64>,
     query_time: Option<f64>,
-    /// When the query before that was.
+    /// The time of the query before the last one.
     earlier_time: Option<f64>,
 }
 
@@ -37,15 +37,15 @@ struct Known {
 struct Store {
     name: &'static str,
     address: usize,
-    /// Kind and address, as the program says them.
+    /// Kind and address, as the program shows them.
     url: String,
     known: Option<Known>,
-    /// Of this process.
+    /// Queries of this process.
     queries: u64,
     failures: BTreeMap<String, u64>,
 }
 
-/// A process, and what it keeps for the next one.
+/// A process, and the numbers that it keeps for the next one.
 pub(super) struct Model {
     stores: Vec<Store>,
     kept: Vec<Store>,
@@ -81,25 +81,25 @@ impl Model {
         self.dropped = left.iter().map(|kept| kept.address).collect();
     }
 
-    /// The addresses of what the last restart has dropped.
+    /// The addresses of the stores that the last restart has dropped.
     pub(super) fn dropped(&self) -> &[usize] {
         &self.dropped
     }
 
-    /// Everything known now is kept for the next process.
+    /// Keeps the current state for the next process.
     pub(super) fn keep(&mut self) {
         self.kept = self.stores.clone();
         self.kept.retain(|store| store.known.is_some());
     }
 
-    /// Every store has done what was planned, as far as it is not waited for.
+    /// Every store has followed its plan, except for calls that hang.
     pub(super) fn query(&mut self, plans: &[Plan]) {
         for store in &mut self.stores {
             store.query(&plans[store.address]);
         }
     }
 
-    /// Whether a list was waited for.
+    /// Whether a list hangs.
     pub(super) fn waits(&self, plans: &[Plan]) -> bool {
         let lists = self.stores.iter().filter(|store| store.address != NOBODY);
         lists
@@ -107,7 +107,7 @@ impl Model {
             .any(|list| list == List::Hangs)
     }
 
-    /// That is shown, and nothing else.
+    /// The scrape shows exactly this state.
     pub(super) fn check(&mut self, scrape: &Scrape) -> TestCaseResult {
         let shown: BTreeMap<Series, f64> = scrape
             .families
@@ -117,7 +117,7 @@ impl Model {
             .filter(|family| !TIMES.contains(&family.name.as_str()))
             .flat_map(|family| &family.samples)
             .filter(|sample| {
-                // All codes are there from the start.
+                // All codes are present from the start, with the value 0.
                 sample.name != "imagestore_query_failures_total" || sample.value != 0.0
             })
             .map(|sample: &Sample| ((sample.name.clone(), sample.labels.clone()), sample.value))
@@ -171,9 +171,9 @@ impl Store {
         }
     }
 
-    /// All but the times.
+    /// All expected samples except for the times.
     fn shown(&self) -> Vec<(Series, f64)> {
-        let (kind, address) = self.url.split_once('+').expect("a kind and a URL");
+        let (kind, address) = self.url.split_once('+').expect("the URL has a kind");
         let info = series("imagestore_info", &[("kind", kind), ("address", address)]);
         let queries = series("imagestore_queries_total", &[]);
         let mut shown = vec![(info, 1.0), (queries, self.queries as f64)];
@@ -203,7 +203,7 @@ impl Store {
         };
         prop_assert!(query.is_some());
         prop_assert_ne!(query, known.earlier_time);
-        // Of a query that has just ended it is not known before it is shown.
+        // The time of a query that has just ended is taken from the scrape.
         let is_new = known.query_time.is_none();
         prop_assert_eq!(query, known.query_time.or(query));
         known.query_time = query;
@@ -224,13 +224,13 @@ fn series(family: &str, labels: &[(&str, &str)]) -> Series {
     (family.to_owned(), labels.collect())
 }
 
-/// What a good answer shows.
+/// The numbers of a good answer.
 fn numbers(plan: &Plan, address: usize) -> BTreeMap<Series, f64> {
     let mut numbers = BTreeMap::new();
     let mut number = |family: &str, labels: &[(&str, &str)], value: f64| {
         numbers.insert(series(family, labels), value);
     };
-    /// Before each message on the wire.
+    /// The bytes before each gRPC message.
     const PREFIX: u64 = 5;
     let (images, bytes, response) = if address == RKT {
         let totals = plan.rkt_images().totals();
@@ -253,19 +253,19 @@ fn numbers(plan: &Plan, address: usize) -> BTreeMap<Series, f64> {
     let response = response + PREFIX;
     number("imagestore_response_bytes", &[], response as f64);
 
-    if let Side::Says(said) = &plan.version {
+    if let Side::Answers(reported) = &plan.version {
         let (runtime, api_version) = match address {
-            RKT => ("rkt", said.runtime.as_str()),
-            _ => (said.runtime.as_str(), "v1"),
+            RKT => ("rkt", reported.runtime.as_str()),
+            _ => (reported.runtime.as_str(), "v1"),
         };
         let labels = [
             ("runtime", runtime),
-            ("version", said.version.as_str()),
+            ("version", reported.version.as_str()),
             ("api_version", api_version),
         ];
         number("imagestore_runtime_info", &labels, 1.0);
     }
-    if let Side::Says(filesystems) = &plan.filesystems
+    if let Side::Answers(filesystems) = &plan.filesystems
         && address != RKT
     {
         for (mountpoint, used, inodes) in filesystems {

@@ -1,4 +1,4 @@
-//! The stores that there are, whatever is configured: runtimes, a rkt, and an address where nobody listens.
+//! The stores that exist, whether they are configured or not: CRI runtimes, a rkt, and an address at which nothing listens.
 
 use std::time::Duration;
 
@@ -13,33 +13,33 @@ use tonic::{Code, Status};
 
 use super::{Configured, End, scrape, until};
 
-/// Runtimes.
+/// The number of CRI runtimes; their addresses come first.
 const RUNTIMES: usize = 3;
 
-/// Where rkt listens, behind the runtimes.
+/// The address of rkt, after the runtimes.
 pub(super) const RKT: usize = RUNTIMES;
 
-/// Where nobody does.
+/// An address at which nothing listens.
 pub(super) const NOBODY: usize = RUNTIMES + 1;
 
-/// All that can be configured.
+/// The number of addresses that can be configured.
 pub(super) const ADDRESSES: usize = RUNTIMES + 2;
 
 /// Longer than any test.
 const DEADLINE: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Mountpoint, bytes and inodes.
+/// Mountpoint, used bytes and used inodes.
 pub(super) type Filesystem = (&'static str, Option<u64>, Option<u64>);
 
-/// What the store at one address holds and does during a query.
+/// The content and the behaviour of the store at one address during a query.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
-    /// How many images.
+    /// The number of images.
     pub(super) images: usize,
-    /// Different images for each.
+    /// Different seeds give different images.
     pub(super) seed: usize,
     pub(super) list: List,
-    pub(super) version: Side<Said>,
+    pub(super) version: Side<Runtime>,
     pub(super) filesystems: Side<Vec<Filesystem>>,
 }
 
@@ -51,25 +51,25 @@ pub(super) enum List {
     Hangs,
 }
 
-/// A call beside the list.
+/// A side call.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Side<T> {
-    Says(T),
+    Answers(T),
     /// With this gRPC code.
     Fails(Code),
     Hangs,
 }
 
-/// Who a runtime says it is.
+/// The name and the version that a runtime reports.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Said {
+pub(super) struct Runtime {
     pub(super) runtime: String,
     pub(super) version: String,
 }
 
 impl Plan {
-    /// Without what would make the outcome of a query with this end a matter of luck: nothing hangs where nobody gives it up, and
-    /// side calls do not race with the one who gives them up.
+    /// Adapts the plan so that the outcome of a query with this end is certain: nothing hangs unless the query is given up, and
+    /// side calls do not race with giving it up.
     pub(super) fn ending(mut self, end: End) -> Self {
         if end == End::Complete {
             if self.list == List::Hangs {
@@ -85,7 +85,7 @@ impl Plan {
         self
     }
 
-    /// Whether the store at this address has a call of its query waiting until it is given up.
+    /// Whether a call to the store at this address hangs until the query is given up.
     pub(super) fn hangs(&self, address: usize) -> bool {
         address != NOBODY
             && match self.list {
@@ -95,7 +95,7 @@ impl Plan {
             }
     }
 
-    /// How many calls the store at this address hears.
+    /// The number of calls that the store at this address receives.
     fn calls(&self, address: usize) -> usize {
         match (self.list, address) {
             (_, NOBODY) => 0,
@@ -129,7 +129,7 @@ impl Plan {
         }
     }
 
-    /// How many images of each registry there are, of runtimes.
+    /// The number of images of each registry, for CRI runtimes.
     pub(super) fn registries(&self) -> Vec<(String, u64)> {
         let hosts = (0..4).map(|number| {
             let numbers = self.seed..self.seed + self.images;
@@ -165,7 +165,7 @@ impl<T> Side<T> {
     }
 }
 
-/// The stores, running.
+/// The running stores.
 pub(super) struct World {
     runtimes: Vec<cri::StandIn>,
     rkt: rkt::StandIn,
@@ -187,7 +187,7 @@ impl World {
         }
     }
 
-    /// Kind and address, as the program says them.
+    /// Kind and address, as the program shows them.
     pub(super) fn url(&self, address: usize) -> String {
         match address {
             RKT => self.rkt.url(),
@@ -205,20 +205,20 @@ impl World {
 
     /// A new process.
     pub(super) fn process(&self, configured: &[Configured]) -> (Metrics, Observer) {
-        let metrics = Metrics::new("0", "").expect("constant names");
+        let metrics = Metrics::new("0", "").expect("the metric names are valid");
         let stores = configured.iter().map(|store| {
             let url = match store.address {
                 RKT => self.rkt.url(),
                 address => format!("cri+unix://{}", self.path(address)),
             };
             let config = config::store(&format!("{}={url}", store.name));
-            ImageStore::new(&config.expect("the URL is one"))
+            ImageStore::new(&config.expect("the URL is valid"))
         });
         let observer = Observer::new(stores.collect(), metrics.clone(), DEADLINE);
         (metrics, observer)
     }
 
-    /// From the next call on.
+    /// Makes the stores follow these plans from the next call on.
     pub(super) fn follow(&self, plans: &[Plan]) {
         use cri::{Behaviour, Method};
         for (runtime, plan) in self.runtimes.iter().zip(plans) {
@@ -227,10 +227,10 @@ impl World {
             runtime.behave_for(Method::StreamImages, list(plan.list));
             runtime.behave_for(Method::Version, side(&plan.version));
             runtime.behave_for(Method::ImageFsInfo, side(&plan.filesystems));
-            if let Side::Says(said) = &plan.version {
-                runtime.serve_version(&said.runtime, &said.version);
+            if let Side::Answers(reported) = &plan.version {
+                runtime.serve_version(&reported.runtime, &reported.version);
             }
-            if let Side::Says(filesystems) = &plan.filesystems {
+            if let Side::Answers(filesystems) = &plan.filesystems {
                 runtime.serve_filesystems(filesystems.iter().map(filesystem).collect());
             }
         }
@@ -241,10 +241,10 @@ impl World {
             .behave_for(rkt::Method::ListImages, list(plan.list));
         self.rkt
             .behave_for(rkt::Method::GetInfo, side(&plan.version));
-        if let Side::Says(said) = &plan.version {
+        if let Side::Answers(reported) = &plan.version {
             self.rkt.serve_info(rkt::v1alpha::Info {
-                rkt_version: said.version.clone(),
-                api_version: said.runtime.clone(),
+                rkt_version: reported.version.clone(),
+                api_version: reported.runtime.clone(),
                 ..rkt::v1alpha::Info::default()
             });
         }
@@ -257,8 +257,8 @@ impl World {
         }
     }
 
-    /// Waits until a query has come as far as it can: what hangs has arrived, and what does not is reported. Never ends when
-    /// nothing hangs.
+    /// Waits until a query can make no further progress: calls that hang have arrived, and the results of the others are in the
+    /// metrics. Never ends if no call hangs.
     pub(super) fn reached<'a>(
         &'a self,
         configured: &'a [Configured],
@@ -285,7 +285,7 @@ impl World {
             }
             until(|| (0..NOBODY).all(|address| self.calls(address) >= calls[address])).await;
             for (store, before) in configured.iter().zip(before) {
-                // A store that hears its side calls has been counted already.
+                // The list of a store that receives its side calls has been counted already.
                 if !plan(store).hangs(store.address) {
                     until(|| queries(store) > before).await;
                 }
@@ -295,7 +295,7 @@ impl World {
 }
 
 fn fail(code: Code) -> cri::Behaviour {
-    cri::Behaviour::Fail(Status::new(code, "it is planned"))
+    cri::Behaviour::Fail(Status::new(code, "a planned failure"))
 }
 
 fn list(list: List) -> cri::Behaviour {
@@ -308,7 +308,7 @@ fn list(list: List) -> cri::Behaviour {
 
 fn side<T>(side: &Side<T>) -> cri::Behaviour {
     match side {
-        Side::Says(_) => cri::Behaviour::Answer,
+        Side::Answers(_) => cri::Behaviour::Answer,
         Side::Fails(code) => fail(*code),
         Side::Hangs => cri::Behaviour::Hang,
     }

@@ -1,4 +1,4 @@
-//! Entries with fields, where standard error is the journal's.
+//! Journal entries with fields, if standard error is connected to the journal.
 
 use lab::rkt_api_service::Behaviour;
 use lab::service::{Listen, PATIENCE, Signal};
@@ -8,7 +8,7 @@ use super::journald::{Entry, Journald};
 
 const OURS: &str = "SYSLOG_IDENTIFIER=exp-rkt-grpc";
 
-/// What distinguishes the service's entries from what is written to standard error.
+/// Matches the service's native entries, but not lines of standard error.
 const NATIVE: &str = "_TRANSPORT=journal";
 
 /// More than the journal's socket and its buffer hold (`net.unix.max_dgram_qlen` is 10 by default).
@@ -18,7 +18,7 @@ fn scene(journald: &Journald) -> Scene {
     Scene::set(journald.logged(env!("CARGO_BIN_EXE_exp-rkt-grpc")))
 }
 
-/// All entries of a service that was queried once and stopped, with the id of its trace.
+/// All entries of a service that has run one query and was stopped, with the id of the query's trace.
 fn entries(behaviour: Behaviour) -> Option<(Vec<Entry>, String)> {
     let journald = Journald::start()?;
     let scene = scene(&journald);
@@ -42,7 +42,7 @@ fn messages(entries: &[Entry]) -> Vec<String> {
     entries.iter().map(message_of).collect()
 }
 
-/// What stands before the fields in `MESSAGE`.
+/// The part of `MESSAGE` before the fields.
 fn message_of(entry: &Entry) -> String {
     let words = entry.value("MESSAGE").split(' ');
     let message: Vec<&str> = words.take_while(|word| !word.contains('=')).collect();
@@ -54,7 +54,7 @@ fn failure() -> Behaviour {
 }
 
 #[test]
-fn a_journal_that_stands_still_stops_neither_queries_nor_scrapes_and_misses_nothing() {
+fn a_journal_that_stops_reading_blocks_neither_queries_nor_scrapes_and_loses_no_entry() {
     let Some(journald) = Journald::start() else {
         return;
     };
@@ -72,7 +72,7 @@ fn a_journal_that_stands_still_stops_neither_queries_nor_scrapes_and_misses_noth
 }
 
 #[test]
-fn a_journal_that_stands_still_for_good_does_not_hold_up_the_end() {
+fn a_journal_that_never_reads_again_does_not_delay_the_exit() {
     let Some(journald) = Journald::start() else {
         return;
     };
@@ -85,7 +85,7 @@ fn a_journal_that_stands_still_for_good_does_not_hold_up_the_end() {
 }
 
 #[test]
-fn a_failed_query_has_priority_3_and_says_why() {
+fn a_failed_query_has_priority_3_and_the_reason() {
     let Some((entries, _)) = entries(failure()) else {
         return;
     };
@@ -110,7 +110,7 @@ fn an_answered_query_has_priority_6_the_store_and_the_count() {
 }
 
 #[test]
-fn a_message_says_what_there_is_to_know_in_one_line() {
+fn the_message_of_a_failed_query_has_all_details_in_one_line() {
     let Some((entries, _)) = entries(failure()) else {
         return;
     };
@@ -142,7 +142,7 @@ fn every_field_has_one_value() {
 }
 
 #[test]
-fn an_entry_has_its_place_in_the_code() {
+fn an_entry_has_its_location_in_the_source() {
     let Some((entries, _)) = entries(Behaviour::Answer) else {
         return;
     };
@@ -152,7 +152,7 @@ fn an_entry_has_its_place_in_the_code() {
 }
 
 #[test]
-fn libraries_are_heard_when_they_are_asked_for() {
+fn a_filter_can_enable_log_lines_of_libraries() {
     let Some(journald) = Journald::start() else {
         return;
     };
@@ -189,7 +189,7 @@ fn the_entries_of_a_trace_are_found_by_its_id() {
 }
 
 #[test]
-fn the_events_that_matter_have_message_ids_of_their_own() {
+fn important_events_have_distinct_message_ids() {
     let (Some((answered, _)), Some((failed, _))) = (entries(Behaviour::Answer), entries(failure()))
     else {
         return;
@@ -213,7 +213,7 @@ fn the_events_that_matter_have_message_ids_of_their_own() {
 }
 
 #[test]
-fn a_query_is_one_entry_and_the_last_one_is_written_before_the_end() {
+fn a_query_is_one_entry_and_the_last_entry_is_written_before_the_exit() {
     let Some((entries, _)) = entries(Behaviour::Answer) else {
         return;
     };
@@ -236,7 +236,7 @@ fn an_entry_outside_a_query_has_no_trace() {
 }
 
 #[test]
-fn nothing_is_written_to_standard_error_then() {
+fn with_a_journal_nothing_is_written_to_standard_error() {
     let Some(journald) = Journald::start() else {
         return;
     };
@@ -251,7 +251,7 @@ fn nothing_is_written_to_standard_error_then() {
 }
 
 #[test]
-fn the_level_holds_for_the_journal_too() {
+fn the_log_level_applies_to_the_journal_too() {
     let Some(journald) = Journald::start() else {
         return;
     };
@@ -294,7 +294,7 @@ fn the_last_entry_of_a_service_that_is_aborted_is_written() {
     scene.service.signal(Signal::TERM);
     scene
         .service
-        .wait_for_notification(|said| said.says("STOPPING", "1"), PATIENCE);
+        .wait_for_notification(|sent| sent.says("STOPPING", "1"), PATIENCE);
     scene.service.signal(Signal::TERM);
     assert_eq!(scene.service.wait(PATIENCE).code(), Some(1));
     let messages = messages(&journald.entries(&[OURS]));
@@ -302,12 +302,12 @@ fn the_last_entry_of_a_service_that_is_aborted_is_written() {
 }
 
 #[test]
-fn why_the_program_ends_is_one_entry_with_a_cause_a_line() {
+fn a_fatal_error_is_one_entry_with_one_cause_per_line() {
     let Some(journald) = Journald::start() else {
         return;
     };
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
-    let address = taken.local_addr().expect("it is bound");
+    let other = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let address = other.local_addr().expect("the socket is bound");
     let service = journald
         .logged(env!("CARGO_BIN_EXE_exp-rkt-grpc"))
         .listen(Listen::Flag(address))

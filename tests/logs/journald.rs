@@ -1,4 +1,4 @@
-//! A real systemd-journald that nobody else sees: in a mount namespace of its own, with an empty /run.
+//! A private systemd-journald: in a mount namespace of its own, with an empty /run.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -6,8 +6,8 @@ use std::process::{Command, Stdio};
 use lab::service::{Builder, PATIENCE, Service};
 use lab::skip;
 
-/// Becomes journald. It tells when it is ready, as every service of systemd's does.
-const BECOME_JOURNALD: &str = "mount -t tmpfs tmpfs /run
+/// Executes journald, which reports readiness to `NOTIFY_SOCKET`.
+const EXEC_JOURNALD: &str = "mount -t tmpfs tmpfs /run
     mkdir -p /run/systemd/journald.conf.d /run/log
     printf '[Journal]\nStorage=volatile\nReadKMsg=no\nAudit=no\nRateLimitIntervalSec=0\n' \
         > /run/systemd/journald.conf.d/test.conf
@@ -15,9 +15,9 @@ const BECOME_JOURNALD: &str = "mount -t tmpfs tmpfs /run
         [ -x $folder/systemd-journald ] && exec $folder/systemd-journald
     done";
 
-/// Becomes a program whose standard error is the journal's and that is told so, as systemd does it. The pipe that was
-/// standard error before stays open, so that what reads it sees when the program ends.
-const BECOME_LOGGED: &str = "exec 9>&2
+/// Executes a program with standard error connected to the journal and `JOURNAL_STREAM` set, as systemd does. The previous
+/// standard error stays open, so that its reader sees when the program ends.
+const EXEC_WITH_JOURNAL: &str = "exec 9>&2
     exec systemd-cat sh -c 'JOURNAL_STREAM=$(stat -Lc %d:%i /proc/self/fd/2) exec \"$@\"' sh \"$@\"";
 
 /// A running journald.
@@ -25,18 +25,18 @@ pub(crate) struct Journald {
     service: Service,
 }
 
-/// The fields of an entry, in the order of the journal; a field can be there several times.
+/// The fields of an entry, in the order of the journal; a field can occur several times.
 #[derive(Debug, Default)]
 pub(crate) struct Entry(Vec<(String, String)>);
 
-/// Whether this machine can run a journald of our own. If not, it says so, and the whole run fails when it is CI's.
+/// Whether this machine can run a private journald. If not, the skipped test is reported, which fails the run in CI.
 pub(crate) fn can_be_run() -> bool {
     missing().map(skip::loudly).is_none()
 }
 
 fn missing() -> Option<String> {
     if !rustix::process::geteuid().is_root() {
-        return Some("only root can give it a mount namespace".to_owned());
+        return Some("only root can create a mount namespace".to_owned());
     }
     let journald = ["/usr/lib/systemd", "/lib/systemd"];
     if !journald
@@ -55,30 +55,30 @@ fn missing() -> Option<String> {
 }
 
 impl Journald {
-    /// Starts one, unless this machine cannot.
+    /// Starts a journald; `None` if this machine cannot run one.
     pub(crate) fn start() -> Option<Self> {
         can_be_run().then(|| Self {
             service: Service::builder("unshare")
                 .arg("--mount")
                 .arg("sh")
                 .arg("-c")
-                .arg(BECOME_JOURNALD)
+                .arg(EXEC_JOURNALD)
                 .start(),
         })
     }
 
-    /// A program that runs where this journald is, with standard error connected to it.
+    /// A program in the mount namespace of this journald, with standard error connected to it.
     pub(crate) fn logged(&self, program: &str) -> Builder {
         Service::builder("nsenter")
             .arg(self.namespace())
             .arg("sh")
             .arg("-c")
-            .arg(BECOME_LOGGED)
+            .arg(EXEC_WITH_JOURNAL)
             .arg("sh")
             .arg(program)
     }
 
-    /// It reads nothing until it is told to go on.
+    /// Stops journald from reading until [`Self::go_on`].
     pub(crate) fn stand_still(&self) {
         self.service.freeze();
     }
@@ -87,7 +87,7 @@ impl Journald {
         self.service.thaw();
     }
 
-    /// The entries that match, oldest first, once it has written all that it was sent.
+    /// The entries that match, oldest first, after a sync.
     pub(crate) fn entries(&self, matches: &[&str]) -> Vec<Entry> {
         self.journalctl(&["--sync"]);
         let mut arguments = vec!["--directory=/run/log/journal", "--output=export"];
@@ -155,7 +155,7 @@ fn parse(mut export: &[u8]) -> Vec<Entry> {
 
 fn until_line_break(export: &mut &[u8]) -> String {
     let end = export.iter().position(|byte| *byte == b'\n');
-    let end = end.expect("every line ends");
+    let end = end.expect("every line has a line break");
     let line = text(&export[..end]);
     *export = &export[end + 1..];
     line
@@ -163,7 +163,7 @@ fn until_line_break(export: &mut &[u8]) -> String {
 
 fn until_length(export: &mut &[u8]) -> String {
     let (length, rest) = export.split_first_chunk().expect("a length of 8 bytes");
-    let length = usize::try_from(u64::from_le_bytes(*length)).expect("it fits the memory");
+    let length = usize::try_from(u64::from_le_bytes(*length)).expect("the length fits");
     let value = text(&rest[..length]);
     *export = &rest[length + 1..];
     value

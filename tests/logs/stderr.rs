@@ -1,4 +1,4 @@
-//! Lines for people, where standard error is not the journal's.
+//! Lines of text, if standard error is not connected to the journal.
 
 use lab::jaeger_agent::Value;
 use lab::rkt_api_service::Behaviour;
@@ -6,13 +6,13 @@ use lab::service::{Builder, PATIENCE};
 
 use super::{Scene, program};
 
-/// Becomes a program with `$JOURNAL_STREAM` naming its standard error, where no journald is to be found.
+/// Executes a program with `$JOURNAL_STREAM` naming its standard error, where no journald is reachable.
 const CLAIM_THE_JOURNAL: &str = "mount -t tmpfs tmpfs /run &&
     JOURNAL_STREAM=$(stat -Lc %d:%i /proc/self/fd/2) exec \"$@\"";
 
 const ALL_LEVELS: [&str; 5] = [" ERROR ", "  WARN ", "  INFO ", " DEBUG ", " TRACE "];
 
-/// Level and message of every line of a service that was queried once and stopped.
+/// Level and message of every line of a service that has run one query and was stopped.
 fn lines(builder: Builder, behaviour: Behaviour) -> Vec<String> {
     let scene = Scene::set(builder);
     scene.store.behave(behaviour);
@@ -20,7 +20,7 @@ fn lines(builder: Builder, behaviour: Behaviour) -> Vec<String> {
     text(&scene).lines().map(essence).collect()
 }
 
-/// Stops the service; all that it has written until then.
+/// Stops the service and returns its standard error.
 fn text(scene: &Scene) -> String {
     scene.stop();
     scene.service.stderr()
@@ -28,7 +28,7 @@ fn text(scene: &Scene) -> String {
 
 /// A line without its time and its fields, as in `INFO images counted`.
 fn essence(line: &str) -> String {
-    let (time, rest) = line.split_once(' ').expect("a time comes first");
+    let (time, rest) = line.split_once(' ').expect("the line begins with a time");
     assert!(time.starts_with("20") && time.ends_with('Z'), "{line}");
     let words = rest.split_whitespace();
     let message: Vec<_> = words.take_while(|word| !word.contains('=')).collect();
@@ -66,7 +66,7 @@ fn an_answered_query_is_one_line_at_info() {
 }
 
 #[test]
-fn a_failed_query_says_which_store_which_code_and_why() {
+fn the_line_of_a_failed_query_has_the_store_the_code_and_the_reason() {
     let scene = Scene::set(program());
     scene.store.behave(failure());
     scene.service.query();
@@ -74,14 +74,14 @@ fn a_failed_query_says_which_store_which_code_and_why() {
     let line = text
         .lines()
         .find(|line| line.contains("query failed"))
-        .expect("it is told");
+        .expect("the query is logged");
     for part in ["imagestore.store=\"rkt\"", "code=\"UNAVAILABLE\"", "later"] {
         assert!(line.contains(part), "{line}");
     }
 }
 
 #[test]
-fn what_a_store_says_cannot_break_a_line_or_colour_the_terminal() {
+fn text_from_a_store_can_neither_break_a_line_nor_control_the_terminal() {
     let scene = Scene::set(program());
     scene
         .store
@@ -96,7 +96,7 @@ fn what_a_store_says_cannot_break_a_line_or_colour_the_terminal() {
 }
 
 #[test]
-fn a_line_says_the_store_the_count_and_the_trace() {
+fn the_line_of_an_answered_query_has_the_store_the_count_and_the_trace() {
     let scene = Scene::set(program());
     scene.service.query();
     let trace = scene.agent.next_trace(PATIENCE);
@@ -104,7 +104,7 @@ fn a_line_says_the_store_the_count_and_the_trace() {
     let line = text
         .lines()
         .find(|line| line.contains("images counted"))
-        .expect("it is told");
+        .expect("the query is logged");
     let id = format!("trace_id={}", trace.id_hex());
     for part in ["imagestore.store=\"rkt\"", "imagestore.images=7", &id] {
         assert!(line.contains(part), "{line}");
@@ -112,8 +112,8 @@ fn a_line_says_the_store_the_count_and_the_trace() {
 }
 
 #[test]
-fn the_line_of_a_failed_query_has_its_trace_too() {
-    // At level error, the log leaves out the spans of the trace.
+fn the_line_of_a_failed_query_has_the_trace_too() {
+    // At the level error the log filter excludes the spans of the trace.
     for level in ["info", "error"] {
         let scene = Scene::set(program().env("EXP_RKT_GRPC_LOG", level));
         scene.store.behave(failure());
@@ -121,13 +121,13 @@ fn the_line_of_a_failed_query_has_its_trace_too() {
         let id = scene.agent.next_trace(PATIENCE).id_hex();
         let text = text(&scene);
         let line = text.lines().find(|line| line.contains("query failed"));
-        let line = line.expect("it is reported");
+        let line = line.expect("the failure is logged");
         assert!(line.ends_with(&format!("trace_id={id}")), "{line}");
     }
 }
 
 #[test]
-fn the_first_line_says_where_metrics_are_served_and_which_stores_are_asked() {
+fn the_first_line_has_the_metrics_address_and_the_stores() {
     let scene = Scene::set(program());
     let text = text(&scene);
     for part in [
@@ -140,19 +140,19 @@ fn the_first_line_says_where_metrics_are_served_and_which_stores_are_asked() {
 }
 
 #[test]
-fn nothing_is_said_at_level_off() {
+fn at_level_off_nothing_is_logged() {
     let lines = lines(program().arg("--log-level").arg("off"), failure());
     assert!(lines.is_empty(), "{lines:?}");
 }
 
 #[test]
-fn at_level_error_an_answered_query_is_silent() {
+fn at_level_error_an_answered_query_is_not_logged() {
     let lines = lines(program().arg("--log-level").arg("error"), Behaviour::Answer);
     assert!(lines.is_empty(), "{lines:?}");
 }
 
 #[test]
-fn at_level_debug_there_is_more() {
+fn at_level_debug_repeated_failures_of_side_calls_are_logged() {
     let scene = Scene::set(program().arg("--log-level").arg("debug"));
     let unknown = Behaviour::Fail(tonic::Status::unimplemented("what is info?"));
     scene
@@ -167,13 +167,13 @@ fn at_level_debug_there_is_more() {
 }
 
 #[test]
-fn the_variable_sets_the_level() {
+fn the_variable_sets_the_log_level() {
     let lines = lines(program().env("EXP_RKT_GRPC_LOG", "error"), failure());
     assert_eq!(lines, ["ERROR query failed"]);
 }
 
 #[test]
-fn libraries_are_heard_when_they_are_asked_for() {
+fn a_filter_can_enable_log_lines_of_libraries() {
     let filter = "exp_rkt_grpc=info,h2=trace";
     let scene = Scene::set(program().arg("--log-level").arg(filter));
     scene.service.query();
@@ -182,7 +182,7 @@ fn libraries_are_heard_when_they_are_asked_for() {
 }
 
 #[test]
-fn what_the_log_leaves_out_is_in_the_trace_all_the_same() {
+fn the_log_level_does_not_affect_the_events_of_the_trace() {
     let scene = Scene::set(program().env("EXP_RKT_GRPC_LOG", "off"));
     scene.service.query();
     let trace = scene.agent.next_trace(PATIENCE);
@@ -195,7 +195,7 @@ fn what_the_log_leaves_out_is_in_the_trace_all_the_same() {
 }
 
 #[test]
-fn a_journal_stream_that_is_not_standard_error_leaves_the_lines_there() {
+fn if_journal_stream_is_not_standard_error_lines_go_to_standard_error() {
     for stream in ["1:1", "", "nonsense"] {
         let lines = lines(program().env("JOURNAL_STREAM", stream), Behaviour::Answer);
         assert_eq!(lines.len(), 3, "{stream}: {lines:?}");
@@ -203,7 +203,7 @@ fn a_journal_stream_that_is_not_standard_error_leaves_the_lines_there() {
 }
 
 #[test]
-fn lines_go_to_standard_error_when_the_journal_cannot_be_reached() {
+fn if_the_journal_cannot_be_reached_lines_go_to_standard_error() {
     if !super::journald::can_be_run() {
         return;
     }

@@ -1,5 +1,5 @@
-//! Names on another host than the one that the program was built on: another Debian, with every module for names that systemd
-//! brings. A C library other than the one that these modules are built for is not to load them.
+//! Name lookups on a host other than the build host: another Debian release, with all of systemd's NSS modules installed. The
+//! program brings its own C library, which must not load these modules, since they are built for another one.
 
 use std::fs;
 use std::net::Ipv4Addr;
@@ -18,16 +18,16 @@ use super::packages;
 
 const IMAGES: usize = 3;
 
-/// 127.0.0.1 in the other host's /etc/hosts.
+/// A name that the other host's /etc/hosts maps to 127.0.0.1.
 const IN_HOSTS: &str = "in-hosts.example";
 
-/// 127.0.0.1 for the other host's name server.
+/// A name that the other host's name server maps to 127.0.0.1.
 const IN_DNS: &str = "in-dns.example";
 
-/// Neither's.
+/// A name that neither of them knows.
 const UNKNOWN: &str = "unknown.example";
 
-/// Runs the program, $1 as seen from here, on the host whose files are $0. Whatever is written vanishes with the mount namespace.
+/// Runs the program at $1 on the host whose files are in $0. All changes vanish with the mount namespace.
 const ELSEWHERE: &str = r#"
     set -e
     mount -t tmpfs tmpfs /mnt
@@ -49,7 +49,8 @@ struct Scene {
 }
 
 impl Scene {
-    /// `None` where this cannot be had, which is told, and CI's failure. `host` makes an address of loopback of it.
+    /// `None` if this is not possible: the skipped test is reported, which fails the run in CI. The name server's loopback
+    /// address is derived from `host`.
     fn set(host: u8) -> Option<Self> {
         let [.., high, low] = std::process::id().to_be_bytes();
         let address = Ipv4Addr::new(127, 100 + host, high, low);
@@ -64,11 +65,11 @@ impl Scene {
                 store: StandIn::tcp(Images::generated(IMAGES)),
             });
         }
-        skip::loudly("only root can have a name server and a mount namespace");
+        skip::loudly("only root can bind port 53 and create a mount namespace");
         None
     }
 
-    /// `exp-rkt-grpc query`, there.
+    /// Runs `exp-rkt-grpc query` on the other host.
     fn query(&self, store_host: &str, environment: &[(&str, &str)]) -> Output {
         self.query_with_resolver(&self.name_server.settings(), store_host, environment)
     }
@@ -103,32 +104,32 @@ impl Scene {
     }
 }
 
-/// Panics unless glibc would load all the modules there. `None` where there is no such root.
+/// The root of the other host; panics unless its nsswitch.conf lists all the modules. `None` if there is no such root.
 fn other_host() -> Option<&'static Path> {
     let root = debian::root(Suite::Trixie)?;
-    let settings = fs::read_to_string(root.join("etc/nsswitch.conf")).expect("glibc has settings");
+    let settings = fs::read_to_string(root.join("etc/nsswitch.conf")).expect("the file exists");
     let hosts = settings
         .lines()
         .find_map(|line| line.strip_prefix("hosts:"))
-        .expect("they say where hosts are looked up");
+        .expect("nsswitch.conf has a line for hosts");
     for module in ["myhostname", "mymachines", "resolve"] {
         assert!(hosts.contains(module), "{module}: {hosts}");
     }
     Some(root)
 }
 
-/// `output` is that of a query which found its store.
+/// The query has counted the images of its store.
 #[track_caller]
 fn assert_counted(output: &Output) {
     let table = String::from_utf8_lossy(&output.stdout);
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(0), "{table}{said}");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{table}{stderr}");
     let images = format!("  {IMAGES} ");
-    assert!(table.contains(&images), "{table}{said}");
+    assert!(table.contains(&images), "{table}{stderr}");
 }
 
 #[test]
-fn a_store_whose_name_nobody_knows_is_a_failed_query_and_no_crash() {
+fn an_unknown_name_of_a_store_is_a_failed_query_and_not_a_crash() {
     let Some(scene) = Scene::set(0) else { return };
     let output = scene.query(UNKNOWN, &[("OTEL_TRACES_EXPORTER", "none")]);
     let table = String::from_utf8_lossy(&output.stdout);
@@ -138,11 +139,12 @@ fn a_store_whose_name_nobody_knows_is_a_failed_query_and_no_crash() {
 }
 
 #[test]
-fn a_name_that_no_name_server_answers_for_is_a_failed_query_too() {
+fn an_unreachable_name_server_is_a_failed_query_too() {
     let Some(scene) = Scene::set(4) else { return };
-    // An address of loopback at which nothing listens.
-    let nobody = "nameserver 127.255.255.254\n";
-    let output = scene.query_with_resolver(nobody, IN_DNS, &[("OTEL_TRACES_EXPORTER", "none")]);
+    // Nothing listens at this loopback address.
+    let unreachable = "nameserver 127.255.255.254\n";
+    let output =
+        scene.query_with_resolver(unreachable, IN_DNS, &[("OTEL_TRACES_EXPORTER", "none")]);
     let table = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     assert!(table.contains("Try again"), "{table}");

@@ -7,7 +7,7 @@ use tonic::Status;
 
 use super::{IMAGES, Scene, images, program, value};
 
-/// gRPC puts five bytes before each message.
+/// The bytes that gRPC puts before each message.
 const FRAME: u64 = 5;
 
 #[track_caller]
@@ -25,7 +25,7 @@ fn assert_counted(scene: &Scene, stored: &Images) {
 }
 
 #[test]
-fn before_the_first_query_nothing_is_known_but_what_is_configured_and_nothing_is_0() {
+fn before_the_first_query_only_the_info_and_the_counters_of_the_store_are_present() {
     let scene = Scene::set();
     let scrape = scene.service.scrape();
     let known: Vec<&str> = scrape
@@ -49,14 +49,14 @@ fn a_query_over_tcp_counts_the_images_and_adds_up_their_sizes() {
 }
 
 #[test]
-fn a_query_over_a_unix_socket_counts_the_same() {
+fn a_query_over_a_unix_socket_counts_the_images_too() {
     let folder = tempdir().expect("a temporary folder can be made");
     let scene = Scene::over_unix(&folder);
     assert_counted(&scene, &Images::generated(IMAGES));
 }
 
 #[test]
-fn the_oldest_and_the_newest_import_are_told() {
+fn the_oldest_and_the_newest_import_time_are_reported() {
     let scrape = Scene::set().query();
     let totals = Images::generated(IMAGES).totals();
     let oldest = value(&scrape, "imagestore_oldest_image_timestamp_seconds");
@@ -66,7 +66,7 @@ fn the_oldest_and_the_newest_import_are_told() {
 }
 
 #[test]
-fn an_empty_store_has_0_images_and_no_oldest_one() {
+fn an_empty_store_has_0_images_and_no_import_times() {
     let scene = Scene::set();
     scene.query();
     scene.store.serve_images(Images::generated(0));
@@ -83,7 +83,7 @@ fn an_empty_store_has_0_images_and_no_oldest_one() {
 }
 
 #[test]
-fn fifty_thousand_images_are_far_more_than_a_decoder_s_4_mib_and_are_counted() {
+fn fifty_thousand_images_exceed_tonics_default_limit_of_4_mib_and_are_counted() {
     let scene = Scene::set();
     let many = Images::generated(50_000);
     assert!(many.totals().encoded_bytes > 12_000_000);
@@ -92,14 +92,14 @@ fn fifty_thousand_images_are_far_more_than_a_decoder_s_4_mib_and_are_counted() {
 }
 
 #[test]
-fn an_answer_in_tiny_pieces_counts_the_same() {
+fn an_answer_in_tiny_pieces_is_counted() {
     let scene = Scene::set();
     scene.store.behave(Behaviour::Dribble { chunk: 3 });
     assert_counted(&scene, &Images::generated(IMAGES));
 }
 
 #[test]
-fn images_without_any_field_are_images() {
+fn images_without_any_field_are_counted() {
     let scene = Scene::set();
     scene.store.behave(Behaviour::EmptyImages { count: 1000 });
     let scrape = scene.query();
@@ -108,7 +108,7 @@ fn images_without_any_field_are_images() {
 }
 
 #[test]
-fn a_negative_size_counts_as_none() {
+fn a_negative_size_counts_as_0() {
     let image = |size| v1alpha::Image {
         size,
         ..v1alpha::Image::default()
@@ -120,7 +120,7 @@ fn a_negative_size_counts_as_none() {
     assert_eq!(value(&scrape, "imagestore_images_size_bytes"), Some(12.0));
 }
 
-/// Oldest and newest import of a store whose images were imported then.
+/// The oldest and the newest import time of a store whose images have these import times.
 fn oldest_and_newest(times: &[i64]) -> [Option<f64>; 2] {
     let image = |&import_timestamp| v1alpha::Image {
         import_timestamp,
@@ -139,8 +139,8 @@ fn oldest_and_newest(times: &[i64]) -> [Option<f64>; 2] {
 }
 
 #[test]
-fn an_import_time_that_is_none_is_absent_and_not_1970() {
-    /// What Go's zero time, of the year 1, is in seconds since 1970.
+fn an_invalid_import_time_is_absent_and_not_1970() {
+    /// Go's zero time, in the year 1, as seconds since 1970.
     const GO_ZERO: i64 = -62_135_596_800;
     for none in [
         0,
@@ -151,13 +151,13 @@ fn an_import_time_that_is_none_is_absent_and_not_1970() {
         1_500_000_000_000_000_000,
     ] {
         assert_eq!(oldest_and_newest(&[none]), [None; 2], "{none}");
-        let told = oldest_and_newest(&[1_500_000_001, none, 1_500_000_000]);
-        assert_eq!(told, [Some(1.5e9), Some(1.5e9 + 1.0)], "{none}");
+        let reported = oldest_and_newest(&[1_500_000_001, none, 1_500_000_000]);
+        assert_eq!(reported, [Some(1.5e9), Some(1.5e9 + 1.0)], "{none}");
     }
 }
 
 #[test]
-fn each_query_sees_the_store_as_it_is_then() {
+fn each_query_counts_the_current_images() {
     let scene = Scene::set();
     for count in [3, 93, 0, 4] {
         scene.store.serve_images(Images::generated(count));
@@ -168,7 +168,7 @@ fn each_query_sees_the_store_as_it_is_then() {
 }
 
 #[test]
-fn both_timestamps_are_those_of_the_last_query_and_its_duration_is_counted() {
+fn after_a_success_both_timestamps_are_equal_and_the_duration_is_counted() {
     let scene = Scene::set();
     let scrape = scene.query();
     let query = value(&scrape, "imagestore_last_query_timestamp_seconds");
@@ -180,7 +180,7 @@ fn both_timestamps_are_those_of_the_last_query_and_its_duration_is_counted() {
 }
 
 #[test]
-fn the_runtime_says_who_it_is_and_an_earlier_one_is_forgotten() {
+fn the_version_of_the_runtime_is_reported_and_replaces_the_earlier_one() {
     let scene = Scene::set();
     let info = |rkt_version: &str| v1alpha::Info {
         rkt_version: rkt_version.to_owned(),
@@ -203,7 +203,7 @@ fn the_runtime_says_who_it_is_and_an_earlier_one_is_forgotten() {
 }
 
 #[test]
-fn a_runtime_that_does_not_say_who_it_is_still_has_its_images_counted() {
+fn if_the_version_call_fails_the_images_are_still_counted() {
     let fail = Behaviour::Fail(Status::unimplemented("unknown method"));
     for behaviour in [fail, Behaviour::Hang, Behaviour::CutOff, Behaviour::Garbage] {
         let scene = Scene::set();
@@ -217,7 +217,7 @@ fn a_runtime_that_does_not_say_who_it_is_still_has_its_images_counted() {
 }
 
 #[test]
-fn a_runtime_that_does_not_say_any_more_who_it_is_is_not_known_any_more() {
+fn if_a_later_version_call_fails_the_earlier_version_disappears() {
     let scene = Scene::set();
     assert_eq!(scene.query().sum("imagestore_runtime_info"), Some(1.0));
     scene.store.behave_for(Method::GetInfo, Behaviour::CutOff);
@@ -227,7 +227,7 @@ fn a_runtime_that_does_not_say_any_more_who_it_is_is_not_known_any_more() {
 }
 
 #[test]
-fn a_slow_store_is_waited_for() {
+fn a_query_waits_for_a_slow_store() {
     let scene = Scene::set();
     scene.store.behave(Behaviour::Hang);
     scene.service.trigger();
@@ -239,7 +239,7 @@ fn a_slow_store_is_waited_for() {
 }
 
 #[test]
-fn the_first_query_can_be_the_service_s_own() {
+fn with_query_at_start_the_first_query_needs_no_signal() {
     let store = StandIn::tcp(Images::generated(IMAGES));
     let service = program().store(store.url()).arg("--query-at-start").start();
     service.wait_for_status(PATIENCE);

@@ -1,4 +1,4 @@
-//! Bad answers, and none.
+//! Bad answers, missing answers and failed connections.
 
 use lab::rkt_api_service::{Behaviour, Images, Language, Reason, StandIn};
 use lab::service::{PATIENCE, ReservedPort};
@@ -8,23 +8,23 @@ use tonic::{Code, Status};
 
 use super::{IMAGES, Scene, failures_of, images, program, tcp_and_unix, value};
 
-/// A query that fails between two good ones: counted under `code`, explained by `why`, and nothing else is changed or lost.
+/// A query fails between two good ones: it is counted under `code`, `why` is its reason, and the last good numbers stay.
 #[track_caller]
 fn assert_fails_and_recovers(scene: &Scene, behaviour: Behaviour, code: &str, why: &str) {
-    let told = format!("{behaviour:?}");
+    let context = format!("{behaviour:?}");
     let before = scene.query();
     let failed_before = failures_of(&before, code).unwrap_or_default();
     scene.store.behave(behaviour);
     let status = scene.service.query();
     let after = scene.service.scrape();
 
-    assert!(status.contains(why), "{told}: no {why:?} in {status:?}");
+    assert!(status.contains(why), "{context}: no {why:?} in {status:?}");
     assert_eq!(
         failures_of(&after, code),
         Some(failed_before + 1.0),
-        "{told}: {status}"
+        "{context}: {status}"
     );
-    assert_eq!(value(&after, "imagestore_up"), Some(0.0), "{told}");
+    assert_eq!(value(&after, "imagestore_up"), Some(0.0), "{context}");
     for kept in [
         "imagestore_images",
         "imagestore_images_size_bytes",
@@ -32,22 +32,26 @@ fn assert_fails_and_recovers(scene: &Scene, behaviour: Behaviour, code: &str, wh
         "imagestore_oldest_image_timestamp_seconds",
         "imagestore_last_success_timestamp_seconds",
     ] {
-        assert_eq!(value(&after, kept), value(&before, kept), "{told}: {kept}");
+        assert_eq!(
+            value(&after, kept),
+            value(&before, kept),
+            "{context}: {kept}"
+        );
     }
     let moved = "imagestore_last_query_timestamp_seconds";
     assert!(
         value(&after, moved) > value(&before, moved),
-        "{told}: {moved}"
+        "{context}: {moved}"
     );
 
     scene.store.behave(Behaviour::Answer);
     let recovered = scene.query();
-    assert_eq!(value(&recovered, "imagestore_up"), Some(1.0), "{told}");
-    assert_eq!(images(&recovered), Some(IMAGES as f64), "{told}");
+    assert_eq!(value(&recovered, "imagestore_up"), Some(1.0), "{context}");
+    assert_eq!(images(&recovered), Some(IMAGES as f64), "{context}");
 }
 
 #[test]
-fn each_grpc_code_is_counted_under_its_name_and_the_store_s_words_are_told() {
+fn each_grpc_code_is_counted_under_its_name_and_the_stores_text_is_shown() {
     let scene = Scene::set();
     for number in 1..=16 {
         let (code, text) = (Code::from_i32(number), format!("reason {number}"));
@@ -64,13 +68,13 @@ fn each_grpc_code_is_counted_under_its_name_and_the_store_s_words_are_told() {
 }
 
 #[test]
-fn a_status_behind_a_whole_list_makes_it_worthless() {
+fn an_error_status_after_a_complete_list_discards_the_list() {
     let behaviour = Behaviour::FailAfterBody(Status::data_loss("on second thoughts"));
     assert_fails_and_recovers(&Scene::set(), behaviour, "DATA_LOSS", "on second thoughts");
 }
 
 #[test]
-fn an_answer_that_breaks_the_protocol_is_internal_and_says_where() {
+fn an_answer_that_breaks_the_protocol_is_internal_and_the_error_states_how() {
     let scene = Scene::set();
     for (behaviour, why) in [
         (Behaviour::Garbage, "malformed at byte"),
@@ -98,12 +102,12 @@ fn a_connection_that_is_cut_off_half_way_is_unavailable_over_tcp_and_unix() {
     }
 }
 
-/// As often as a race needs to show.
+/// Often enough for a race to show.
 const AGAIN: usize = 50;
 
-/// Each query of a store that behaves so fails with this code and these words, over TCP and over a Unix socket.
+/// Every query of a store that behaves like this fails with this code and these words, over TCP and over a Unix socket.
 #[track_caller]
-fn assert_always_told(behaviour: &Behaviour, code: &str, words: &str) {
+fn assert_always_fails(behaviour: &Behaviour, code: &str, words: &str) {
     let folder = tempdir().expect("a temporary folder can be made");
     for store in tcp_and_unix(&folder) {
         let scene = Scene::of(store, |builder| builder);
@@ -116,7 +120,7 @@ fn assert_always_told(behaviour: &Behaviour, code: &str, words: &str) {
         }
         let scrape = scene.service.scrape();
         assert_eq!(failures_of(&scrape, code), Some(AGAIN as f64));
-        assert_eq!(scene.store.connections(), AGAIN, "one connection a query");
+        assert_eq!(scene.store.connections(), AGAIN, "one connection per query");
         scene.store.behave(Behaviour::Answer);
         assert_eq!(images(&scene.query()), Some(IMAGES as f64));
     }
@@ -125,11 +129,11 @@ fn assert_always_told(behaviour: &Behaviour, code: &str, words: &str) {
 #[test]
 fn a_connection_that_is_closed_on_accept_is_unavailable_every_time() {
     let words = "cannot connect to ADDRESS: the peer closed the connection before sending HTTP/2";
-    assert_always_told(&Behaviour::Refuse, "UNAVAILABLE", words);
+    assert_always_fails(&Behaviour::Refuse, "UNAVAILABLE", words);
 }
 
 #[test]
-fn who_does_not_speak_http_2_is_unavailable_and_its_first_words_are_told_every_time() {
+fn a_server_that_does_not_speak_http_2_is_unavailable_and_its_first_bytes_are_shown_every_time() {
     for (language, words) in [
         (
             Language::Http1,
@@ -140,15 +144,15 @@ fn who_does_not_speak_http_2_is_unavailable_and_its_first_words_are_told_every_t
         (Language::Tls, "TLS, which is not offered"),
     ] {
         let words = format!("ADDRESS does not speak gRPC (HTTP/2): its answer begins with {words}");
-        assert_always_told(&Behaviour::Speak(language), "UNAVAILABLE", &words);
+        assert_always_fails(&Behaviour::Speak(language), "UNAVAILABLE", &words);
     }
 }
 
 #[test]
-fn a_connection_that_ends_after_its_greeting_is_unavailable_whenever_that_is_noticed() {
+fn a_connection_that_ends_after_its_greeting_is_unavailable_every_time() {
     for language in [Language::Goaway, Language::Nonsense] {
         let words = "UNAVAILABLE: the connection was ";
-        assert_always_told(&Behaviour::Speak(language), "UNAVAILABLE", words);
+        assert_always_fails(&Behaviour::Speak(language), "UNAVAILABLE", words);
     }
 }
 
@@ -174,7 +178,7 @@ fn a_reset_has_the_code_that_grpc_assigns_to_it() {
         let why = format!("{code}: the call was reset with {reason:?}");
         assert_fails_and_recovers(&scene, Behaviour::Reset(reason), code, &why);
     }
-    // That is no reset to hyper, but an end like any other.
+    // hyper treats this reset as a normal end.
     let no_error = Behaviour::Reset(Reason::NO_ERROR);
     assert_fails_and_recovers(&scene, no_error, "INTERNAL", "ended without a status");
 }
@@ -206,7 +210,7 @@ fn an_answer_that_is_not_grpc_has_the_code_that_grpc_assigns_to_its_http_status(
 }
 
 #[test]
-fn a_store_that_hangs_is_given_up_at_the_deadline_and_its_connection_is_closed() {
+fn at_the_deadline_a_hanging_query_is_given_up_and_its_connection_closed() {
     let scene = Scene::with_deadline("3s");
     for behaviour in [Behaviour::Hang, Behaviour::HangInBody] {
         let why = "no complete answer within 3s";
@@ -216,7 +220,7 @@ fn a_store_that_hangs_is_given_up_at_the_deadline_and_its_connection_is_closed()
 }
 
 #[test]
-fn a_store_that_accepts_connections_and_says_nothing_is_told_from_one_that_hangs() {
+fn the_error_distinguishes_a_store_that_never_speaks_from_one_that_hangs() {
     let folder = tempdir().expect("a temporary folder can be made");
     for store in tcp_and_unix(&folder) {
         let address = store.url().replace("rkt+", "");
@@ -228,7 +232,7 @@ fn a_store_that_accepts_connections_and_says_nothing_is_told_from_one_that_hangs
 }
 
 #[test]
-fn a_list_without_an_end_is_given_up_at_the_deadline_and_never_held() {
+fn an_endless_list_is_given_up_at_the_deadline_and_never_held_in_memory() {
     let scene = Scene::with_deadline("3s");
     scene.query();
     let before = scene.service.peak_memory();
@@ -239,9 +243,9 @@ fn a_list_without_an_end_is_given_up_at_the_deadline_and_never_held() {
 }
 
 #[test]
-fn a_port_that_nobody_listens_at_is_unavailable_and_is_tried_again() {
-    let nobody = ReservedPort::reserve();
-    let address = nobody.address();
+fn a_port_without_a_listener_is_unavailable_and_is_tried_again_by_each_query() {
+    let unused = ReservedPort::reserve();
+    let address = unused.address();
     let service = program().store(format!("rkt+http://{address}")).start();
     for failures in 1..=2 {
         let status = service.query();
@@ -255,13 +259,13 @@ fn a_port_that_nobody_listens_at_is_unavailable_and_is_tried_again() {
         assert_eq!(value(&scrape, "imagestore_up"), Some(0.0));
         assert_eq!(images(&scrape), None);
     }
-    let _somebody = StandIn::tcp_at(address, Images::generated(IMAGES)).expect("it was reserved");
+    let _store = StandIn::tcp_at(address, Images::generated(IMAGES)).expect("the port is reserved");
     service.query();
     assert_eq!(images(&service.scrape()), Some(IMAGES as f64));
 }
 
 #[test]
-fn a_socket_that_is_missing_or_stale_is_unavailable_until_somebody_listens() {
+fn a_missing_or_stale_socket_is_unavailable_until_a_store_listens() {
     let folder = tempdir().expect("a temporary folder can be made");
     let path = folder.path().join("api.sock");
     let service = program()
@@ -306,7 +310,7 @@ fn a_failed_query_is_one_error_line_with_its_code() {
 }
 
 #[test]
-fn a_store_s_hostile_words_break_neither_log_nor_status_nor_metrics() {
+fn hostile_text_from_a_store_breaks_neither_log_nor_status_nor_metrics() {
     let scene = Scene::set();
     scene.store.behave(Behaviour::Fail(Status::unknown(format!(
         "x\nREADY=1\n\u{1b}[31m{}",

@@ -1,4 +1,4 @@
-//! Several stores at once.
+//! Two stores at a time.
 
 use lab::rkt_api_service::{Behaviour, Images, StandIn};
 use lab::service::{PATIENCE, ReservedPort, Service};
@@ -28,7 +28,7 @@ impl Two {
 }
 
 #[test]
-fn a_store_that_fails_leaves_the_other_one_s_numbers_alone() {
+fn a_store_that_fails_does_not_affect_the_other_ones_numbers() {
     let two = Two::set();
     two.old.behave(Behaviour::CutOff);
     let status = two.service.query();
@@ -41,12 +41,12 @@ fn a_store_that_fails_leaves_the_other_one_s_numbers_alone() {
 }
 
 #[test]
-fn stores_are_asked_at_the_same_time() {
+fn stores_are_queried_concurrently() {
     let two = Two::set();
     two.old.behave(Behaviour::Hang);
     two.new.behave(Behaviour::Hang);
     two.service.trigger();
-    // Both calls are there though neither has been answered.
+    // Both calls have arrived before either is answered.
     two.old.wait_for_calls(1, PATIENCE);
     two.new.wait_for_calls(1, PATIENCE);
     two.old.release();
@@ -74,12 +74,12 @@ fn a_store_that_has_answered_is_counted_while_the_other_one_still_hangs() {
 }
 
 #[test]
-fn a_store_that_is_not_there_is_one_failure_of_its_own() {
-    let there = StandIn::tcp(Images::generated(4));
-    let nobody = ReservedPort::reserve();
+fn an_unreachable_store_is_one_failure_of_its_own() {
+    let running = StandIn::tcp(Images::generated(4));
+    let unused = ReservedPort::reserve();
     let service = program()
-        .store(there.url())
-        .store(format!("gone=rkt+http://{}", nobody.address()))
+        .store(running.url())
+        .store(format!("gone=rkt+http://{}", unused.address()))
         .start();
     service.query();
     let scrape = service.scrape();

@@ -1,4 +1,4 @@
-//! What arrives at the store.
+//! The calls that the store receives.
 
 use lab::rkt_api_service::{Call, Images, Method, Request, StandIn};
 use lab::service::{PATIENCE, Service};
@@ -12,13 +12,13 @@ fn list_call(scene: &Scene) -> Call {
     let mut lists = calls
         .into_iter()
         .filter(|call| call.method() == Some(Method::ListImages));
-    let call = lists.next().expect("the images were asked for");
-    assert!(lists.next().is_none(), "asked twice");
+    let call = lists.next().expect("the images were listed");
+    assert!(lists.next().is_none(), "the images were listed twice");
     call
 }
 
 #[test]
-fn manifests_and_filters_are_not_asked_for() {
+fn the_list_has_no_filter_and_no_details() {
     let call = list_call(&Scene::set());
     assert_eq!(call.path, "/v1alpha.PublicAPI/ListImages");
     let Ok(Request::ListImages(request)) = &call.request else {
@@ -34,18 +34,18 @@ fn the_headers_are_those_of_grpc() {
     assert_eq!(call.header("te"), Some("trailers"));
     assert_eq!(call.header("content-type"), Some("application/grpc"));
     assert_eq!(call.header("grpc-encoding"), None);
-    let agent = call.header("user-agent").expect("it says who asks");
+    let agent = call.header("user-agent").expect("it is sent");
     assert!(agent.starts_with("exp-rkt-grpc/"), "{agent}");
 }
 
 #[test]
-fn the_store_learns_the_deadline() {
+fn the_deadline_is_sent_to_the_store() {
     let call = list_call(&Scene::with_deadline("30s"));
     let timeout = call.header("grpc-timeout").expect("it is sent");
     let millis: u64 = timeout
         .strip_suffix('m')
         .and_then(|digits| digits.parse().ok())
-        .expect("it is in milliseconds");
+        .expect("the timeout is in milliseconds");
     assert!((1..=30_000).contains(&millis), "{timeout}");
 }
 
@@ -64,7 +64,7 @@ fn over_tcp_the_authority_is_the_address() {
 }
 
 #[test]
-fn without_tracing_no_trace_is_told() {
+fn without_tracing_no_traceparent_is_sent_and_no_trace_id_logged() {
     let scene = Scene::set();
     assert_eq!(list_call(&scene).header("traceparent"), None);
     scene.service.stop();
@@ -72,7 +72,7 @@ fn without_tracing_no_trace_is_told() {
 }
 
 #[test]
-fn the_trace_that_the_store_is_told_is_that_of_the_log_line() {
+fn the_traceparent_sent_to_the_store_has_the_trace_id_of_the_log_line() {
     let store = StandIn::tcp(Images::generated(IMAGES));
     let service = Service::builder(env!("CARGO_BIN_EXE_exp-rkt-grpc"))
         .store(store.url())

@@ -1,7 +1,7 @@
-//! The exposition as a text: promtool has nothing to say about it, and it is the golden one.
+//! The exposition as text: promtool accepts it without a warning, and it equals the golden file.
 //!
-//! The whole of it is compared with `tests/golden/metrics.txt`. After a wanted change of a name, a HELP text, a type or a label
-//! write that file anew with `UPDATE_GOLDEN=1 cargo test --test scrapes golden`, and review the difference.
+//! The golden file is `tests/golden/metrics.txt`. After an intended change of a name, a HELP text, a type or a label, update it
+//! with `UPDATE_GOLDEN=1 cargo test --test scrapes golden`, and review the difference.
 
 use std::env;
 use std::process::{Output, Stdio};
@@ -13,7 +13,7 @@ use lab::{TempDir, tempdir};
 
 use super::*;
 
-/// A runtime at a socket in a folder of its own, whose words are what labels have to escape.
+/// A runtime at a Unix socket that uses `word` in its registry, name, version and mountpoint.
 fn runtime(word: &str) -> (TempDir, cri_runtime::StandIn) {
     use cri_runtime::{Image, Images, StandIn};
     let images = [
@@ -31,7 +31,7 @@ fn runtime(word: &str) -> (TempDir, cri_runtime::StandIn) {
 }
 
 #[test]
-fn the_exposition_is_the_golden_one_but_for_numbers_that_vary() {
+fn the_exposition_equals_the_golden_file_except_for_values_that_vary() {
     let stand_in = StandIn::tcp(fixed_images());
     let (folder, runtime) = runtime("containerd");
     let service = service().store(stand_in.url()).store(runtime.url()).start();
@@ -45,7 +45,7 @@ fn the_exposition_is_the_golden_one_but_for_numbers_that_vary() {
     if env::var_os("UPDATE_GOLDEN").is_some() {
         fs::write(&golden, &masked).expect("the golden file can be written");
     }
-    let golden = fs::read_to_string(&golden).expect("there is a golden file");
+    let golden = fs::read_to_string(&golden).expect("the golden file exists");
     let lines = |text: &str| text.lines().map(str::to_owned).collect::<BTreeSet<_>>();
     let (expected, found) = (lines(&golden), lines(&masked));
     assert!(
@@ -87,7 +87,7 @@ fn fixed_images() -> Images {
     ])
 }
 
-/// Puts `_` in the place of what differs from run to run and from build to build.
+/// Replaces values that differ between runs and builds with `_`.
 fn mask(exposition: &str) -> String {
     exposition
         .lines()
@@ -103,7 +103,7 @@ fn mask_line(line: &str) -> String {
         "imagestore_last_query_timestamp_seconds",
         "imagestore_last_success_timestamp_seconds",
     ];
-    let (series, value) = line.rsplit_once(' ').expect("a line has two words");
+    let (series, value) = line.rsplit_once(' ').expect("every line has a blank");
     if series.starts_with("exp_rkt_grpc_build_info{") {
         let masked = series.split('"').enumerate();
         let masked: Vec<_> = masked
@@ -111,7 +111,7 @@ fn mask_line(line: &str) -> String {
             .collect();
         return format!("{} {value}", masked.join("\""));
     }
-    // The whole query is counted in the last bucket, however long it took.
+    // The bucket +Inf counts every query, however long it took.
     if VARYING.iter().any(|name| series.starts_with(name)) && !series.contains("+Inf") {
         return format!("{series} _");
     }
@@ -119,13 +119,13 @@ fn mask_line(line: &str) -> String {
 }
 
 #[test]
-fn promtool_is_silent_before_any_query() {
-    assert_nothing_to_say(&service().start());
+fn promtool_prints_no_warning_before_the_first_query() {
+    assert_promtool_accepts(&service().start());
 }
 
-/// One of several stores fails, and what a runtime says has to be escaped.
+/// One of several stores fails, and the runtime's text has to be escaped.
 #[test]
-fn promtool_is_silent_after_a_query() {
+fn promtool_prints_no_warning_after_a_query() {
     const WORD: &str = "a\"b\\c\nd}e,f=ä";
     let stand_in = StandIn::tcp(Images::generated(3));
     let (_folder, runtime) = runtime(WORD);
@@ -137,23 +137,23 @@ fn promtool_is_silent_after_a_query() {
         .start();
     let status = service.query();
     assert!(status.contains("cri: 4 images"), "{status}");
-    assert_nothing_to_say(&service);
+    assert_promtool_accepts(&service);
     assert_eq!(service.scrape().sum("imagestore_up"), Some(2.0));
     let scrape = service.get("/metrics").text().to_owned();
     assert!(scrape.contains(r#"a\"b"#), "{scrape}");
 }
 
 #[test]
-fn promtool_speaks_up_when_a_family_has_no_help() {
+fn promtool_warns_about_a_family_without_help() {
     let output = check("# TYPE images gauge\nimages 1\n");
     assert!(!output.status.success() && !output.stderr.is_empty());
 }
 
 #[track_caller]
-fn assert_nothing_to_say(service: &Service) {
+fn assert_promtool_accepts(service: &Service) {
     let output = check(service.get("/metrics").text());
-    let said = [output.stdout, output.stderr].concat();
-    assert_eq!(String::from_utf8_lossy(&said), "");
+    let printed = [output.stdout, output.stderr].concat();
+    assert_eq!(String::from_utf8_lossy(&printed), "");
     assert!(output.status.success(), "{}", output.status);
 }
 
@@ -166,10 +166,12 @@ fn check(exposition: &str) -> Output {
         .stderr(Stdio::piped())
         .spawn()
         .expect("promtool is missing: run tests/setup, or install Debian's package prometheus");
-    let mut stdin = promtool.stdin.take().expect("it was asked for");
+    let mut stdin = promtool.stdin.take().expect("standard input is piped");
     stdin
         .write_all(exposition.as_bytes())
         .expect("promtool reads it all");
     drop(stdin);
-    promtool.wait_with_output().expect("it is our child")
+    promtool
+        .wait_with_output()
+        .expect("promtool is a child of this process")
 }

@@ -1,10 +1,10 @@
-//! Clients that hold connections, and others that find the metrics all the same.
+//! Clients that hold connections open do not keep others from the metrics.
 
 use socket2::{Domain, Socket, Type};
 
 use super::*;
 
-/// With so few descriptors the service serves half as many connections: the others stay free for queries.
+/// With this limit the service serves half as many connections as it has descriptors. The others stay free for queries.
 const DESCRIPTORS: &str = "ulimit -n 64; exec \"$0\" \"$@\"";
 const LIMIT: usize = 32;
 
@@ -12,10 +12,10 @@ fn limited() -> Service {
     service_in(DESCRIPTORS).start()
 }
 
-/// A connection that has asked before, and is kept.
+/// An idle connection that has sent a request before.
 fn kept(service: &Service) -> Connection {
     let mut connection = connect(service);
-    connection.get("/-/ready").expect("it is answered");
+    connection.get("/-/ready").expect("the request is answered");
     connection
 }
 
@@ -26,7 +26,7 @@ fn assert_warned(service: &Service) {
     service.wait_for_stderr(|log| log.contains(WARNING), PATIENCE);
 }
 
-/// The log is written in order: with the line of a query, all before it are there.
+/// The log is written in order: once the line of a query has arrived, all earlier ones have.
 #[track_caller]
 fn assert_not_warned(service: &Service) {
     service.query();
@@ -35,53 +35,58 @@ fn assert_not_warned(service: &Service) {
 }
 
 #[test]
-fn at_the_limit_the_connection_that_has_been_silent_longest_makes_room() {
+fn at_the_limit_the_connection_that_has_been_idle_longest_is_closed() {
     let service = limited();
     let mut active = kept(&service);
     let mut silent = kept(&service);
-    active.get("/-/ready").expect("it is kept");
+    active.get("/-/ready").expect("the connection is open");
     let mut others = connect_many(&service, LIMIT - 2);
-    // Who asks is answered, and told to close: that costs nobody anything.
+    // The scrape is answered with `Connection: close`, so no other connection has to make room.
     service.scrape();
     assert_not_warned(&service);
     others.push(connect(&service));
     let closed = silent.read_to_close();
-    assert_eq!(closed.expect("it was closed in order"), b"");
+    assert_eq!(closed.expect("the connection is closed properly"), b"");
     assert_warned(&service);
     for connection in others.iter_mut().chain([&mut active]) {
-        let answer = connection.get("/-/ready").expect("it is still open");
+        let answer = connection
+            .get("/-/ready")
+            .expect("the connection is still open");
         assert_eq!(answer.status, 200);
     }
 }
 
-/// It came while the service was busy, and later than the connection that needs room.
+/// The request arrives while the service is busy, later than the new connection that needs room.
 #[test]
-fn a_connection_whose_request_has_just_come_does_not_make_room() {
+fn at_the_limit_a_connection_whose_request_has_just_arrived_is_not_closed() {
     let service = limited();
     let mut oldest = kept(&service);
     let open = service.fds();
     let _others = connect_many(&service, LIMIT - 1);
-    eventually("all that the limit allows", || {
+    eventually("as many connections as the limit allows", || {
         (service.fds() == open + LIMIT - 1).then_some(())
     });
     service.freeze();
     let _new = connect(&service);
-    oldest.send(SCRAPE).expect("the kernel took it");
+    oldest.send(SCRAPE).expect("the kernel accepts it");
     service.thaw();
-    assert_eq!(oldest.receive().expect("it is answered").status, 200);
+    assert_eq!(
+        oldest.receive().expect("the request is answered").status,
+        200
+    );
 }
 
 #[test]
-fn the_beginning_of_a_request_keeps_no_connection_open() {
+fn an_incomplete_request_does_not_keep_a_connection_open() {
     let service = limited();
     let mut dripping = connect(&service);
     let _silent = connect_many(&service, LIMIT / 2);
     let mut begun = connect_many(&service, LIMIT);
     for connection in &mut begun {
-        connection.send(b"G").expect("the kernel took it");
+        connection.send(b"G").expect("the kernel accepts it");
     }
     let drip = |connection: &mut Connection| connection.send(b"G").err();
-    eventually("the end of the dripping one", || {
+    eventually("the end of the dripping connection", || {
         service.scrape();
         drip(&mut dripping)
     });
@@ -89,7 +94,7 @@ fn the_beginning_of_a_request_keeps_no_connection_open() {
 }
 
 #[test]
-fn held_connections_leave_descriptors_to_queries() {
+fn held_connections_leave_descriptors_for_queries() {
     let stand_in = StandIn::tcp(Images::generated(3));
     let service = service_in(DESCRIPTORS).store(stand_in.url()).start();
     let _held = connect_many(&service, 4 * LIMIT);
@@ -100,14 +105,16 @@ fn held_connections_leave_descriptors_to_queries() {
     assert_warned(&service);
 }
 
-/// They ask for more than the kernel takes for them, and read nothing of it.
+/// These clients request more than the kernel buffers for them, and read nothing.
 #[test]
-fn answers_that_nobody_reads_keep_nobody_out() {
+fn clients_that_do_not_read_their_answers_do_not_block_others() {
     let service = limited();
     let greedy: Vec<TcpStream> = (0..LIMIT / 2).map(|_| narrow(&service)).collect();
     for mut connection in &greedy {
         let requests = SCRAPE.repeat(1024);
-        connection.write_all(&requests).expect("the kernel took it");
+        connection
+            .write_all(&requests)
+            .expect("the kernel accepts it");
     }
     let _silent = connect_many(&service, LIMIT);
     service.scrape();
@@ -116,20 +123,22 @@ fn answers_that_nobody_reads_keep_nobody_out() {
 
 /// A connection with the smallest receive buffer.
 fn narrow(service: &Service) -> TcpStream {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
-    socket.set_recv_buffer_size(1).expect("the least is taken");
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket can be made");
+    socket
+        .set_recv_buffer_size(1)
+        .expect("the kernel raises it to the minimum");
     let address = service.address().into();
     socket.connect(&address).expect("the service listens");
     socket.into()
 }
 
 #[test]
-fn clients_that_keep_their_connections_are_told_to_close_them_before_there_is_no_room() {
+fn near_the_limit_answers_ask_clients_to_close_their_connections() {
     let service = limited();
     let mut kept = connect_many(&service, LIMIT);
-    // Connections are accepted in order: with the last one answered, all are.
+    // Connections are accepted in order: once the last one is answered, all have been accepted.
     let closing = kept.iter_mut().rev().map(|connection| {
-        let answer = connection.get("/-/ready").expect("it is answered");
+        let answer = connection.get("/-/ready").expect("the request is answered");
         answer.header("connection") == Some("close")
     });
     let closing: Vec<bool> = closing.collect();

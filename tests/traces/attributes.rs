@@ -1,4 +1,4 @@
-//! What the spans and their process say.
+//! The attributes of the spans and of their process.
 
 use std::time::Duration;
 
@@ -16,11 +16,11 @@ fn field(log: &Log, name: &str) -> Option<String> {
 }
 
 #[test]
-fn the_root_is_internal_and_says_what_triggered_it() {
+fn the_root_is_internal_and_has_the_trigger() {
     let trace = Scene::set().trace();
     let root = trace.root();
     assert_eq!(tag(root, "trigger"), "signal");
-    // Jaeger knows a span without a kind as internal.
+    // Jaeger treats a span without a kind as internal.
     assert!(matches!(
         root.text("span.kind").as_deref(),
         None | Some("internal")
@@ -28,7 +28,7 @@ fn the_root_is_internal_and_says_what_triggered_it() {
 }
 
 #[test]
-fn the_query_at_the_start_says_that_it_was_triggered_by_it() {
+fn the_query_at_the_start_has_the_trigger_startup() {
     let scene = Scene::with(|service| service.arg("--query-at-start"));
     let trace = scene.agent.next_trace(PATIENCE);
     assert_eq!(tag(trace.root(), "trigger"), "startup");
@@ -80,7 +80,7 @@ fn a_unix_socket_is_an_address_without_a_port() {
 }
 
 #[test]
-fn nothing_but_the_conventions_and_the_subject_is_said() {
+fn spans_have_only_attributes_of_the_conventions_and_of_image_stores() {
     let trace = Scene::set().trace();
     for span in &trace.spans {
         let strange: Vec<_> = span
@@ -134,12 +134,12 @@ fn a_failure_is_an_event_of_the_root() {
     };
     assert_eq!(failed.name().as_deref(), Some("query failed"));
     assert_eq!(field(failed, "code").as_deref(), Some("PERMISSION_DENIED"));
-    let error = field(failed, "error").expect("it says why");
+    let error = field(failed, "error").expect("the event has the error");
     assert!(error.contains("not for you"), "{error}");
 }
 
 #[test]
-fn a_runtime_that_does_not_say_who_it_is_fails_its_own_span_only() {
+fn a_failed_version_call_is_an_error_of_its_own_span_only() {
     let scene = Scene::set();
     let unknown = Behaviour::Fail(Status::unimplemented("what is info?"));
     scene.store.behave_for(Method::GetInfo, unknown);
@@ -210,7 +210,7 @@ fn the_log_line_of_a_query_has_the_id_of_its_trace() {
 }
 
 #[test]
-fn the_store_is_told_the_trace_and_the_span_that_asks_it() {
+fn every_call_to_the_store_has_a_traceparent_with_its_trace_and_span() {
     let scene = Scene::set();
     let trace = scene.trace();
     let calls = scene.store.calls();

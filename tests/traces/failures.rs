@@ -1,4 +1,4 @@
-//! The trace of a query that failed.
+//! Traces of failed queries.
 
 use lab::jaeger_agent::{JaegerAgent, Span, Trace};
 use lab::rkt_api_service::Behaviour;
@@ -7,7 +7,7 @@ use tonic::Status;
 
 use super::{CONNECT, LIST_IMAGES, Scene, exporting_to, tag};
 
-/// A trace whose query failed, and the code under which the metrics count it.
+/// The trace of a failed query, and the code under which the metrics count the failure.
 struct Failed {
     trace: Trace,
     code: String,
@@ -42,17 +42,17 @@ impl Failed {
     }
 
     fn by_refusal() -> Self {
-        let nobody = ReservedPort::reserve();
+        let unused = ReservedPort::reserve();
         let agent = JaegerAgent::bind();
         let service = exporting_to(agent.address())
-            .store(format!("rkt+http://{}", nobody.address()))
+            .store(format!("rkt+http://{}", unused.address()))
             .start();
         Self::of(&service, &agent)
     }
 
-    /// The call and the root both say that it failed, and so does nothing else but what is given.
+    /// The call and the root are marked as errors with this reason. Of the other spans, exactly `also_failed` are.
     #[track_caller]
-    fn assert_told(&self, why: &str, also_failed: &[&str]) {
+    fn assert_failed_spans(&self, why: &str, also_failed: &[&str]) {
         let call = self.trace.span(LIST_IMAGES);
         assert_error(call, why);
         assert_eq!(tag(call, "rpc.response.status_code"), self.code);
@@ -80,22 +80,22 @@ fn assert_error(span: &Span, why: &str) {
 }
 
 #[test]
-fn a_refused_connection_fails_connecting_the_call_and_the_root() {
+fn a_refused_connection_fails_the_spans_of_the_connection_the_call_and_the_root() {
     let failed = Failed::by_refusal();
     assert_eq!(failed.code, "UNAVAILABLE");
-    failed.assert_told("Connection refused", &[CONNECT]);
+    failed.assert_failed_spans("Connection refused", &[CONNECT]);
     assert_eq!(tag(failed.trace.span(CONNECT), "error.type"), "UNAVAILABLE");
 }
 
 #[test]
-fn a_deadline_that_is_exceeded_fails_the_call_and_the_root() {
+fn an_exceeded_deadline_fails_the_call_and_the_root() {
     let failed = Failed::within("3s", Behaviour::Hang);
     assert_eq!(failed.code, "DEADLINE_EXCEEDED");
-    failed.assert_told("3s", &[]);
+    failed.assert_failed_spans("3s", &[]);
 }
 
 #[test]
-fn a_deadline_that_is_exceeded_is_never_told_as_anything_else() {
+fn an_exceeded_deadline_is_never_reported_with_another_code() {
     let scene = Scene::with(|service| service.arg("--deadline").arg("10ms"));
     scene.store.behave(Behaviour::Hang);
     for _ in 0..50 {
@@ -106,10 +106,10 @@ fn a_deadline_that_is_exceeded_is_never_told_as_anything_else() {
 }
 
 #[test]
-fn a_deadline_that_is_exceeded_while_connecting_ends_that_span_too() {
+fn a_deadline_exceeded_while_connecting_fails_the_connect_span_too() {
     let failed = Failed::within("3s", Behaviour::Silent);
     assert_eq!(failed.code, "DEADLINE_EXCEEDED");
-    failed.assert_told("has not begun to speak HTTP/2", &[CONNECT]);
+    failed.assert_failed_spans("has not begun to speak HTTP/2", &[CONNECT]);
     let trace = &failed.trace;
     let connect = trace.span(CONNECT);
     assert_error(connect, "has not begun to speak HTTP/2");
@@ -117,22 +117,22 @@ fn a_deadline_that_is_exceeded_while_connecting_ends_that_span_too() {
 }
 
 #[test]
-fn a_stores_own_code_and_text_are_told() {
+fn the_code_and_the_text_of_the_store_are_in_the_trace() {
     let failed = Failed::by(Behaviour::Fail(Status::resource_exhausted(
         "too many askers",
     )));
     assert_eq!(failed.code, "RESOURCE_EXHAUSTED");
-    failed.assert_told("too many askers", &[]);
+    failed.assert_failed_spans("too many askers", &[]);
 }
 
 #[test]
 fn an_answer_that_is_cut_off_fails_the_call_and_the_root() {
     let failed = Failed::by(Behaviour::CutOff);
-    failed.assert_told("the connection was ", &[]);
+    failed.assert_failed_spans("the connection was ", &[]);
 }
 
 #[test]
-fn after_a_failure_the_next_trace_is_a_good_one() {
+fn after_a_failure_the_next_trace_has_no_errors() {
     let scene = Scene::set();
     scene.store.behave(Behaviour::CutOff);
     assert!(scene.trace().root().is_error());
@@ -141,9 +141,9 @@ fn after_a_failure_the_next_trace_is_a_good_one() {
 }
 
 #[test]
-fn one_store_of_two_that_fails_is_told_from_the_other() {
-    let nobody = ReservedPort::reserve();
-    let down = format!("down=rkt+http://{}", nobody.address());
+fn if_one_of_two_stores_fails_only_its_spans_and_the_root_are_errors() {
+    let unused = ReservedPort::reserve();
+    let down = format!("down=rkt+http://{}", unused.address());
     let scene = Scene::with(|service| service.store(down));
     let trace = scene.trace();
     let outcomes: Vec<_> = trace

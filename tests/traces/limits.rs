@@ -1,4 +1,4 @@
-//! A trace is never lost because it is too large for a datagram.
+//! Traces that would be too large for a datagram are truncated, not lost.
 
 use lab::jaeger_agent::Value;
 use lab::otlp_collector::{FlatSpan, OtlpCollector};
@@ -8,7 +8,7 @@ use tonic::Status;
 
 use super::{LIST_IMAGES, ROOT, Scene, program, store, tag};
 
-/// Ends a text that was cut, as the README says.
+/// The end of a truncated text, see README.
 const MARK: &str = "[cut]";
 
 fn failing_with(length: usize) -> Behaviour {
@@ -16,7 +16,7 @@ fn failing_with(length: usize) -> Behaviour {
 }
 
 #[test]
-fn an_error_text_of_12_kilobytes_arrives_cut_and_marked() {
+fn an_error_text_of_12_kilobytes_is_truncated_and_marked() {
     let scene = Scene::set();
     scene.store.behave(failing_with(12 << 10));
     let trace = scene.trace();
@@ -32,7 +32,7 @@ fn an_error_text_of_12_kilobytes_arrives_cut_and_marked() {
 }
 
 #[test]
-fn an_error_text_that_is_too_long_for_a_header_does_not_cost_the_trace() {
+fn an_error_text_that_is_too_long_for_a_header_does_not_lose_the_trace() {
     let scene = Scene::set();
     scene.store.behave(failing_with(200 << 10));
     let trace = scene.trace();
@@ -41,7 +41,7 @@ fn an_error_text_that_is_too_long_for_a_header_does_not_cost_the_trace() {
 }
 
 #[test]
-fn a_resource_attribute_of_70_kilobytes_arrives_cut_and_marked() {
+fn a_resource_attribute_of_70_kilobytes_is_truncated_and_marked() {
     let attribute = format!("host.note={}", "n".repeat(70 << 10));
     let scene = Scene::with(|service| service.env("OTEL_RESOURCE_ATTRIBUTES", attribute));
     scene.store.behave(failing_with(12 << 10));
@@ -53,14 +53,14 @@ fn a_resource_attribute_of_70_kilobytes_arrives_cut_and_marked() {
 }
 
 #[test]
-fn a_service_name_of_70_kilobytes_does_not_cost_the_trace() {
+fn a_service_name_of_70_kilobytes_does_not_lose_the_trace() {
     let name = "n".repeat(70 << 10);
     let scene = Scene::with(|service| service.env("OTEL_SERVICE_NAME", name));
     assert!(scene.trace().process.service.starts_with("nnn"));
 }
 
 #[test]
-fn thousands_of_resource_attributes_do_not_cost_the_trace() {
+fn thousands_of_resource_attributes_do_not_lose_the_trace() {
     let attributes: Vec<_> = (0..7_000).map(|n| format!("k{n:04}=v")).collect();
     let attributes = attributes.join(",");
     let scene = Scene::with(|service| service.env("OTEL_RESOURCE_ATTRIBUTES", attributes));
@@ -68,14 +68,14 @@ fn thousands_of_resource_attributes_do_not_cost_the_trace() {
 }
 
 #[test]
-fn a_resource_attribute_with_a_name_of_70_kilobytes_does_not_cost_the_trace() {
+fn a_resource_attribute_with_a_name_of_70_kilobytes_does_not_lose_the_trace() {
     let attribute = format!("{}=v", "k".repeat(70 << 10));
     let scene = Scene::with(|service| service.env("OTEL_RESOURCE_ATTRIBUTES", attribute));
     assert_eq!(scene.trace().root().operation, ROOT);
 }
 
 #[test]
-fn the_texts_of_40_failing_stores_do_not_cost_the_trace() {
+fn the_error_texts_of_40_failing_stores_do_not_lose_the_trace() {
     let scene = Scene::with(|mut service| {
         for store in 0..40 {
             service = service.store(format!("s{store}=rkt+unix:///nowhere/{}", "x".repeat(90)));
@@ -88,7 +88,7 @@ fn the_texts_of_40_failing_stores_do_not_cost_the_trace() {
     assert_eq!(trace.spans_named(LIST_IMAGES).len(), 41);
 }
 
-/// Each of these 260 stores costs two spans.
+/// Each of these 260 stores adds two spans.
 fn failing_stores(service: Builder) -> Builder {
     let stores = 0..260;
     stores.fold(service, |service, store| {
@@ -101,7 +101,7 @@ const SENT_SPANS: usize = 1 + 512;
 const DROPPED_SPANS: &str = "otel.dropped_spans_count";
 
 #[test]
-fn the_root_says_how_many_spans_are_missing_of_a_trace_that_is_too_large() {
+fn the_root_of_a_trace_that_is_too_large_has_the_number_of_dropped_spans() {
     let scene = Scene::with(failing_stores);
     scene.service.query();
     let trace = scene.agent.next_trace_of(SENT_SPANS, PATIENCE);
@@ -116,7 +116,7 @@ fn the_root_says_how_many_spans_are_missing_of_a_trace_that_is_too_large() {
 }
 
 #[test]
-fn a_collector_is_told_how_many_spans_are_missing_too() {
+fn over_otlp_the_root_has_the_number_of_dropped_spans_too() {
     let (store, collector) = (store(), OtlpCollector::bind());
     let service = program()
         .env("OTEL_TRACES_EXPORTER", "otlp")
@@ -133,6 +133,6 @@ fn a_collector_is_told_how_many_spans_are_missing_too() {
 }
 
 #[test]
-fn a_trace_that_is_whole_has_no_such_mark() {
+fn a_complete_trace_has_no_number_of_dropped_spans() {
     assert_eq!(Scene::set().trace().root().text(DROPPED_SPANS), None);
 }

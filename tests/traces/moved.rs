@@ -1,4 +1,4 @@
-//! Whoever is known by name may move: a name is looked up again, without a restart.
+//! Agents, collectors and stores given by name may move: the name is looked up again without a restart.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -13,18 +13,18 @@ use super::{ROOT, store, traces, wait_for_traces};
 
 const NAME: &str = "moving.test";
 
-/// Becomes a program that sees another /etc/hosts than everybody else.
-const BECOME_WITH_HOSTS: &str = "mount --bind \"$HOSTS\" /etc/hosts && exec \"$@\"";
+/// Executes a program that sees `$HOSTS` as /etc/hosts.
+const EXEC_WITH_HOSTS: &str = "mount --bind \"$HOSTS\" /etc/hosts && exec \"$@\"";
 
-/// An /etc/hosts that one service sees.
+/// An /etc/hosts that only one service sees.
 struct Hosts(TempDir);
 
 impl Hosts {
-    /// `None` where this cannot be had, which is told, and CI's failure.
+    /// `None` if this is not possible: the skipped test is reported, which fails the run in CI.
     fn with(address: Ipv4Addr) -> Option<Self> {
         let mounts = Command::new("unshare").args(["--mount", "true"]).output();
         if !mounts.is_ok_and(|output| output.status.success()) {
-            skip::loudly("only root can have a mount namespace");
+            skip::loudly("only root can create a mount namespace");
             return None;
         }
         let hosts = Self(tempdir().expect("a temporary folder can be made"));
@@ -34,11 +34,11 @@ impl Hosts {
 
     fn move_to(&self, address: Ipv4Addr) {
         let text = format!("127.0.0.1 localhost\n{address} {NAME}\n");
-        fs::write(self.0.path().join("hosts"), text).expect("a fresh folder can be written to");
+        fs::write(self.0.path().join("hosts"), text).expect("the folder is writable");
     }
 
     fn program(&self) -> Builder {
-        let arguments = ["--mount", "sh", "-c", BECOME_WITH_HOSTS, "sh"];
+        let arguments = ["--mount", "sh", "-c", EXEC_WITH_HOSTS, "sh"];
         arguments
             .iter()
             .fold(Service::builder("unshare"), Builder::arg)
@@ -47,7 +47,7 @@ impl Hosts {
     }
 }
 
-/// An address of the loopback network where nobody is; see the test of the agent's reachability.
+/// A loopback address that nothing uses; see `unused_address` in reachability.rs.
 fn elsewhere(last: u8) -> Ipv4Addr {
     let [.., high, low] = std::process::id().to_be_bytes();
     Ipv4Addr::new(127, 120 + last, high, low)
@@ -71,7 +71,8 @@ fn an_agent_that_has_moved_receives_the_next_trace() {
 
     drop(agent);
     let address = elsewhere(1);
-    let agent = JaegerAgent::bind_at(SocketAddr::from((address, port))).expect("nobody is there");
+    let agent = JaegerAgent::bind_at(SocketAddr::from((address, port)));
+    let agent = agent.expect("the address is free");
     hosts.move_to(address);
     service.query();
     assert_eq!(agent.next_trace(PATIENCE).root().operation, ROOT);
@@ -80,7 +81,7 @@ fn an_agent_that_has_moved_receives_the_next_trace() {
 }
 
 #[test]
-fn a_collector_is_looked_up_for_each_trace() {
+fn the_name_of_a_collector_is_looked_up_for_each_trace() {
     let Some(hosts) = Hosts::with(Ipv4Addr::LOCALHOST) else {
         return;
     };
@@ -103,7 +104,7 @@ fn a_collector_is_looked_up_for_each_trace() {
 }
 
 #[test]
-fn a_store_is_looked_up_for_each_query() {
+fn the_name_of_a_store_is_looked_up_for_each_query() {
     let Some(hosts) = Hosts::with(Ipv4Addr::LOCALHOST) else {
         return;
     };

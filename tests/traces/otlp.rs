@@ -1,4 +1,4 @@
-//! The same traces over OTLP, to a collector made from the official .proto files.
+//! Traces over OTLP, received by a collector that is generated from the official .proto files.
 
 use std::collections::BTreeSet;
 
@@ -71,7 +71,7 @@ fn status_code(span: &FlatSpan) -> i32 {
     span.span.status.as_ref().map_or(0, |status| status.code)
 }
 
-/// The query succeeds whatever becomes of its trace.
+/// Runs a query, which succeeds whether its trace is delivered or not.
 fn query(service: &Service) {
     let status = service.query();
     assert!(status.contains(&format!("{IMAGES} images")), "{status}");
@@ -80,8 +80,8 @@ fn query(service: &Service) {
 #[test]
 fn without_a_collector_every_trace_is_counted_as_failed_and_every_query_succeeds() {
     let store = store();
-    let nobody = ReservedPort::reserve();
-    let service = exporting_to(&format!("http://{}", nobody.address()))
+    let unused = ReservedPort::reserve();
+    let service = exporting_to(&format!("http://{}", unused.address()))
         .store(store.url())
         .start();
     for _ in 0..3 {
@@ -92,7 +92,7 @@ fn without_a_collector_every_trace_is_counted_as_failed_and_every_query_succeeds
 }
 
 #[test]
-fn a_collector_that_refuses_costs_its_traces_and_the_next_one_arrives() {
+fn a_trace_that_the_collector_refuses_is_lost_and_the_next_one_arrives() {
     let scene = Scene::set();
     scene.collector.behave(Behaviour::Fail {
         code: tonic::Code::PermissionDenied,
@@ -106,7 +106,7 @@ fn a_collector_that_refuses_costs_its_traces_and_the_next_one_arrives() {
 }
 
 #[test]
-fn a_collector_that_hangs_holds_up_neither_queries_nor_the_end() {
+fn a_collector_that_hangs_delays_neither_queries_nor_the_exit() {
     let scene = Scene::set();
     scene.collector.behave(Behaviour::Hang);
     query(&scene.service);
@@ -117,7 +117,7 @@ fn a_collector_that_hangs_holds_up_neither_queries_nor_the_end() {
 }
 
 #[test]
-fn a_trace_whose_spans_are_rejected_has_failed_and_the_collectors_words_are_a_warning() {
+fn a_trace_whose_spans_are_rejected_has_failed_and_the_collectors_message_is_a_warning() {
     let scene = Scene::set();
     scene.collector.behave(Behaviour::Partial {
         rejected_spans: 4,
@@ -135,7 +135,7 @@ fn a_trace_whose_spans_are_rejected_has_failed_and_the_collectors_words_are_a_wa
 }
 
 #[test]
-fn endless_words_of_the_collector_are_cut() {
+fn an_overlong_message_of_the_collector_is_truncated() {
     let scene = Scene::set();
     scene.collector.behave(Behaviour::Partial {
         rejected_spans: 1,
@@ -149,7 +149,7 @@ fn endless_words_of_the_collector_are_cut() {
 }
 
 #[test]
-fn a_warning_of_a_collector_that_accepts_is_told_once_and_the_trace_is_exported() {
+fn a_warning_of_a_collector_that_accepts_is_logged_once_and_the_trace_is_exported() {
     let scene = Scene::set();
     scene.collector.behave(Behaviour::Partial {
         rejected_spans: 0,
@@ -161,16 +161,16 @@ fn a_warning_of_a_collector_that_accepts_is_told_once_and_the_trace_is_exported(
     }
     assert!(scene.service.stop().success());
     let stderr = scene.service.stderr();
-    let told: Vec<_> = stderr
+    let warnings: Vec<_> = stderr
         .lines()
         .filter(|line| line.contains("attribute of another age"))
         .collect();
-    assert_eq!(told.len(), 1, "{stderr}");
-    assert!(told[0].contains(" WARN "), "{stderr}");
+    assert_eq!(warnings.len(), 1, "{stderr}");
+    assert!(warnings[0].contains(" WARN "), "{stderr}");
 }
 
 #[test]
-fn a_partial_success_that_says_nothing_is_a_success() {
+fn a_partial_success_without_rejected_spans_and_message_is_a_success() {
     let scene = Scene::set();
     scene.collector.behave(Behaviour::Partial {
         rejected_spans: 0,
@@ -183,7 +183,7 @@ fn a_partial_success_that_says_nothing_is_a_success() {
 }
 
 #[test]
-fn a_malformed_status_costs_its_trace_and_the_next_one_arrives() {
+fn a_trace_with_a_malformed_status_is_lost_and_the_next_one_arrives() {
     let scene = Scene::set();
     for (failed, details) in (1..).zip(["!!!", "AB==", "AA,AA", "\u{ff}"]) {
         let details = details.to_owned();
@@ -198,21 +198,24 @@ fn a_malformed_status_costs_its_trace_and_the_next_one_arrives() {
 }
 
 #[test]
-fn a_failure_that_may_pass_is_tried_again() {
+fn a_trace_is_sent_again_after_a_transient_failure() {
     let scene = Scene::set();
     scene.collector.behave(Behaviour::FailOnce {
         code: tonic::Code::Unavailable,
         message: "starting".to_owned(),
     });
     query(&scene.service);
-    let first = scene.collector.next_request(PATIENCE).expect("the trace");
+    let first = scene
+        .collector
+        .next_request(PATIENCE)
+        .expect("the trace arrives");
     assert_eq!(scene.collector.next_request(PATIENCE), Some(first));
     wait_for_traces(&scene.service, "exported", 1);
 }
 
 #[test]
-fn traces_that_wait_for_a_collector_have_a_bound_and_those_beyond_it_are_a_warning() {
-    /// How many wait behind the one that is being sent, as the log says.
+fn the_queue_of_traces_is_bounded_and_dropped_traces_cause_one_warning() {
+    /// The number of traces that can wait behind the one that is being sent.
     const QUEUE: usize = 64;
     let scene = Scene::with(|service| service.env("OTEL_EXPORTER_OTLP_TIMEOUT", "600000"));
     scene.collector.behave(Behaviour::Hang);
@@ -230,7 +233,7 @@ fn traces_that_wait_for_a_collector_have_a_bound_and_those_beyond_it_are_a_warni
 }
 
 #[test]
-fn the_endpoint_for_traces_goes_before_the_general_one() {
+fn the_endpoint_for_traces_takes_precedence_over_the_general_one() {
     let store = store();
     let (general, of_traces) = (OtlpCollector::bind(), OtlpCollector::bind());
     let service = exporting_to(&general.endpoint())
@@ -249,12 +252,15 @@ fn the_endpoint_for_traces_goes_before_the_general_one() {
 }
 
 #[test]
-fn headers_are_sent_along_and_those_for_traces_go_before_the_general_ones() {
+fn headers_are_sent_and_those_for_traces_replace_the_general_ones() {
     let header = |scene: &Scene, name: &str| {
         query(&scene.service);
-        let call = scene.collector.next_call(PATIENCE).expect("a trace");
+        let call = scene
+            .collector
+            .next_call(PATIENCE)
+            .expect("a trace arrives");
         let value = call.metadata.get(name)?;
-        Some(value.to_str().expect("it is ASCII").to_owned())
+        Some(value.to_str().expect("the value is ASCII").to_owned())
     };
     let general = (
         "OTEL_EXPORTER_OTLP_HEADERS",
@@ -276,7 +282,7 @@ fn headers_are_sent_along_and_those_for_traces_go_before_the_general_ones() {
 }
 
 #[test]
-fn the_timeout_limits_sending_and_the_one_for_traces_goes_before_the_general_one() {
+fn the_timeout_limits_sending_and_the_one_for_traces_takes_precedence() {
     let scene = Scene::with(|service| {
         service
             .env("OTEL_EXPORTER_OTLP_TIMEOUT", "600000")
@@ -285,13 +291,13 @@ fn the_timeout_limits_sending_and_the_one_for_traces_goes_before_the_general_one
     scene.collector.behave(Behaviour::Hang);
     query(&scene.service);
     wait_for_traces(&scene.service, "failed", 1);
-    let told = |text: &str| text.contains("not sent within 50ms");
-    scene.service.wait_for_stderr(told, PATIENCE);
+    let timed_out = |text: &str| text.contains("not sent within 50ms");
+    scene.service.wait_for_stderr(timed_out, PATIENCE);
 }
 
 #[test]
-fn a_failure_at_the_port_of_otlp_over_http_names_the_other_one() {
-    // Somebody's 4318 may be open: what is there is not told apart from a collector that refuses.
+fn the_error_for_the_port_of_otlp_over_http_names_the_grpc_port() {
+    // Port 4318 of this loopback address may be in use; the advice is the same for a refused connection and a refused call.
     let store = store();
     let service = exporting_to("http://127.99.99.99:4318")
         .store(store.url())
@@ -315,7 +321,7 @@ fn resource_attributes_are_decoded() {
         let resource = |name| span.resource_text(name).unwrap_or_default();
         assert_eq!(resource("site"), "Zürich Nord");
         assert_eq!(resource("a=b"), "c,d");
-        // The operator's word goes before ours.
+        // The operator's version takes precedence over the program's.
         assert_eq!(resource("service.version"), "seven");
         assert_eq!(resource("service.name"), "exp-rkt-grpc");
         assert_eq!(span.resource_text("a%3Db"), None);
@@ -323,7 +329,7 @@ fn resource_attributes_are_decoded() {
 }
 
 #[test]
-fn a_query_is_one_call_of_one_trace() {
+fn the_trace_of_a_query_is_one_export_call() {
     let scene = Scene::set();
     let trace = scene.trace();
     let mut names: Vec<_> = trace.iter().map(|span| span.span.name.as_str()).collect();
@@ -413,7 +419,7 @@ fn the_exporters_own_calls_are_not_traced() {
         let call = scene
             .collector
             .next_call(PATIENCE)
-            .expect("a trace a query");
+            .expect("every query has a trace");
         assert!(call.metadata.get("traceparent").is_none(), "{call:?}");
         assert_eq!(FlatSpan::all(&call.request).len(), 4);
     }
@@ -426,7 +432,7 @@ fn the_exporters_own_calls_are_not_traced() {
 }
 
 #[test]
-fn the_trace_of_a_query_that_has_just_ended_arrives_although_the_service_stops() {
+fn over_otlp_the_trace_of_a_query_that_has_just_ended_arrives_before_the_exit() {
     let scene = Scene::set();
     query(&scene.service);
     assert!(scene.service.stop().success());

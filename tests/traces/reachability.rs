@@ -1,4 +1,4 @@
-//! The agent: where it is, that it may be missing, and that it may come back.
+//! The address of the Jaeger agent, and agents that are missing or come back.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -8,14 +8,14 @@ use lab::skip;
 
 use super::{IMAGES, ROOT, exporting_to, program, store, traces, wait_for_traces};
 
-/// An address of the loopback network where nobody is, that a test can take later. Ports below the ephemeral ones are given to
-/// nobody who asks for any port, and the number of this process keeps tests that run at the same time apart.
-fn nobodys_address(last: u8) -> SocketAddr {
+/// A loopback address that nothing uses and that a test can bind later. The port is outside of the ephemeral range, and the id
+/// of this process keeps concurrent test programs apart.
+fn unused_address(last: u8) -> SocketAddr {
     let [.., high, low] = std::process::id().to_be_bytes();
     SocketAddr::from((Ipv4Addr::new(127, 100 + last, high, low), 6831))
 }
 
-/// Queries so often, and every query succeeds.
+/// Runs this many queries; every one succeeds.
 fn query(service: &Service, times: usize) {
     for _ in 0..times {
         let status = service.query();
@@ -27,7 +27,7 @@ fn lines<'a>(text: &'a str, message: &str) -> Vec<&'a str> {
     text.lines().filter(|line| line.contains(message)).collect()
 }
 
-/// Starts the service with a store that answers, and keeps that store.
+/// Starts the service with a store that answers; returns both.
 fn asking(builder: Builder) -> (lab::rkt_api_service::StandIn, Service) {
     let store = store();
     let service = builder.store(store.url()).start();
@@ -36,7 +36,7 @@ fn asking(builder: Builder) -> (lab::rkt_api_service::StandIn, Service) {
 
 #[test]
 fn without_an_agent_every_trace_is_counted_as_failed_and_every_query_succeeds() {
-    let (_store, service) = asking(exporting_to(nobodys_address(1)));
+    let (_store, service) = asking(exporting_to(unused_address(1)));
     query(&service, 5);
     wait_for_traces(&service, "failed", 5);
     assert_eq!(traces(&service, "exported"), 0.0);
@@ -44,19 +44,19 @@ fn without_an_agent_every_trace_is_counted_as_failed_and_every_query_succeeds() 
 }
 
 #[test]
-fn of_traces_lost_in_a_row_the_first_is_a_warning_and_the_others_are_debug_lines() {
+fn of_consecutive_lost_traces_the_first_is_a_warning_and_the_others_are_debug_lines() {
     for (level, debug) in [("info", 0), ("debug", 4)] {
-        let builder = exporting_to(nobodys_address(2));
+        let builder = exporting_to(unused_address(2));
         let (_store, service) = asking(builder.arg("--log-level").arg(level));
         query(&service, 5);
         wait_for_traces(&service, "failed", 5);
         assert!(service.stop().success());
         let stderr = service.stderr();
-        let told = lines(&stderr, "trace not exported");
-        assert_eq!(told.len(), 1 + debug, "{stderr}");
-        assert!(told[0].contains(" WARN "), "{stderr}");
-        assert!(told[0].contains("Connection refused"), "{stderr}");
-        let others = &told[1..];
+        let reported = lines(&stderr, "trace not exported");
+        assert_eq!(reported.len(), 1 + debug, "{stderr}");
+        assert!(reported[0].contains(" WARN "), "{stderr}");
+        assert!(reported[0].contains("Connection refused"), "{stderr}");
+        let others = &reported[1..];
         assert!(
             others.iter().all(|line| line.contains(" DEBUG ")),
             "{stderr}"
@@ -65,12 +65,12 @@ fn of_traces_lost_in_a_row_the_first_is_a_warning_and_the_others_are_debug_lines
 }
 
 #[test]
-fn the_end_of_a_row_of_lost_traces_is_one_line_with_their_number() {
-    let address = nobodys_address(5);
+fn the_end_of_consecutive_losses_is_one_line_with_their_number() {
+    let address = unused_address(5);
     let (_store, service) = asking(exporting_to(address));
     query(&service, 3);
     wait_for_traces(&service, "failed", 3);
-    let agent = JaegerAgent::bind_at(address).expect("nobody is there");
+    let agent = JaegerAgent::bind_at(address).expect("the address is free");
     query(&service, 2);
     wait_for_traces(&service, "exported", 2);
     drop(agent);
@@ -84,17 +84,17 @@ fn the_end_of_a_row_of_lost_traces_is_one_line_with_their_number() {
         ends[0].contains(" INFO ") && ends[0].contains("lost=3"),
         "{stderr}"
     );
-    // Another row has another warning.
+    // The next series of failures has its own warning.
     assert_eq!(lines(&stderr, " WARN ").len(), 2, "{stderr}");
 }
 
 #[test]
-fn the_first_trace_after_the_agent_has_come_arrives() {
-    let address = nobodys_address(3);
+fn the_first_trace_after_the_agent_has_started_arrives() {
+    let address = unused_address(3);
     let (_store, service) = asking(exporting_to(address));
     query(&service, 2);
     wait_for_traces(&service, "failed", 2);
-    let agent = JaegerAgent::bind_at(address).expect("nobody is there");
+    let agent = JaegerAgent::bind_at(address).expect("the address is free");
     query(&service, 1);
     assert_eq!(agent.next_trace(PATIENCE).root().operation, ROOT);
     wait_for_traces(&service, "exported", 1);
@@ -102,15 +102,15 @@ fn the_first_trace_after_the_agent_has_come_arrives() {
 
 #[test]
 fn the_first_trace_after_the_agent_has_come_back_arrives() {
-    let address = nobodys_address(4);
-    let agent = JaegerAgent::bind_at(address).expect("nobody is there");
+    let address = unused_address(4);
+    let agent = JaegerAgent::bind_at(address).expect("the address is free");
     let (_store, service) = asking(exporting_to(address));
     query(&service, 1);
     agent.next_trace(PATIENCE);
     drop(agent);
     query(&service, 1);
     wait_for_traces(&service, "failed", 1);
-    let agent = JaegerAgent::bind_at(address).expect("nobody is there");
+    let agent = JaegerAgent::bind_at(address).expect("the address is free");
     query(&service, 1);
     agent.next_trace(PATIENCE);
     wait_for_traces(&service, "exported", 2);
@@ -139,7 +139,7 @@ fn the_agent_can_be_given_by_name() {
 }
 
 #[test]
-fn the_agent_is_expected_on_this_host_unless_told() {
+fn by_default_the_agent_is_on_this_host() {
     let agent = JaegerAgent::bind();
     assert_eq!(agent.address().ip(), IpAddr::from(Ipv4Addr::LOCALHOST));
     let builder = program().env("OTEL_EXPORTER_JAEGER_AGENT_PORT", agent.port().to_string());
@@ -163,8 +163,8 @@ fn the_agent_can_be_given_by_an_ipv6_address() {
 }
 
 #[test]
-fn an_agent_whose_name_nobody_knows_costs_its_traces_and_nothing_else() {
-    // RFC 2606 promises that this name never exists.
+fn an_unknown_name_of_the_agent_loses_the_traces_and_nothing_else() {
+    // RFC 2606 reserves this name, so that it never exists.
     let builder = program().env("OTEL_EXPORTER_JAEGER_AGENT_HOST", "agent.invalid");
     let (_store, service) = asking(builder);
     query(&service, 2);

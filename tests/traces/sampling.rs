@@ -1,4 +1,4 @@
-//! Traces that are not sampled, and how much a span may hold.
+//! Sampling, and the limits on attributes, events and links of a span.
 
 use std::time::Duration;
 
@@ -7,14 +7,14 @@ use lab::service::{PATIENCE, Service, run};
 
 use super::{LIST_IMAGES, Scene, exporting_to, store, traces, wait_for_traces};
 
-/// What the service has logged until it was stopped.
+/// Stops the service and returns its log.
 fn log_of(service: &Service) -> String {
     assert!(service.stop().success());
     service.stderr()
 }
 
 #[test]
-fn a_trace_that_is_not_sampled_is_not_sent_and_its_id_is_told_to_nobody() {
+fn a_trace_that_is_not_sampled_is_not_sent_and_its_id_not_shown() {
     for sampler in ["always_off", "parentbased_always_off"] {
         let scene = Scene::with(|service| service.env("OTEL_TRACES_SAMPLER", sampler));
         let status = scene.service.query();
@@ -22,7 +22,7 @@ fn a_trace_that_is_not_sampled_is_not_sent_and_its_id_is_told_to_nobody() {
         for outcome in ["exported", "failed", "dropped"] {
             assert_eq!(traces(&scene.service, outcome), 0.0);
         }
-        // Whoever is asked is told as much.
+        // The store receives no traceparent, or one with the flag "not sampled".
         let calls = scene.store.calls();
         let parent = calls.iter().find_map(|call| call.header("traceparent"));
         assert!(
@@ -39,7 +39,7 @@ fn a_trace_that_is_not_sampled_is_not_sent_and_its_id_is_told_to_nobody() {
 }
 
 #[test]
-fn a_query_by_hand_that_is_not_sampled_prints_no_trace() {
+fn the_query_command_prints_no_trace_id_if_it_is_not_sampled() {
     let store = store();
     let environment = [("OTEL_TRACES_SAMPLER", "always_off")];
     for (format, absent) in [("table", "trace "), ("json", "\"trace_id\": \"")] {
@@ -53,7 +53,7 @@ fn a_query_by_hand_that_is_not_sampled_prints_no_trace() {
 }
 
 #[test]
-fn of_a_ratio_as_many_ids_are_told_as_traces_are_sent() {
+fn with_a_ratio_exactly_the_sampled_traces_are_logged_with_their_id() {
     let scene = Scene::with(|service| {
         service
             .env("OTEL_TRACES_SAMPLER", "parentbased_traceidratio")
@@ -63,7 +63,7 @@ fn of_a_ratio_as_many_ids_are_told_as_traces_are_sent() {
         scene.service.query();
     }
     let log = log_of(&scene.service);
-    // What was sent has arrived, because loopback delivers at once.
+    // Everything that was sent has arrived, because loopback delivers at once.
     for _ in 0..log.matches("trace_id=").count() {
         let id = scene.agent.next_trace(Duration::ZERO).id_hex();
         assert!(log.contains(&format!("trace_id={id}")), "{id}: {log}");
@@ -72,7 +72,7 @@ fn of_a_ratio_as_many_ids_are_told_as_traces_are_sent() {
 }
 
 #[test]
-fn a_ratio_of_0_is_none_and_a_ratio_that_is_not_given_is_all() {
+fn a_ratio_of_0_samples_no_trace_and_without_a_ratio_every_trace_is_sampled() {
     for (ratio, sent) in [("0", 0), ("", 3)] {
         let scene = Scene::with(|service| {
             service
@@ -89,7 +89,7 @@ fn a_ratio_of_0_is_none_and_a_ratio_that_is_not_given_is_all() {
 }
 
 #[test]
-fn a_span_has_no_more_attributes_and_events_than_are_allowed() {
+fn a_span_has_at_most_the_allowed_attributes_and_events() {
     let scene = Scene::with(|service| {
         service
             .env("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "3")
@@ -99,17 +99,17 @@ fn a_span_has_no_more_attributes_and_events_than_are_allowed() {
     let limited = scene.trace();
     assert!(unlimited.spans.iter().any(|span| !span.logs.is_empty()));
     assert!(limited.spans.iter().all(|span| span.logs.is_empty()));
-    let of_the_call = |trace: &Trace| {
+    let attributes_of_call = |trace: &Trace| {
         let tags = &trace.span(LIST_IMAGES).tags;
         let ours = |name: &&String| name.starts_with("rpc.") || name.starts_with("server.");
         tags.keys().filter(ours).count()
     };
-    assert!(of_the_call(&unlimited) > 3, "{}", unlimited.render());
-    assert!(of_the_call(&limited) <= 3, "{}", limited.render());
+    assert!(attributes_of_call(&unlimited) > 3, "{}", unlimited.render());
+    assert!(attributes_of_call(&limited) <= 3, "{}", limited.render());
 }
 
 #[test]
-fn links_that_are_not_allowed_are_missed_by_nobody() {
+fn a_link_limit_of_0_has_no_effect() {
     let store = store();
     let agent = lab::jaeger_agent::JaegerAgent::bind();
     let service = exporting_to(agent.address())

@@ -1,4 +1,4 @@
-//! Which spans there are, how they hang together, and when they were.
+//! The spans of a trace, their parents, and their times.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -8,7 +8,7 @@ use lab::service::PATIENCE;
 
 use super::{CONNECT, GET_INFO, LIST_IMAGES, ROOT, Scene, exporting_to, operations, store, tag};
 
-/// Starts and durations are rounded down to microseconds, each by itself.
+/// Start and duration are each rounded down to microseconds.
 const ROUNDING_MICROS: i64 = 2;
 
 fn end(span: &Span) -> i64 {
@@ -17,8 +17,8 @@ fn end(span: &Span) -> i64 {
 
 fn now_micros() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    let micros = since.expect("it is after 1970").as_micros();
-    i64::try_from(micros).expect("it is before the year 294,000")
+    let micros = since.expect("the clock is past 1970").as_micros();
+    i64::try_from(micros).expect("the clock is before the year 294,000")
 }
 
 fn assert_children_are_within_their_parents(trace: &Trace) {
@@ -122,7 +122,7 @@ fn children_are_within_their_parents() {
 }
 
 #[test]
-fn the_root_lasts_at_least_as_long_as_the_calls_one_after_the_other() {
+fn the_root_lasts_at_least_as_long_as_its_calls_together() {
     let trace = Scene::set().trace();
     let calls = trace.children_of(trace.root());
     let together: i64 = calls.iter().map(|call| call.duration_micros).sum();

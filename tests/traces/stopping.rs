@@ -1,4 +1,4 @@
-//! Traces that are under way when the service is told to stop.
+//! Traces that are in progress when the service is stopped.
 
 use std::net::{Ipv4Addr, UdpSocket};
 use std::process::Command;
@@ -10,7 +10,7 @@ use lab::skip;
 use super::{LIST_IMAGES, Scene, store, tag};
 
 #[test]
-fn the_trace_of_a_query_that_is_abandoned_arrives_and_says_so() {
+fn the_trace_of_an_abandoned_query_arrives_and_is_marked_as_cancelled() {
     let scene = Scene::set();
     scene.store.behave(Behaviour::Hang);
     scene.service.trigger();
@@ -23,7 +23,7 @@ fn the_trace_of_a_query_that_is_abandoned_arrives_and_says_so() {
 }
 
 #[test]
-fn the_trace_of_a_query_that_ends_within_the_grace_arrives() {
+fn the_trace_of_a_query_that_ends_within_the_grace_period_arrives() {
     let scene = Scene::set();
     scene.store.behave_for(Method::ListImages, Behaviour::Hang);
     scene.service.trigger();
@@ -31,7 +31,7 @@ fn the_trace_of_a_query_that_ends_within_the_grace_arrives() {
     scene.service.signal(Signal::TERM);
     scene
         .service
-        .wait_for_notification(|heard| heard.says("STOPPING", "1"), PATIENCE);
+        .wait_for_notification(|sent| sent.says("STOPPING", "1"), PATIENCE);
     scene.store.release();
     assert!(scene.service.wait(PATIENCE).success());
     let trace = scene.agent.next_trace(PATIENCE);
@@ -39,7 +39,7 @@ fn the_trace_of_a_query_that_ends_within_the_grace_arrives() {
 }
 
 #[test]
-fn the_trace_of_a_query_that_has_just_ended_arrives() {
+fn the_trace_of_a_query_that_has_just_ended_arrives_before_the_exit() {
     let scene = Scene::set();
     scene.service.query();
     scene.service.signal(Signal::TERM);
@@ -48,18 +48,18 @@ fn the_trace_of_a_query_that_has_just_ended_arrives() {
 }
 
 #[test]
-fn a_name_server_that_never_answers_does_not_hold_up_the_end() {
+fn a_name_server_that_never_answers_does_not_delay_the_exit() {
     let Some(name_server) = silent_name_server() else {
         return;
     };
-    let address = name_server.local_addr().expect("it is bound").ip();
+    let address = name_server.local_addr().expect("the socket is bound").ip();
     let settings = format!("nameserver {address}\noptions timeout:30 attempts:5\n");
     let store = store();
     let service = Service::builder("unshare")
         .arg("--mount")
         .arg("sh")
         .arg("-c")
-        .arg(BECOME_WITH_SETTINGS)
+        .arg(EXEC_WITH_RESOLVER)
         .arg("sh")
         .arg(env!("CARGO_BIN_EXE_exp-rkt-grpc"))
         .env("RESOLVER_SETTINGS", settings)
@@ -70,11 +70,11 @@ fn a_name_server_that_never_answers_does_not_hold_up_the_end() {
     assert!(service.stop().success());
 }
 
-/// Becomes a program that sees another /etc/resolv.conf than everybody else.
-const BECOME_WITH_SETTINGS: &str = "file=$(mktemp) && printf %s \"$RESOLVER_SETTINGS\" > $file &&
+/// Executes a program that sees `$RESOLVER_SETTINGS` as /etc/resolv.conf.
+const EXEC_WITH_RESOLVER: &str = "file=$(mktemp) && printf %s \"$RESOLVER_SETTINGS\" > $file &&
     mount --bind $file /etc/resolv.conf && rm $file && exec \"$@\"";
 
-/// Receives questions and never answers. `None` where this cannot be had, which is told, and CI's failure.
+/// A name server that never answers. `None` if this is not possible: the skipped test is reported, which fails the run in CI.
 fn silent_name_server() -> Option<UdpSocket> {
     let [.., high, low] = std::process::id().to_be_bytes();
     let bound = UdpSocket::bind((Ipv4Addr::new(127, 99, high, low), 53));
@@ -84,6 +84,6 @@ fn silent_name_server() -> Option<UdpSocket> {
     {
         return Some(name_server);
     }
-    skip::loudly("only root can have a name server and a mount namespace");
+    skip::loudly("only root can bind port 53 and create a mount namespace");
     None
 }

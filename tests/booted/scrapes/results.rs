@@ -1,4 +1,4 @@
-//! What was measured, as a table that the README can show.
+//! The measurements, as a Markdown table for the README.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,13 +14,13 @@ const HEAD: &str = "\
 | --- | --- | --- | --- | --- | --- |
 ";
 
-/// By what was done meanwhile.
+/// Lines of the results by the action during the load.
 type Texts = Mutex<BTreeMap<String, String>>;
 
 static ROWS: Texts = Mutex::new(BTreeMap::new());
 static NOTES: Texts = Mutex::new(BTreeMap::new());
 
-/// Writes the table with what came of this load.
+/// Adds the result of this load to the table.
 pub(super) fn add(action: &str, load: Load, report: &Report) {
     let Report { fresh, kept } = report;
     let lost_of_sent = |tally: &Tally| format!("{} of {}", tally.failed(), tally.sent());
@@ -37,7 +37,7 @@ pub(super) fn add(action: &str, load: Load, report: &Report) {
     write();
 }
 
-/// Writes the table with what something else cost.
+/// Adds a note below the table with the cost of this action.
 pub(super) fn note(action: &str, cost: &Cost) {
     let note = format!(
         "{action}: attempts to start in {:.1} s: {}, lines in the journal: {}, processor time of the whole machine: {:.2} s.",
@@ -66,7 +66,7 @@ fn write() {
     fs::write(&path, text).expect("Cargo's target folder can be written to");
 }
 
-/// What something costs a machine.
+/// The cost of an action for the machine.
 #[derive(Debug)]
 pub(super) struct Cost {
     at: Instant,
@@ -80,7 +80,7 @@ impl Cost {
     pub(super) fn so_far(machine: &Machine) -> Self {
         let at = Instant::now();
         let count = |matches: &[&str]| {
-            u32::try_from(machine.journal(matches).len()).expect("not that many")
+            u32::try_from(machine.journal(matches).len()).expect("the count fits")
         };
         Self {
             at,

@@ -1,4 +1,4 @@
-//! Queries cost no scrape.
+//! Queries do not cause lost scrapes.
 
 use lab::poll::eventually;
 use lab::rkt_api_service::Images;
@@ -8,7 +8,7 @@ use crate::host::Host;
 
 const TRIGGERS: usize = 50;
 
-/// Queries that have ended, and log lines that say what one came to.
+/// The number of queries that have ended, and of log lines with the result of a query.
 fn queries_and_lines(host: &Host) -> (f64, f64) {
     let answered = [
         "--unit=exp-rkt-grpc",
@@ -16,11 +16,11 @@ fn queries_and_lines(host: &Host) -> (f64, f64) {
     ];
     let queries = host.of_rkt("imagestore_queries_total");
     let lines = host.machine.journal(answered);
-    (queries.expect("it is running"), lines.len() as f64)
+    (queries.expect("the service runs"), lines.len() as f64)
 }
 
 #[test]
-fn fifty_triggers_lose_none_and_each_query_is_one_line() {
+fn fifty_triggers_lose_no_scrape_and_each_query_logs_one_line() {
     let Some(host) = Host::boot("triggers") else {
         return;
     };
@@ -37,7 +37,7 @@ fn fifty_triggers_lose_none_and_each_query_is_one_line() {
     eventually("the last number", || {
         (host.of_rkt("imagestore_images") == Some(TRIGGERS as f64)).then_some(())
     });
-    // The query that has seen it may have begun before the last trigger, and then there is one more.
+    // The query that has counted the last number may have begun before the last trigger. Then one more query follows.
     let queries = eventually("as many lines as queries", || {
         let (queries, lines) = queries_and_lines(&host);
         (queries == lines).then_some(queries)
