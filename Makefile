@@ -5,8 +5,7 @@ DESTDIR =
 
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 UNITS = $(wildcard systemd/exp-rkt-grpc*)
-EXAMPLES = $(wildcard systemd/examples/*)
-SCRIPTS = .ci/run benches/setup tests/advisories tests/setup tests/lab/debian tests/lab/sdbox packaging/build-deb packaging/build-rpm packaging/notices $(wildcard packaging/debian/*.p*rm packaging/debian/*.postinst)
+SCRIPTS = .ci/run benches/setup tests/advisories tests/setup tests/lab/debian tests/lab/sdbox packaging/build-deb packaging/build-rpm packaging/files packaging/notices $(wildcard packaging/debian/*.p*rm packaging/debian/*.postinst)
 
 # The installed program is linked statically, because it runs in an empty root directory, and with musl, because glibc would load
 # the host's NSS modules, which may be of another release. It does not contain the paths of its build. For other processors: make
@@ -26,9 +25,9 @@ VERSION = $(shell cargo pkgid --locked | sed 's/.*[#@]//')
 REVISION = 1
 FUZZ_SECONDS = 60
 
-.PHONY: help demo test lint install bench fuzz clean
+.PHONY: help demo test lint install uninstall bench fuzz clean
 help: ## list what can be made
-	@awk -F ': .*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ': .*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
 
 demo: ## see it work: a stand-in store, a query, its metrics and its trace
 	@cargo build --locked --bins --example demo
@@ -41,26 +40,17 @@ test: setup packages ## run every test (root installs missing Debian packages)
 lint: fmt clippy doc deny scripts units ## hold sources, dependencies, documentation, scripts and units to their rules
 
 install: release manual ## build and install the program and all that belongs to it (DESTDIR, PREFIX=/usr)
-	install -D -m 755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin/exp-rkt-grpc
-	$(call place_units,$(PREFIX)/bin/exp-rkt-grpc,$(DESTDIR)$(PREFIX)/lib/systemd/system,$(UNITS))
-	$(call place_units,$(PREFIX)/bin/exp-rkt-grpc,$(DOC)/examples,$(EXAMPLES))
-	install -D -m 644 packaging/exp-rkt-grpc.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/exp-rkt-grpc.conf
-	install -D -m 644 packaging/exp-rkt-grpc.catalog $(DESTDIR)$(PREFIX)/lib/systemd/catalog/exp-rkt-grpc.catalog
-	test -e $(DESTDIR)/etc/default/exp-rkt-grpc || install -D -m 644 packaging/exp-rkt-grpc.default $(DESTDIR)/etc/default/exp-rkt-grpc
-	install -D -m 644 packaging/debian/copyright $(DOC)/copyright
-	packaging/notices $(HOST) >$(TARGET)/notices && gzip -9nc $(TARGET)/notices >$(DOC)/notices.gz && chmod 644 $(DOC)/notices.gz
-	gzip -9nc CHANGELOG.md >$(DOC)/changelog.gz && chmod 644 $(DOC)/changelog.gz
-	install -d $(SHARE)/man/man8
-	gzip -9nc $(MANUAL)/exp-rkt-grpc.8 >$(SHARE)/man/man8/exp-rkt-grpc.8.gz && chmod 644 $(SHARE)/man/man8/exp-rkt-grpc.8.gz
-	install -D -m 644 $(MANUAL)/exp-rkt-grpc $(SHARE)/bash-completion/completions/exp-rkt-grpc
-	install -D -m 644 $(MANUAL)/exp-rkt-grpc.fish $(SHARE)/fish/vendor_completions.d/exp-rkt-grpc.fish
-	install -D -m 644 $(MANUAL)/_exp-rkt-grpc $(SHARE)/zsh/vendor-completions/_exp-rkt-grpc
+	packaging/notices $(HOST) >$(TARGET)/notices
+	$(FILES) install $(PROGRAM) $(MANUAL) $(TARGET)/notices
+
+uninstall: ## remove what was installed, except changed settings; stop the units first (DESTDIR, PREFIX=/usr)
+	$(FILES) uninstall
 
 deb: tree ## build a Debian package (REVISION=1)
 	@packaging/build-deb $(TREE) $(PACKAGES) $(VERSION) $(REVISION)
 
-rpm: tree $(TOOLS)/bin/cargo-generate-rpm ## build an RPM package (REVISION=1)
-	@PATH='$(TOOLS)/bin:$(PATH)' packaging/build-rpm $(TREE) $(PACKAGES) $(VERSION) $(REVISION)
+rpm: tree ## build an RPM package (REVISION=1)
+	@packaging/build-rpm $(TREE) $(PACKAGES) $(VERSION) $(REVISION)
 
 bench: release ## measure, beside other clients and node_exporter: see benches/README.md
 	@benches/setup $(TARGET)
@@ -80,8 +70,7 @@ clean: ## remove what was built
 
 .PHONY: deb rpm packages release manual tree fetch toolchain setup fmt clippy doc deny scripts units
 
-SHARE = $(DESTDIR)$(PREFIX)/share
-DOC = $(SHARE)/doc/exp-rkt-grpc
+FILES = DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' packaging/files
 MANUAL = $(TARGET)/manual
 
 # The folder of the dependencies' sources must exist before it can be named.
@@ -103,9 +92,6 @@ manual:
 	@$(TARGET)/debug/manual $(MANUAL)
 
 packages: deb rpm
-
-$(TOOLS)/bin/cargo-generate-rpm:
-	$(call install_tool,cargo-generate-rpm@0.21.1)
 
 $(TOOLS)/bin/cargo-deny:
 	$(call install_tool,cargo-deny@0.20.2)

@@ -52,6 +52,21 @@ const OF_DEBIAN: [&str; 2] = [
 /// What Debian has elsewhere.
 const OF_RPM: [&str; 1] = ["/usr/share/licenses/exp-rkt-grpc/LICENSE"];
 
+/// Folders of systemd, the shells' completions and the RPM package `filesystem`.
+const OF_THE_SYSTEM: [&str; 11] = [
+    "/etc/default",
+    "/usr/bin",
+    "/usr/lib/systemd/catalog",
+    "/usr/lib/systemd/system",
+    "/usr/lib/tmpfiles.d",
+    "/usr/share/bash-completion/completions",
+    "/usr/share/doc",
+    "/usr/share/fish/vendor_completions.d",
+    "/usr/share/licenses",
+    "/usr/share/man/man8",
+    "/usr/share/zsh/site-functions",
+];
+
 /// A file's permissions and the SHA-256 digest of its contents, by its path.
 type Tree = BTreeMap<String, (String, String)>;
 
@@ -112,6 +127,7 @@ fn the_rpm_holds_the_same_tree() {
         assert!(expected.remove(path).is_some(), "{path}");
     }
     let mut found = packages().of_rpm();
+    found.retain(|_, (permissions, _)| !permissions.starts_with('d'));
     for path in OF_RPM {
         assert!(found.remove(path).is_some(), "{path}");
     }
@@ -124,6 +140,27 @@ fn the_rpm_holds_the_same_tree() {
         zsh,
     );
     assert_eq!(found, expected);
+}
+
+/// A removal leaves a folder behind that no package owns.
+#[test]
+fn the_rpm_owns_every_folder_but_those_of_the_system() {
+    let entries = packages().of_rpm();
+    let folders: BTreeSet<&Path> = entries
+        .keys()
+        .flat_map(|path| Path::new(path).ancestors().skip(1))
+        .filter(|folder| {
+            !OF_THE_SYSTEM
+                .iter()
+                .any(|path| Path::new(path).starts_with(folder))
+        })
+        .collect();
+    let owned: BTreeSet<&Path> = entries
+        .iter()
+        .filter(|(_, (permissions, _))| permissions == "drwxr-xr-x")
+        .map(|(path, _)| Path::new(path))
+        .collect();
+    assert_eq!(owned, folders);
 }
 
 #[test]
@@ -219,6 +256,56 @@ fn an_installation_leaves_the_settings_of_the_one_before_alone() {
     assert_eq!(install(), SETTINGS);
 }
 
+#[test]
+fn what_is_uninstalled_is_what_was_installed_but_for_changed_settings() {
+    let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join("uninstalled");
+    let _ = fs::remove_dir_all(&root);
+    packages();
+    let make = |target: &str| {
+        let destination = format!("DESTDIR={}", root.display());
+        run(make(target).arg(destination).arg("PREFIX=/usr/local"))
+    };
+    // Files, and folders of this program.
+    let found = || {
+        let listed = run(Command::new("find").arg(&root).args([
+            "(",
+            "-type",
+            "f",
+            "-o",
+            "-name",
+            "*exp-rkt-grpc*",
+            ")",
+            "-printf",
+            "/%P\\n",
+        ]));
+        text(&listed)
+    };
+    make("install");
+    assert!(
+        found().contains("/usr/local/bin/exp-rkt-grpc\n"),
+        "{}",
+        found()
+    );
+    make("uninstall");
+    assert_eq!(found(), "");
+
+    make("install");
+    let settings = "/etc/default/exp-rkt-grpc";
+    let of_the_administrator = "/usr/local/share/doc/exp-rkt-grpc/notes";
+    for path in [settings, of_the_administrator] {
+        fs::write(root.join(&path[1..]), "changed\n").unwrap();
+    }
+    make("uninstall");
+    let left = found();
+    let files: BTreeSet<&str> = left.lines().collect();
+    let folder = "/usr/local/share/doc/exp-rkt-grpc";
+    assert_eq!(
+        files,
+        BTreeSet::from([settings, folder, of_the_administrator])
+    );
+    make("uninstall");
+}
+
 /// It names those that can panic.
 #[test]
 fn the_crates_that_the_program_names_are_in_its_notices() {
@@ -242,19 +329,31 @@ fn the_crates_that_the_program_names_are_in_its_notices() {
     }
 }
 
+/// Only the length of the source's lines is left: breaking them would change no rendering.
 #[test]
-fn the_man_page_renders_without_a_warning() {
-    let page = packages().tree.join("usr/share/man/man8/exp-rkt-grpc.8.gz");
+fn mandoc_finds_nothing_in_the_man_page() {
+    let mut mandoc = Command::new("mandoc");
+    let output = mandoc.args(["-T", "lint", "-W", "style"]).arg(man_page());
+    let output = text(&output.output().unwrap());
+    let found: Vec<&str> = output
+        .lines()
+        .filter(|line| !line.contains("STYLE: input text line longer than 80 bytes"))
+        .collect();
+    assert_eq!(found, [""; 0]);
+}
+
+#[test]
+fn the_man_page_renders_without_a_warning_and_its_synopsis_shows_the_values() {
     let mut man = Command::new("man");
     let output = run(man
         .env("MANWIDTH", "80")
         .env("LC_ALL", "C.UTF-8")
         .args(["--warnings", "--local-file"])
-        .arg(page));
+        .arg(man_page()));
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    let page = text(&output);
     for section in [
         "NAME",
-        "SYNOPSIS",
         "OPTIONS",
         "SIGNALS",
         "FILES",
@@ -262,45 +361,120 @@ fn the_man_page_renders_without_a_warning() {
         "EXAMPLES",
     ] {
         let heading = format!("\n{section}\n");
-        assert!(text(&output).contains(&heading), "{section} is missing");
+        assert!(page.contains(&heading), "{section} is missing");
     }
+    let (_, synopsis) = page.split_once("\nSYNOPSIS\n").unwrap();
+    let (synopsis, _) = synopsis.split_once("\nDESCRIPTION\n").unwrap();
+    let words: Vec<&str> = synopsis.split_whitespace().collect();
+    assert_eq!(
+        words.join(" "),
+        "exp-rkt-grpc [--store [NAME=]KIND+URL]... [--deadline DURATION] [--listen IP:PORT] [--query-at-start] \
+        [--log-level FILTER] [-h|--help] [-V|--version] \
+        exp-rkt-grpc query [--output table|json] [--store [NAME=]KIND+URL]... [--deadline DURATION] \
+        [--log-level FILTER] [-h|--help]"
+    );
 }
 
-#[test]
-fn each_shell_can_read_its_completions() {
-    for (shell, file) in [
-        ("bash", "bash-completion/completions/exp-rkt-grpc"),
-        ("fish", "fish/vendor_completions.d/exp-rkt-grpc.fish"),
-        ("zsh", "zsh/vendor-completions/_exp-rkt-grpc"),
-    ] {
-        let file = packages().tree.join("usr/share").join(file);
-        let script = fs::read_to_string(&file).unwrap();
-        assert!(script.contains("query-at-start"), "{shell}: {script}");
-        run(Command::new(shell).arg("-n").arg(file));
-    }
+fn man_page() -> PathBuf {
+    packages().tree.join("usr/share/man/man8/exp-rkt-grpc.8.gz")
 }
 
+/// A shell that completes each line it reads, and writes the line with all that is offered to the file OFFERS.
+struct Shell {
+    /// Run with the file `.zshrc` as its startup file.
+    command: &'static str,
+    startup: &'static str,
+    /// Below /usr/share.
+    completions: &'static str,
+}
+
+const SHELLS: [Shell; 3] = [
+    Shell {
+        command: "bash --noprofile --rcfile .zshrc -i",
+        startup: r#"
+            source "$COMPLETIONS"
+            exp-rkt-grpc() { echo "$*" >>"$OFFERS"; }"#,
+        completions: "bash-completion/completions/exp-rkt-grpc",
+    },
+    // It edits lines on a terminal only, and has no `insert-completions` as bash has.
+    Shell {
+        command: "ZDOTDIR=. script --quiet --return --command 'zsh -d -i' /dev/null",
+        startup: r#"
+            fpath=("${COMPLETIONS:h}" $fpath) && autoload -Uz compinit && compinit -u -D
+            insert-completions() { _main_complete; compstate[insert]=all compstate[list]= }
+            zle -C insert-completions complete-word insert-completions && bindkey '\e*' insert-completions
+            exp-rkt-grpc() { echo "$*" >>"$OFFERS" }"#,
+        completions: "zsh/vendor-completions/_exp-rkt-grpc",
+    },
+    Shell {
+        command: "fish --no-config .zshrc",
+        startup: r"
+            source $COMPLETIONS
+            while read line && test $line != exit
+                set typed (string replace \e\* '' $line)
+                echo $typed (complete --do-complete $typed | string split --fields 1 \t) >>$OFFERS
+            end",
+        completions: "fish/vendor_completions.d/exp-rkt-grpc.fish",
+    },
+];
+
 #[test]
-fn bash_completes_flags_and_commands() {
-    let file = packages()
-        .tree
-        .join("usr/share/bash-completion/completions/exp-rkt-grpc");
-    let script = r#"
-        source "$1"
-        [[ $(complete -p exp-rkt-grpc) =~ -F\ ([^ ]+) ]]
-        complete() {
-            COMP_WORDS=(exp-rkt-grpc "$@") COMP_CWORD=$#
-            "${BASH_REMATCH[1]}" exp-rkt-grpc "${@: -1}" "${COMP_WORDS[COMP_CWORD - 1]}"
-            echo "${COMPREPLY[@]}"
+fn shells_complete_words_and_no_file_names() {
+    const LEVELS: &str = "debug error info off trace warn";
+    const STORES: &str = "cri+unix:///run/containerd/containerd.sock rkt+http://127.0.0.1:15441";
+    const LINES: [(&str, &str); 14] = [
+        ("--d", "--deadline"),
+        ("--m", ""),
+        ("q", "query"),
+        ("z", ""),
+        ("query --o", "--output"),
+        ("query z", ""),
+        ("query --output ", "json table"),
+        ("--log-level ", LEVELS),
+        ("query --log-level z", ""),
+        ("--store ", STORES),
+        ("query --store ", STORES),
+        ("--deadline ", ""),
+        ("query --deadline ", ""),
+        ("--listen ", ""),
+    ];
+    let keys = LINES.map(|(typed, _)| format!("exp-rkt-grpc {typed}\x1b*\n"));
+    for shell in SHELLS {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("completions");
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("zone"), "").unwrap();
+        fs::write(folder.join(".zshrc"), shell.startup).unwrap();
+        fs::write(folder.join("keys"), keys.concat() + "exit\n").unwrap();
+        let output = run(Command::new("sh")
+            .args(["-c", &format!("{} <keys 2>&1", shell.command)])
+            .current_dir(&folder)
+            .env("HOME", &folder)
+            .env("TERM", "dumb")
+            .env(
+                "COMPLETIONS",
+                packages().tree.join("usr/share").join(shell.completions),
+            )
+            .env("OFFERS", folder.join("offers")));
+        let said = text(&output);
+        assert!(!said.contains("not found"), "{}: {said}", shell.command);
+        let offers = fs::read_to_string(folder.join("offers")).unwrap();
+        assert_eq!(
+            offers.lines().count(),
+            LINES.len(),
+            "{}: {said}",
+            shell.command
+        );
+        for (offered, (typed, expected)) in offers.lines().zip(LINES) {
+            let typed_words: Vec<&str> = typed.split(' ').chain(["exp-rkt-grpc"]).collect();
+            let words = offered
+                .split(' ')
+                .filter(|word| !typed_words.contains(word));
+            let words: BTreeSet<&str> = words.collect();
+            let expected: BTreeSet<&str> = expected.split_terminator(' ').collect();
+            assert_eq!(words, expected, "{}: {typed}", shell.command);
         }
-        complete --d
-        complete q
-        complete query --o
-        complete query --output j"#;
-    let said = text(&run(Command::new("bash")
-        .args(["-c", script, "bash"])
-        .arg(file)));
-    assert_eq!(said, "--deadline\nquery\n--output\njson\n");
+    }
 }
 
 struct Packages {
@@ -331,6 +505,7 @@ impl Packages {
             .collect()
     }
 
+    /// With the folders it owns.
     fn of_rpm(&self) -> Tree {
         let format = "[%{FILENAMES} %{FILEMODES:perms} %{FILEDIGESTS}\\n]";
         let listed = text(&run(rpm("--queryformat").arg(format)));
