@@ -7,9 +7,9 @@ TARGET = $(or $(CARGO_TARGET_DIR),target)
 UNITS = $(wildcard systemd/exp-rkt-grpc*)
 SCRIPTS = .ci/run benches/setup tests/advisories tests/setup tests/lab/debian tests/lab/sdbox packaging/build-deb packaging/build-rpm packaging/files packaging/notices $(wildcard packaging/debian/*.p*rm packaging/debian/*.postinst)
 
-# The installed program is linked statically, because it runs in an empty root directory, and with musl, because glibc would load
-# the host's NSS modules, which may be of another release. It does not contain the paths of its build. For other processors: make
-# HOST=...
+# The installed program is linked statically, because it runs in an empty root directory. It uses musl, because glibc would load
+# the host's NSS modules, which may be from another release. It contains no paths of the build machine. For another processor:
+# make HOST=...
 HOST = $(shell rustc -vV | sed -n '/^host: /{s///;s/-gnu/-musl/;p}')
 PROGRAM = $(TARGET)/$(HOST)/release/exp-rkt-grpc
 CARGO_FOLDER = $(or $(CARGO_HOME),$(HOME)/.cargo)
@@ -17,7 +17,7 @@ RELEASE_FLAGS = -C target-feature=+crt-static -C linker=rust-lld \
 	$(foreach folder,$(wildcard $(CARGO_FOLDER)/registry/src/*),--remap-path-prefix=$(folder)=/cargo) \
 	--remap-path-prefix=$(CURDIR)=/exp-rkt-grpc --remap-path-prefix=$(abspath $(TARGET))=/exp-rkt-grpc/target
 
-# Packages, and the tree of files that they contain. REVISION numbers the packages of one version.
+# Packages, and the file tree that they contain. REVISION numbers the packages of one version.
 PACKAGES = $(abspath $(TARGET))/packages
 TREE = $(PACKAGES)/tree
 TOOLS = $(abspath $(TARGET))/tools
@@ -26,20 +26,20 @@ REVISION = 1
 FUZZ_SECONDS = 60
 
 .PHONY: help demo test lint install uninstall bench fuzz clean
-help: ## list what can be made
+help: ## list the targets
 	@awk -F ': .*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
 
 demo: ## see it work: a stand-in store, a query, its metrics and its trace
 	@cargo build --locked --bins --example demo
 	@cargo run --quiet --locked --example demo
 
-# A fixed seed for the property tests; cargo test alone uses other inputs in each run.
+# The property tests have a fixed seed here. Plain `cargo test` uses new inputs in each run.
 test: setup packages ## run every test (root installs missing Debian packages)
 	PROPTEST_RNG_SEED=20261125 cargo test --workspace --locked
 
-lint: fmt clippy doc deny scripts units ## hold sources, dependencies, documentation, scripts and units to their rules
+lint: fmt clippy doc deny scripts units ## check sources, dependencies, documentation, scripts and units
 
-install: release manual ## build and install the program and all that belongs to it (DESTDIR, PREFIX=/usr)
+install: release manual ## build and install the program, its units and its documentation (DESTDIR, PREFIX=/usr)
 	packaging/notices $(HOST) >$(TARGET)/notices
 	$(FILES) install $(PROGRAM) $(MANUAL) $(TARGET)/notices
 
@@ -52,12 +52,12 @@ deb: tree ## build a Debian package (REVISION=1)
 rpm: tree ## build an RPM package (REVISION=1)
 	@packaging/build-rpm $(TREE) $(PACKAGES) $(VERSION) $(REVISION)
 
-bench: release ## measure, beside other clients and node_exporter: see benches/README.md
+bench: release ## compare the service with other clients and node_exporter: see benches/README.md
 	@benches/setup $(TARGET)
 	cargo bench --locked --package benches --bench scanner
 	cargo bench --locked --package benches --bench service -- $(abspath $(PROGRAM)) $(abspath $(TARGET))/python/bin/python
 
-fuzz: ## try hostile bytes on the reader of answers, for FUZZ_SECONDS=60
+fuzz: ## fuzz the parser of store responses for FUZZ_SECONDS=60
 	@cargo fuzz --version >/dev/null 2>&1 || cargo install --locked cargo-fuzz
 	@command -v c++ >/dev/null || { echo 'This needs a C++ compiler: apt-get install g++' >&2; exit 1; }
 	@install -d $(TARGET)/fuzz/corpus $(TARGET)/fuzz/artifacts
@@ -65,7 +65,7 @@ fuzz: ## try hostile bytes on the reader of answers, for FUZZ_SECONDS=60
 		$(abspath $(TARGET))/fuzz/corpus $(abspath crates/scan/fuzz/corpus/scan) -- -max_total_time=$(FUZZ_SECONDS) \
 		-artifact_prefix=$(abspath $(TARGET))/fuzz/artifacts/ -print_final_stats=1
 
-clean: ## remove what was built
+clean: ## remove all build output
 	cargo clean
 
 .PHONY: deb rpm packages release manual tree fetch toolchain setup fmt clippy doc deny scripts units
@@ -73,11 +73,11 @@ clean: ## remove what was built
 FILES = DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' packaging/files
 MANUAL = $(TARGET)/manual
 
-# The folder of the dependencies' sources must exist before it can be named.
+# RELEASE_FLAGS looks up the folder of the dependencies' sources, so they must be downloaded first.
 fetch:
 	@cargo fetch --quiet --locked
 
-# The standard library for that target, which contains musl.
+# Rust's standard library for a musl target includes musl.
 toolchain:
 	@case $(HOST) in *-musl*) ;; *) echo 'HOST=$(HOST) is not a target with musl, such as x86_64-unknown-linux-musl' >&2; exit 1 ;; esac
 	@test -d "$$(rustc --print target-libdir --target $(HOST))" || rustup target add $(HOST) || \
@@ -86,7 +86,8 @@ toolchain:
 release: fetch toolchain
 	RUSTFLAGS='$(RELEASE_FLAGS)' cargo build --release --locked --bins --target $(HOST)
 
-# Built with the whole workspace, as the tests are: with this program's features alone every crate would be compiled again.
+# Built with the whole workspace, like the tests. Building this package alone would select other features and compile every crate
+# again.
 manual:
 	@cargo build --quiet --locked --workspace --bins
 	@$(TARGET)/debug/manual $(MANUAL)
@@ -96,7 +97,7 @@ packages: deb rpm
 $(TOOLS)/bin/cargo-deny:
 	$(call install_tool,cargo-deny@0.20.2)
 
-# In the dev profile: a tool runs for a second, but takes long to build.
+# Built in the dev profile: the tools run for a second, so an optimized build is not worth its time.
 install_tool = CARGO_PROFILE_DEV_DEBUG=0 cargo install --quiet --locked --debug --root $(TOOLS) --target-dir $(TOOLS)/$(@F).build $(1) && rm -rf $(TOOLS)/$(@F).build
 
 tree: release manual
@@ -117,7 +118,7 @@ clippy:
 doc:
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked
 
-# cargo-deny needs no network: `fetch` has downloaded what Cargo.lock names.
+# These checks of cargo-deny need no network: `fetch` has downloaded everything in Cargo.lock.
 deny: fetch $(TOOLS)/bin/cargo-deny
 	$(TOOLS)/bin/cargo-deny --workspace --frozen check --deny unmatched-skip --deny unnecessary-skip bans licenses sources
 	@tests/advisories $(TOOLS)/bin/cargo-deny
@@ -126,10 +127,11 @@ scripts: setup
 	shellcheck $(SCRIPTS)
 	shellcheck --shell sh packaging/rpm/*.sh
 
-# Verified with a program that every machine has, so that nothing has to be installed. systemd-analyze exits with 0 in spite of
-# warnings, so any output about our units is a failure. The other folders hold the service with its drop-ins.
+# The units are verified with /bin/true as their program, so that nothing has to be installed. systemd-analyze exits with 0 even
+# if it prints warnings, so any output about our units is a failure. Each of the other folders holds the service with some of its
+# drop-ins.
 #
-# The numbers are ten times the exposure that `systemd-analyze security` may report.
+# The numbers are the highest exposure levels that `systemd-analyze security` may report, times ten.
 units: setup
 	@rm -rf $(CHECKED) $(CHECKED)-cri $(CHECKED)-root $(CHECKED)-no-network
 	@$(call place_units,/bin/true,$(CHECKED),$(UNITS) systemd/examples/exp-rkt-grpc-query.path)
@@ -158,7 +160,7 @@ verify = systemd-analyze verify --man=no $(1)/* >$(CHECKED).log 2>&1 \
 exposure = systemd-analyze security --offline=yes --no-pager --threshold=$(1) $(2) >$(CHECKED).log \
 	|| { cat $(CHECKED).log; exit 1; }
 
-# $(call place_units,PROGRAM,FOLDER,UNITS): the units, made to start PROGRAM.
+# $(call place_units,PROGRAM,FOLDER,UNITS): installs UNITS in FOLDER, with PROGRAM as the program that they start.
 define place_units
 install -d $(2) && for unit in $(3); do \
 	sed 's|/usr/bin/exp-rkt-grpc|$(1)|g' $$unit >$(2)/$${unit##*/} && chmod 644 $(2)/$${unit##*/} || exit 1; \

@@ -7,7 +7,7 @@ use clap::Parser;
 use lab::cri_runtime::{Images, Method, StandIn};
 
 /// A stand-in for a Kubernetes runtime: serves CRI (ListImages, StreamImages, ImageFsInfo, Version) over cleartext HTTP/2 and
-/// prints each call, until ctrl-c. Stopped with ctrl-z, it is a runtime that hangs.
+/// prints each call until ctrl-c. Stop it with ctrl-z to simulate a runtime that hangs.
 ///
 /// In one terminal: cargo run --example cri-runtime
 ///
@@ -15,7 +15,7 @@ use lab::cri_runtime::{Images, Method, StandIn};
 #[derive(Debug, Parser)]
 #[command(name = "cri-runtime")]
 struct Options {
-    /// The Unix socket to listen at
+    /// The Unix socket to listen on
     #[arg(long, value_name = "PATH", default_value = "/tmp/cri-runtime.sock")]
     socket: PathBuf,
 

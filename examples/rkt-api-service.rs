@@ -7,15 +7,15 @@ use clap::Parser;
 use lab::rkt_api_service::{Images, StandIn};
 
 /// A stand-in for rkt's api-service: serves v1alpha.PublicAPI (ListImages, GetInfo) over cleartext HTTP/2 and prints each
-/// call, until ctrl-c. Stopped with ctrl-z, it is a store that hangs.
+/// call until ctrl-c. Stop it with ctrl-z to simulate a store that hangs.
 ///
 /// In one terminal: cargo run --example rkt-api-service
 ///
-/// In another:      cargo run -- --query-at-start, then press ctrl-\ to ask again
+/// In another:      cargo run -- --query-at-start, then press ctrl-\ for another query
 #[derive(Debug, Parser)]
 #[command(name = "rkt-api-service")]
 struct Options {
-    /// Where to listen; port 0 means any free one
+    /// The address to listen on; port 0 selects a free port
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:15441")]
     listen: SocketAddr,
 

@@ -112,7 +112,7 @@ impl Scene {
     fn assert_counts(&self, count: usize) {
         let listed = self.containerd.images().expect("containerd answers");
         assert_eq!(listed.len(), count);
-        assert_eq!(self.containerd.images_of_ctr(), count);
+        assert_eq!(self.containerd.ctr_images(), count);
         let scrape = self.ask().scrape;
         let untagged = listed.iter().filter(|image| image.repo_tags.is_empty());
         let pinned = listed.iter().filter(|image| image.pinned);
@@ -227,7 +227,7 @@ fn images_are_counted_not_their_names() {
     let scene = Scene::start();
     scene.containerd.import(&images(0..3));
     scene.assert_counts(3);
-    assert!(scene.containerd.names_of_ctr() > 3);
+    assert!(scene.containerd.ctr_names() > 3);
 }
 
 #[test]
@@ -292,7 +292,7 @@ fn a_containerd_that_hangs_exceeds_the_deadline() {
 fn a_containerd_without_its_cri_plugin_is_unimplemented_and_the_error_names_the_plugin() {
     let mut containerd = Containerd::prepare();
     containerd.launch(Setup::WithoutCri);
-    containerd.wait_until_it_refuses(UNIMPLEMENTED);
+    containerd.wait_for_failure(UNIMPLEMENTED);
     let scene = Scene::of(containerd);
     scene.assert_fails("UNIMPLEMENTED", "its CRI plugin may be disabled");
 }
@@ -304,7 +304,7 @@ fn a_list_longer_than_containerds_message_limit_is_resource_exhausted() {
     scene.assert_counts(100);
     scene.containerd.stop();
     scene.containerd.launch(Setup::SendsAtMost(4096));
-    scene.containerd.wait_until_it_refuses(RESOURCE_EXHAUSTED);
+    scene.containerd.wait_for_failure(RESOURCE_EXHAUSTED);
     scene.assert_fails("RESOURCE_EXHAUSTED", "larger than max");
 }
 
@@ -316,12 +316,12 @@ fn a_containerd_that_still_loads_its_store_is_reported_as_not_ready() {
     let mut scene = Scene::start();
     scene.containerd.import(&images);
     scene.containerd.stop();
-    scene.containerd.hold_up_at(&images[0]);
+    scene.containerd.block_at(&images[0]);
     scene.containerd.launch(Setup::Plain);
     eventually("an unfinished start", || {
         scene.ask().status.contains(NOT_READY).then_some(())
     });
-    let _writer = scene.containerd.let_go_on(&images[0]);
+    let _writer = scene.containerd.unblock(&images[0]);
     let answer = eventually("an answer", || {
         let scrape = scene.ask().scrape;
         (number(&scrape, "imagestore_up") == Some(1.0)).then_some(scrape)
@@ -336,7 +336,7 @@ fn a_containerd_that_still_loads_its_store_is_reported_as_not_ready() {
 #[test]
 fn a_member_of_the_group_of_containerds_socket_may_query_it() {
     let mut containerd = Containerd::prepare();
-    containerd.admit_everybody();
+    containerd.make_folder_public();
     containerd.launch(Setup::SocketOfGroup(GROUP));
     containerd.wait_until_ready();
     let program = PublicProgram::copy_of(env!("CARGO_BIN_EXE_exp-rkt-grpc"));

@@ -70,7 +70,7 @@ fn without_a_terminal_the_demo_shows_its_steps_and_ends() {
 
     let before = step(&shown, "Metrics before the first query");
     assert!(!before.contains("imagestore_images{"), "{before}");
-    let after = step(&shown, "Metrics after it");
+    let after = step(&shown, "Metrics after the query");
     assert!(
         after.contains("\nimagestore_images{store=\"rkt\"} 5\n"),
         "{after}"
@@ -80,7 +80,7 @@ fn without_a_terminal_the_demo_shows_its_steps_and_ends() {
         "{after}"
     );
 
-    let trace = step(&shown, "The trace of that query, as it arrived");
+    let trace = step(&shown, "The trace of that query");
     for span in [
         "\nimagestore query ",
         "\n├─ v1alpha.PublicAPI/ListImages ",
@@ -89,7 +89,7 @@ fn without_a_terminal_the_demo_shows_its_steps_and_ends() {
         assert!(trace.contains(span), "no {span:?} in:\n{trace}");
     }
 
-    let failure = step(&shown, "A failure: the store refuses");
+    let failure = step(&shown, "A failure: the store refuses connections");
     for fact in [
         "ERROR query failed",
         "✗",

@@ -118,7 +118,7 @@ fn each_mistake_ends_in_the_sentence_that_is_documented() {
         .filter(|mistake| !BOOTED.contains(&mistake.name));
     let told = here.map(|mistake| (mistake, said(&make(mistake))));
     let others: Vec<_> = told
-        .filter(|(mistake, text)| !mistake.is_told_in(text))
+        .filter(|(mistake, text)| !mistake.is_reported_in(text))
         .collect();
     assert!(others.is_empty(), "{others:#?}");
 }

@@ -1,4 +1,5 @@
-"""Python's grpcio as a client of rkt's api-service: asks once for every line, answers with nanoseconds and images."""
+"""A client of rkt's api-service with grpcio. For every input line it makes one query and prints its duration in nanoseconds and
+the number of images."""
 
 import sys
 import time

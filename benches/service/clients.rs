@@ -1,5 +1,5 @@
-//! The other clients of the store. Each is a process of its own that asks once for every line it is given, on a connection of
-//! its own, as the service does.
+//! The other clients of the store. Each is a separate process that makes one query for every line on its standard input, on a new
+//! connection, like the service.
 
 use std::{
     env,
@@ -21,26 +21,26 @@ use tower_service::Service;
 
 use crate::{peers::Peers, usage::Usage};
 
-/// First argument of this program when it is a client.
+/// First argument that makes this program a client.
 pub(crate) const ROLE: &str = "--client";
 
 const METHOD: &str = "/v1alpha.PublicAPI/ListImages";
 
-/// An empty message in gRPC's framing: no filter, no detail.
+/// An empty message in gRPC framing: no filter, no detail.
 const REQUEST: &[u8] = &[0; 5];
 
-/// How a client reads the answer.
+/// How a client reads the response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reading {
-    /// Takes the bytes and looks at nothing, over the same channel as the service: the lower bound.
+    /// Receives the bytes over the same kind of channel as the service and discards them: the lower bound.
     Drain,
-    /// As generated clients do: the whole message, then a struct for each image.
+    /// Like a generated client: decodes the whole message into a struct for each image.
     Full,
-    /// grpcio from PyPI; counts the images only.
+    /// grpcio from PyPI; only counts the images.
     Python,
 }
 
-/// A client at work; dropping it kills it.
+/// A running client; dropping it kills it.
 pub(crate) struct Client {
     child: Child,
     requests: ChildStdin,
@@ -48,18 +48,18 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// Without Python there is no such client.
+    /// `None` for the Python client if Python or grpcio is missing.
     pub(crate) fn start(reading: Reading, peers: &Peers, url: &str) -> Option<Self> {
         let mut command = match reading {
             Reading::Drain | Reading::Full => {
-                let own = env::current_exe().expect("this program has a path");
-                let mut command = Command::new(own);
-                let word = if reading == Reading::Drain {
+                let program = env::current_exe().expect("this program has a path");
+                let mut command = Command::new(program);
+                let name = if reading == Reading::Drain {
                     "drain"
                 } else {
                     "full"
                 };
-                command.args([ROLE, word, url]);
+                command.args([ROLE, name, url]);
                 command
             }
             Reading::Python => {
@@ -78,13 +78,13 @@ impl Client {
             .spawn()
             .expect("a client starts");
         Some(Self {
-            requests: child.stdin.take().expect("it was asked for"),
-            answers: BufReader::new(child.stdout.take().expect("it was asked for")),
+            requests: child.stdin.take().expect("stdin is piped"),
+            answers: BufReader::new(child.stdout.take().expect("stdout is piped")),
             child,
         })
     }
 
-    /// Asks the store; returns how long that took. Panics when it does not list so many images.
+    /// Queries the store and returns how long the query took. Panics if the store does not list `images` images.
     pub(crate) fn query(&mut self, images: u64) -> Duration {
         writeln!(self.requests).expect("the client runs");
         let mut line = String::new();
@@ -93,9 +93,9 @@ impl Client {
             .expect("the client answers");
         let mut numbers = line.split_whitespace().map(|word| word.parse::<u64>());
         let (Some(Ok(nanoseconds)), Some(Ok(counted))) = (numbers.next(), numbers.next()) else {
-            panic!("the client says {line:?}");
+            panic!("unexpected output of the client: {line:?}");
         };
-        // Who looks at nothing counts nothing.
+        // The bare drain always reports 0 images.
         assert!(counted == images || counted == 0, "{counted} images");
         Duration::from_nanos(nanoseconds)
     }
@@ -107,19 +107,19 @@ impl Client {
 
 impl Drop for Client {
     fn drop(&mut self) {
-        // Fails only when it has ended.
+        // Fails only if the process has ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Is such a client: answers every line with nanoseconds and images.
+/// Runs as a client: answers every line with the duration in nanoseconds and the number of images.
 pub(crate) fn serve(reading: &str, url: &str) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .expect("a runtime needs a few descriptors");
-    let endpoint = Endpoint::from_shared(url.to_owned()).expect("the bench gives a URL");
+    let endpoint = Endpoint::from_shared(url.to_owned()).expect("the bench passes a URL");
     for line in io::stdin().lines() {
         line.expect("the bench writes text");
         let began = Instant::now();
@@ -138,29 +138,29 @@ pub(crate) fn serve(reading: &str, url: &str) {
 async fn drain(mut channel: Channel) -> u64 {
     poll_fn(|context| channel.poll_ready(context))
         .await
-        .expect("the connection is there");
+        .expect("the connection is open");
     let request = Request::post(METHOD)
         .header("te", "trailers")
         .header("content-type", "application/grpc")
         .body(Body::new(http_body_util::Full::new(REQUEST.into())))
         .expect("the request is well-formed");
-    let response = channel.call(request).await.expect("the store answers");
+    let response = channel.call(request).await.expect("the store responds");
     let mut body = response.into_body();
     while let Some(frame) = body.frame().await {
-        frame.expect("the answer is whole");
+        frame.expect("the response is complete");
     }
     0
 }
 
 async fn decode(channel: Channel) -> u64 {
     let mut client = Grpc::new(channel).max_decoding_message_size(usize::MAX);
-    client.ready().await.expect("the connection is there");
+    client.ready().await.expect("the connection is open");
     let codec = tonic_prost::ProstCodec::<ListImagesRequest, ListImagesResponse>::default();
     let request = tonic::Request::new(ListImagesRequest::default());
     let response = client
         .unary(request, PathAndQuery::from_static(METHOD), codec)
         .await
-        .expect("the store answers");
+        .expect("the store responds");
     let images = response.into_inner().images;
     let size: i64 = images.iter().map(|image| image.size).sum();
     let newest = images.iter().map(|image| image.import_timestamp).max();

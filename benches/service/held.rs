@@ -1,4 +1,4 @@
-//! Scrapes while other clients hold connections, beside node_exporter.
+//! Scrapes while other clients hold connections, compared with node_exporter.
 
 use std::{iter, net::SocketAddr, time::Duration};
 
@@ -22,13 +22,13 @@ use activated::Activated;
 use attackers::{Attackers, Manner};
 use scrapers::{Scraper, TIMEOUT};
 
-/// Third argument of this program if it is to measure this part only.
+/// Third argument that makes this program measure only this part.
 pub(crate) const PART: &str = "held";
 
 /// File descriptors that this program needs: one for each connection, and some for everything else.
 const DESCRIPTORS: u64 = 6_000;
 
-/// The clients beside the scrapers, how long the scrapers scrape, and the bars for the service.
+/// The clients besides the scrapers, how long the scrapers run, and the bars for the service.
 struct Attack {
     name: &'static str,
     crowd: Crowd,
@@ -43,7 +43,7 @@ enum Crowd {
     Polite(usize),
 }
 
-/// Beside these, no scrape may be lost.
+/// Upper limits for the service. In addition, no scrape may be lost.
 #[derive(Clone, Copy)]
 struct Bars {
     p99: Option<Duration>,
@@ -67,7 +67,7 @@ const MANY: Bars = Bars {
 };
 
 const ATTACKS: [Attack; 9] = [
-    // The kernel holds silent connections back for about 15 s.
+    // The kernel does not pass silent connections on for about 15 s (TCP_DEFER_ACCEPT).
     attack("128 silent", 128, Manner::Silent, 20, FEW),
     attack("128 × one byte", 128, Manner::OneByte, 11, FEW),
     attack("256 × one byte", 256, Manner::OneByte, 12, FEW),
@@ -99,10 +99,10 @@ const fn attack(
     }
 }
 
-/// How one program fared.
+/// The results of one program.
 struct Held {
     tally: Tally,
-    /// How many times an attacker lost its connection, or got none.
+    /// How many times an attacker lost its connection or could not connect.
     closed: usize,
     /// In MB.
     peak: f64,
@@ -124,7 +124,7 @@ pub(crate) fn measure(peers: &Peers, report: &mut Report) {
         }
     }
     if !peers.node_exporter {
-        report.skipped("held connections beside node_exporter", "there is none");
+        report.skipped("held connections of node_exporter", "it is not installed");
     }
     let head = [
         "others",
@@ -139,13 +139,13 @@ pub(crate) fn measure(peers: &Peers, report: &mut Report) {
     report.table("Held connections", &head, &rows);
 }
 
-/// Raises the soft limit on file descriptors to the hard one; panics if that is too low.
+/// Raises the soft limit on file descriptors to the hard limit; panics if the hard limit is too low.
 fn raise_limit() {
     let limit = getrlimit(Resource::Nofile);
     let hard = limit.maximum.unwrap_or(u64::MAX);
     assert!(
         hard >= DESCRIPTORS,
-        "the bench needs {DESCRIPTORS} file descriptors, and its hard limit is {hard}: raise it (ulimit -Hn)"
+        "the bench needs {DESCRIPTORS} file descriptors, but its hard limit is {hard}: raise it (ulimit -Hn)"
     );
     let raised = Rlimit {
         current: limit.maximum,
@@ -164,7 +164,7 @@ impl Attack {
                 None
             }
         };
-        // The attackers hold on until the last scrape has ended.
+        // The attackers hold their connections until the last scrape has ended.
         let tally = scrapers::run(scrapers, self.duration);
         Held {
             tally,
@@ -201,6 +201,7 @@ impl Held {
             self.closed.to_string(),
         ]
     }
+
     /// Lost scrapes count as if they had taken [`TIMEOUT`].
     fn latency(&self, share: f64) -> Duration {
         let lost = iter::repeat_n(TIMEOUT, self.tally.failed());
@@ -208,7 +209,7 @@ impl Held {
         quantile(&all, share)
     }
 
-    /// How many were lost, and why.
+    /// How many scrapes were lost, and why.
     fn losses(&self) -> String {
         let reasons = self.tally.failures.iter();
         let reasons = reasons.map(|(why, count)| format!("; {count} {why}"));

@@ -1,4 +1,4 @@
-//! Wake-ups of a service that nobody asks for anything: the Jaeger exporter is on, the watchdog is not.
+//! Wake-ups of an idle service, with the Jaeger exporter on and the watchdog off.
 
 use std::{
     thread::sleep,
@@ -14,7 +14,7 @@ use crate::{peers::Peers, report::Report, usage::Usage};
 
 const A_MINUTE: Duration = Duration::from_secs(60);
 
-/// What follows a query, such as the export of its trace, is over by then.
+/// By then, all work that follows a query, such as the export of its trace, is done.
 const SETTLED: Duration = Duration::from_secs(2);
 
 pub(crate) struct Idle {
@@ -23,7 +23,7 @@ pub(crate) struct Idle {
     switches: u64,
 }
 
-/// Starts a service that has answered a query and now sleeps.
+/// Starts a service, makes one query, and waits until the service is idle.
 pub(crate) fn begin(peers: &Peers) -> Idle {
     let store = StandIn::tcp(Images::generated(10));
     let service = peers.service(&store.url());

@@ -1,17 +1,17 @@
-//! Whole processes: the service beside other clients of the store and beside node_exporter. See README.md.
+//! Compares the service as a whole process with other clients of the store and with node_exporter. See README.md.
 //!
-//! | module | what it is |
+//! | module | contents |
 //! | --- | --- |
 //! | `queries` | time and memory of a query, by the store's size |
-//! | `scrapes`, `scrapes/load` | how many a second, how fast, at what cost |
-//! | `start` | from exec to the first scrape, answered through a queued connection |
-//! | `memory` | idle, after many scrapes, after many queries |
-//! | `idle` | wake-ups of a service that nobody asks for anything |
-//! | `held`, `held/*` | scrapes while others hold connections |
-//! | `trigger` | from SIGQUIT to the new number in a scrape |
-//! | `clients` | the other clients of the store; this program again, or Python |
-//! | `peers` | the programs that are measured |
-//! | `usage` | what the kernel says of a process |
+//! | `scrapes`, `scrapes/load` | scrapes per second, their latency and CPU time |
+//! | `start` | time from exec to the first scrape, over a queued connection |
+//! | `memory` | memory when idle, after many scrapes, after many queries |
+//! | `idle` | wake-ups of an idle service |
+//! | `held`, `held/*` | scrapes while other clients hold connections |
+//! | `trigger` | time from SIGQUIT to the new number in a scrape |
+//! | `clients` | the other clients of the store: this program again, or Python |
+//! | `peers` | the measured programs |
+//! | `usage` | the kernel's figures about a process |
 //! | `report` | medians, bars, tables |
 
 mod clients;
@@ -37,14 +37,15 @@ fn main() -> ExitCode {
     match words[..] {
         [clients::ROLE, reading, url] => clients::serve(reading, url),
         [start::ROLE, program, ref arguments @ ..] => start::become_activated(program, arguments),
-        // cargo adds --bench.
+        // Cargo appends --bench.
         [program, python, "--bench"] | [program, python] => measure(program, python),
         [program, python, held::PART, "--bench"] | [program, python, held::PART] => {
             measure_held(program, python);
         }
         _ => {
             eprintln!(
-                "This needs the service's program and a Python that may have grpcio: make bench"
+                "usage: service PROGRAM PYTHON [{}]; `make bench` passes both",
+                held::PART
             );
             return ExitCode::FAILURE;
         }
@@ -55,7 +56,7 @@ fn main() -> ExitCode {
 fn measure(program: &str, python: &str) {
     let peers = Peers::find(program, python);
     let mut report = Report::begin();
-    // Sleeps for a minute beside everything else.
+    // Idles for at least a minute while the other parts run.
     let idle = idle::begin(&peers);
     queries::measure(&peers, &mut report);
     start::measure(&peers, &mut report);

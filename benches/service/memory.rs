@@ -1,4 +1,4 @@
-//! Resident memory: idle, after many scrapes, after many queries.
+//! Resident memory: when idle, after many scrapes, after many queries.
 
 use lab::rkt_api_service::{Images, StandIn};
 
@@ -13,7 +13,7 @@ const SCRAPES: usize = 10_000;
 
 const QUERIES: usize = 10_000;
 
-/// Fresh processes whose idle memory is looked at.
+/// New processes for the measurement of idle memory.
 const ROUNDS: usize = 5;
 
 pub(crate) fn measure(peers: &Peers, report: &mut Report) {
@@ -48,15 +48,15 @@ pub(crate) fn measure(peers: &Peers, report: &mut Report) {
         "after one query and one scrape",
         usage.memory(),
     );
-    // One connection that stays open, as Prometheus has it.
+    // One connection that stays open, like Prometheus's.
     Load::run(service.address(), 1, SCRAPES);
-    note("exp-rkt-grpc", "after 10,000 scrapes more", usage.memory());
+    note("exp-rkt-grpc", "after 10,000 more scrapes", usage.memory());
     for _ in 0..QUERIES {
         service.query();
     }
-    let after = note("exp-rkt-grpc", "and 10,000 queries more", usage.memory());
+    let after = note("exp-rkt-grpc", "and 10,000 more queries", usage.memory());
     report.at_most(
-        "RSS growth from idle over 10,000 queries and 10,000 scrapes",
+        "RSS growth after 10,000 queries and 10,000 scrapes",
         after.saturating_sub(before) as f64,
         512.0,
         " KiB",
@@ -65,7 +65,7 @@ pub(crate) fn measure(peers: &Peers, report: &mut Report) {
     Load::run(service.address(), 16, SCRAPES);
     note(
         "exp-rkt-grpc",
-        "and 10,000 scrapes more, on 16 connections",
+        "and 10,000 more scrapes, on 16 connections",
         usage.memory(),
     );
 
@@ -79,13 +79,13 @@ pub(crate) fn measure(peers: &Peers, report: &mut Report) {
                 exporter.usage().memory(),
             );
             report.at_most(
-                "idle RSS beside node_exporter",
+                "idle RSS vs. node_exporter",
                 median(&idle) as f64 / theirs as f64,
                 0.5,
                 " ×",
             );
         }
-        None => report.skipped("idle RSS beside node_exporter", "there is none"),
+        None => report.skipped("idle RSS vs. node_exporter", "it is not installed"),
     }
     report.table(
         "Memory",

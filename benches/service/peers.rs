@@ -1,4 +1,4 @@
-//! The programs that are measured: the service, node_exporter, Python.
+//! The measured programs: the service, node_exporter, Python.
 
 use std::{
     fs,
@@ -13,23 +13,23 @@ use lab::service::{ReservedPort, Service};
 
 use crate::{report::Report, usage::Usage};
 
-/// What Debian's package calls it.
+/// The name in Debian's package.
 const NODE_EXPORTER: &str = "prometheus-node-exporter";
 
 const NODE_EXPORTER_FLAG: &str = "--collector.disable-defaults";
 
 pub(crate) struct Peers {
-    /// The service, as it is installed.
+    /// The service, as installed.
     pub(crate) program: PathBuf,
     pub(crate) node_exporter: bool,
-    /// An interpreter that has grpcio.
+    /// A Python interpreter with grpcio.
     pub(crate) python: Option<PathBuf>,
-    /// A Jaeger agent that nobody disturbs by reading what it receives.
+    /// Stands in for a Jaeger agent. Nothing reads from it, so that it takes no CPU time.
     agent: UdpSocket,
 }
 
 impl Peers {
-    /// `program` is the service; `python` need not be there.
+    /// `program` is the service; `python` may be missing.
     pub(crate) fn find(program: &str, python: &str) -> Self {
         let has_grpcio = runs(Command::new(python).args(["-c", "import grpc, grpc_tools"]));
         Self {
@@ -40,7 +40,7 @@ impl Peers {
         }
     }
 
-    /// The service, ready; `store` is what it asks.
+    /// Starts the service with this store and waits until it is ready.
     pub(crate) fn service(&self, store: &str) -> Service {
         let mut builder = Service::builder(&self.program).store(store);
         for (name, value) in self.environment() {
@@ -49,7 +49,7 @@ impl Peers {
         builder.start()
     }
 
-    /// The Jaeger exporter is on: that is the default, but the agent's port.
+    /// The Jaeger exporter is on by default; only the agent's port must be set.
     pub(crate) fn environment(&self) -> [(&'static str, String); 1] {
         let port = self.agent.local_addr().expect("it is bound").port();
         [("OTEL_EXPORTER_JAEGER_AGENT_PORT", port.to_string())]
@@ -59,7 +59,7 @@ impl Peers {
         self.node_exporter.then(NodeExporter::start)
     }
 
-    /// node_exporter with a socket that is handed over.
+    /// The command line of a socket-activated node_exporter.
     pub(crate) fn activated_node_exporter(&self) -> Option<[&'static str; 3]> {
         self.node_exporter
             .then_some([NODE_EXPORTER, NODE_EXPORTER_FLAG, "--web.systemd-socket"])
@@ -92,10 +92,13 @@ impl NodeExporter {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
-            .expect("it has run before");
+            .expect("node_exporter is installed");
         let began = Instant::now();
         while TcpStream::connect(port.address()).is_err() {
-            assert!(began.elapsed() < Duration::from_secs(20), "it listens");
+            assert!(
+                began.elapsed() < Duration::from_secs(20),
+                "node_exporter does not listen"
+            );
             sleep(Duration::from_millis(5));
         }
         Self { child, port }
@@ -112,7 +115,7 @@ impl NodeExporter {
 
 impl Drop for NodeExporter {
     fn drop(&mut self) {
-        // Fails only when it has ended.
+        // Fails only if the process has ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -14,13 +14,13 @@ use crate::{
     usage::Usage,
 };
 
-/// Images in the store, and rounds.
+/// Pairs of the number of images in the store and the number of rounds.
 const SIZES: [(usize, usize); 4] = [(1_000, 25), (10_000, 15), (100_000, 9), (1_000_000, 5)];
 
-/// Queries in a round: those whose times are close are asked more often.
+/// Queries in a round for the service and the bare drain. Their times are close, so they need more measurements.
 const SERVICE_QUERIES: usize = 3;
 
-/// What one way of asking costs.
+/// The measurements of one client.
 struct Costs {
     name: &'static str,
     queries: usize,
@@ -35,7 +35,7 @@ enum Asker {
 }
 
 impl Asker {
-    /// The service's own measurement goes from connecting to the last byte, as the clients' do.
+    /// The duration that the service reports covers the time from connecting to the last byte, like that of the clients.
     fn query(&mut self, images: u64) -> Duration {
         match self {
             Self::Client(client) => client.query(images),
@@ -77,31 +77,34 @@ impl Costs {
 
 pub(crate) fn measure(peers: &Peers, report: &mut Report) {
     if peers.python.is_none() {
-        report.skipped("Python's grpcio", "it cannot be installed, see above");
+        report.skipped("Python's grpcio", "it could not be installed, see above");
     }
     let mut rows = Vec::new();
     let mut peaks = Vec::new();
     for (images, rounds) in SIZES {
         let costs = measure_size(peers, images, rounds);
-        let of = |name| {
+        let median_of = |name| {
             let found = costs.iter().find(|costs: &&Costs| costs.name == name);
             found.map(|costs| median(&costs.times))
         };
-        let (service, drain) = (median(&costs[0].times), of("bare drain").expect("it ran"));
+        let (service, drain) = (
+            median(&costs[0].times),
+            median_of("bare drain").expect("the drain ran"),
+        );
         peaks.push(median(&costs[0].peaks));
         for costs in &costs {
             rows.push(row(images, costs, service));
         }
         if images == 1_000_000 {
-            let full = of("full decode").expect("it ran");
+            let full = median_of("full decode").expect("the full decode ran");
             report.at_most(
-                "1M images, time beside the bare drain",
+                "1M images, time vs. bare drain",
                 ratio(service, drain),
                 1.25,
                 " ×",
             );
             report.at_most(
-                "1M images, time beside the full decode",
+                "1M images, time vs. full decode",
                 ratio(service, full),
                 0.2,
                 " ×",
@@ -112,17 +115,17 @@ pub(crate) fn measure(peers: &Peers, report: &mut Report) {
         "images",
         "client",
         "time, ms",
-        "of ours",
+        "relative",
         "CPU, ms",
         "peak RSS, MiB",
     ];
     report.table("Queries", &head, &rows);
     let (smallest, largest) = (peaks[0], peaks[peaks.len() - 1]);
     report.at_most(
-        "peak RSS, 1M images beside 1k",
+        "peak RSS difference, 1M vs. 1k images",
         smallest.abs_diff(largest) as f64 / 1024.0,
         1.0,
-        " MiB apart",
+        " MiB",
     );
     let highest = *peaks.iter().max().expect("there are sizes");
     report.at_most(
@@ -151,7 +154,7 @@ fn measure_size(peers: &Peers, images: usize, rounds: usize) -> Vec<Costs> {
         .into_iter()
         .filter_map(|(name, queries, asker)| {
             let mut asker = asker?;
-            // What only the first query costs is not the matter.
+            // Warm up: the first query is not measured.
             asker.query(images as u64);
             let costs = Costs {
                 name,

@@ -1,8 +1,8 @@
-//! Medians, bars, tables in Markdown.
+//! Medians, bars, and tables in Markdown.
 
 use std::{fs, time::Duration};
 
-/// What was measured, and how it stands to the bars.
+/// Collects the comparisons with the bars, and prints tables.
 pub(crate) struct Report {
     bars: Vec<String>,
     load: String,
@@ -16,7 +16,7 @@ impl Report {
         }
     }
 
-    /// A table, printed at once.
+    /// Prints a table at once.
     pub(crate) fn table(&self, title: &str, head: &[&str], rows: &[Vec<String>]) {
         println!("\n### {title}\n");
         println!("| {} |", head.join(" | "));
@@ -26,14 +26,14 @@ impl Report {
         }
     }
 
-    /// A line that must not be overlooked.
+    /// Warns that something was not measured, and adds it to the bars.
     pub(crate) fn skipped(&mut self, what: &str, why: &str) {
         eprintln!("\n*** NOT MEASURED: {what}: {why}\n");
         self.bars
             .push(format!("| {what} | not measured: {why} | | |"));
     }
 
-    /// `measured` must not be above `bar`.
+    /// `measured` must not exceed `bar`.
     pub(crate) fn at_most(&mut self, what: &str, measured: f64, bar: f64, unit: &str) {
         self.bar(
             what,
@@ -83,7 +83,7 @@ fn load() -> String {
     text.split(' ').take(3).collect::<Vec<_>>().join(" ")
 }
 
-/// Three significant digits, as many as such measurements deserve.
+/// Three significant digits: the measurements are not more precise.
 pub(crate) fn figure(number: f64) -> String {
     match number.abs() {
         100.0.. => format!("{number:.0}"),
@@ -93,7 +93,7 @@ pub(crate) fn figure(number: f64) -> String {
     }
 }
 
-/// As few digits as say it.
+/// Without trailing zeros.
 fn bound(number: f64) -> String {
     let text = format!("{number:.3}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()

@@ -1,4 +1,4 @@
-//! Scrapes per second, their latency and what they cost, beside node_exporter.
+//! Scrapes per second, their latency and CPU time, compared with node_exporter.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -18,12 +18,12 @@ const ROUNDS: usize = 7;
 
 const CONNECTIONS: [usize; 2] = [1, 16];
 
-/// How one program fared with so many connections.
+/// The results of one program with a given number of connections.
 struct Scraped {
     name: &'static str,
     address: SocketAddr,
     usage: Usage,
-    /// In a round.
+    /// Scrapes in a round.
     scrapes: usize,
     rounds: Vec<Round>,
 }
@@ -97,7 +97,7 @@ pub(crate) fn measure(peers: &Peers, report: &mut Report) {
         }
     }
     if node_exporter.is_none() {
-        report.skipped("scrapes beside node_exporter", "there is none");
+        report.skipped("scrapes of node_exporter", "it is not installed");
     }
     let head = [
         "connections",
@@ -105,14 +105,14 @@ pub(crate) fn measure(peers: &Peers, report: &mut Report) {
         "per second",
         "p50, µs",
         "p99, µs",
-        "CPU each, µs",
+        "CPU per scrape, µs",
     ];
     report.table("Scrapes", &head, &rows);
 }
 
 fn compare(ours: &Scraped, theirs: &Scraped, report: &mut Report) {
     report.at_most(
-        "CPU time per scrape, beside node_exporter",
+        "CPU time per scrape, vs. node_exporter",
         ratio(
             ours.median(|round| round.cpu),
             theirs.median(|round| round.cpu),
@@ -121,7 +121,7 @@ fn compare(ours: &Scraped, theirs: &Scraped, report: &mut Report) {
         " ×",
     );
     report.at_least(
-        "scrapes per second on 16 connections, beside node_exporter",
+        "scrapes per second on 16 connections, vs. node_exporter",
         ours.median(|round| round.per_second) as f64
             / theirs.median(|round| round.per_second) as f64,
         8.0,

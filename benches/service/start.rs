@@ -1,4 +1,5 @@
-//! From exec to the first scrape answered, through a connection that waits in the socket: listen, connect, ask, then start.
+//! Time from exec to the response to the first scrape, whose connection is already queued in the socket: listen, connect, send
+//! the request, then start the program.
 
 use std::{
     env,
@@ -23,10 +24,10 @@ use crate::{
     report::{Report, median, milliseconds, quantile, ratio},
 };
 
-/// First argument of this program when it is to become an activated one.
+/// First argument that makes this program execute another one with an inherited socket.
 pub(crate) const ROLE: &str = "--activated";
 
-/// The first descriptor that systemd hands over: sd_listen_fds(3).
+/// The first descriptor that systemd passes: sd_listen_fds(3).
 const FIRST_PASSED: i32 = 3;
 
 const ROUNDS: usize = 31;
@@ -41,18 +42,18 @@ pub(crate) fn measure(peers: &Peers, report: &mut Report) {
     }
     let mut rows = vec![row("exp-rkt-grpc", &ours)];
     if theirs.is_empty() {
-        report.skipped("exec to first scrape", "there is no node_exporter");
+        report.skipped("exec to first scrape", "node_exporter is not installed");
     } else {
         rows.push(row("node_exporter", &theirs));
         report.at_most(
-            "exec to first scrape answered, beside node_exporter",
+            "exec to first scrape, vs. node_exporter",
             ratio(median(&ours), median(&theirs)),
             1.0 / 3.0,
             " ×",
         );
     }
     let head = ["program", "median, ms", "p10, ms", "p90, ms"];
-    report.table("Exec to first scrape answered", &head, &rows);
+    report.table("Exec to first scrape", &head, &rows);
 }
 
 fn row(name: &str, times: &[Duration]) -> Vec<String> {
@@ -63,11 +64,11 @@ fn row(name: &str, times: &[Duration]) -> Vec<String> {
 fn first_scrape(peers: &Peers, words: &[&str]) -> Duration {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
     let address = listener.local_addr().expect("it is bound");
-    let mut scrape = Connection::open(address).expect("it listens");
-    scrape.send(SCRAPE).expect("it is buffered");
+    let mut scrape = Connection::open(address).expect("the socket listens");
+    scrape.send(SCRAPE).expect("the request is buffered");
 
-    let own = env::current_exe().expect("this program has a path");
-    let mut child = Command::new(own)
+    let bench = env::current_exe().expect("this program has a path");
+    let mut child = Command::new(bench)
         .arg(ROLE)
         .args(words)
         .envs(peers.environment())
@@ -79,27 +80,27 @@ fn first_scrape(peers: &Peers, words: &[&str]) -> Duration {
     let response = scrape.receive().expect("the scrape is answered");
     let answered = now();
     assert_eq!(response.status, 200);
-    // Says when it began, then becomes the other program.
+    // The child writes the time just before it executes the measured program.
     let mut began = [0; 8];
-    let stdout = child.stdout.as_mut().expect("it was asked for");
+    let stdout = child.stdout.as_mut().expect("stdout is piped");
     stdout
         .read_exact(&mut began)
-        .expect("it says when it began");
-    child.kill().expect("it runs");
-    child.wait().expect("it is ours");
+        .expect("the child writes its start time");
+    child.kill().expect("the program runs");
+    child.wait().expect("it is our child");
     answered - Duration::from_nanos(u64::from_le_bytes(began))
 }
 
-/// Becomes `program`, with standard input as the socket that systemd hands over; says when on standard output.
+/// Executes `program`, with standard input as the socket that systemd would pass. Writes the time to standard output just before.
 pub(crate) fn become_activated(program: &str, arguments: &[&str]) {
-    // Descriptors 0 to 2 are taken: the copy is the next one.
-    let socket = dup(io::stdin()).expect("there is room for one more");
+    // Descriptors 0 to 2 are taken, so the copy gets number 3.
+    let socket = dup(io::stdin()).expect("a descriptor is free");
     assert_eq!(
         socket.as_raw_fd(),
         FIRST_PASSED,
-        "a descriptor was inherited"
+        "another descriptor was inherited"
     );
-    fcntl_setfd(&socket, FdFlags::empty()).expect("it is open");
+    fcntl_setfd(&socket, FdFlags::empty()).expect("the descriptor is open");
     let mut command = Command::new(program);
     command
         .args(arguments)
@@ -108,7 +109,7 @@ pub(crate) fn become_activated(program: &str, arguments: &[&str]) {
         .env("LISTEN_FDNAMES", "metrics")
         .stdin(Stdio::null());
     let mut stdout = io::stdout().lock();
-    let began = u64::try_from(now().as_nanos()).expect("a machine runs for less than centuries");
+    let began = u64::try_from(now().as_nanos()).expect("the uptime is less than centuries");
     stdout
         .write_all(&began.to_le_bytes())
         .and_then(|()| stdout.flush())
@@ -118,5 +119,5 @@ pub(crate) fn become_activated(program: &str, arguments: &[&str]) {
 
 fn now() -> Duration {
     let time = clock_gettime(ClockId::Monotonic);
-    Duration::try_from(time).expect("it is not negative")
+    Duration::try_from(time).expect("the monotonic clock is not negative")
 }

@@ -1,4 +1,4 @@
-//! From SIGQUIT to the new number in a scrape, less what the store itself takes to answer.
+//! Time from SIGQUIT to the new number in a scrape, and the part of it that the store itself takes.
 
 use std::time::{Duration, Instant};
 
@@ -21,8 +21,8 @@ pub(crate) fn measure(peers: &Peers, report: &mut Report) {
     let store = StandIn::tcp(Images::generated(IMAGES));
     let url = format!("http://{}", store.address());
     let service = peers.service(&store.url());
-    let mut drain = Client::start(Reading::Drain, peers, &url).expect("it needs nothing");
-    let mut scraped = Connection::open(service.address()).expect("it listens");
+    let mut drain = Client::start(Reading::Drain, peers, &url).expect("the drain needs no Python");
+    let mut scraped = Connection::open(service.address()).expect("the service listens");
     let (mut visible, mut store_alone) = (Vec::new(), Vec::new());
     for round in 1..=ROUNDS {
         let began = Instant::now();
@@ -45,18 +45,15 @@ pub(crate) fn measure(peers: &Peers, report: &mut Report) {
     };
     let rows = [
         row("SIGQUIT to the new number in a scrape", &visible),
-        row(
-            "the store alone: connect, ask, take the bytes",
-            &store_alone,
-        ),
+        row("the store alone: connect, request, receive", &store_alone),
         row("the difference", &net),
     ];
     report.table("Trigger, 10 images", &["", "median, ms", "p90, ms"], &rows);
 }
 
-/// Scrapes until so many queries have ended.
+/// Scrapes until `queries` queries have ended.
 fn wait_for_query(scraped: &mut Connection, queries: usize) {
     let wanted = format!("\nimagestore_queries_total{{store=\"rkt\"}} {queries}\n");
-    let mut scrape = || scraped.get("/metrics").expect("it is served");
+    let mut scrape = || scraped.get("/metrics").expect("the scrape is answered");
     while !scrape().text().contains(&wanted) {}
 }

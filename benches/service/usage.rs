@@ -1,4 +1,4 @@
-//! What the kernel says of a process: proc(5).
+//! The kernel's figures about a process: proc(5).
 
 use std::{fs, time::Duration};
 
@@ -9,7 +9,7 @@ pub(crate) struct Memory {
     pub(crate) pss: u64,
 }
 
-/// A process of ours.
+/// A process that runs as our user, by its number.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Usage(pub(crate) u32);
 
@@ -29,7 +29,7 @@ impl Usage {
     }
 
     pub(crate) fn forget_peak(self) {
-        fs::write(self.path("clear_refs"), "5").expect("the process is ours");
+        fs::write(self.path("clear_refs"), "5").expect("the process runs as our user");
     }
 
     /// CPU time of all its threads.
@@ -42,7 +42,7 @@ impl Usage {
         Duration::from_nanos(nanoseconds.sum())
     }
 
-    /// How many times its threads have left a CPU, by their own will or not.
+    /// Voluntary and involuntary context switches of all its threads.
     pub(crate) fn context_switches(self) -> u64 {
         self.threads()
             .map(|thread| {
@@ -60,7 +60,7 @@ impl Usage {
     }
 
     fn read(self, file: &str) -> String {
-        fs::read_to_string(self.path(file)).expect("the process runs and is ours")
+        fs::read_to_string(self.path(file)).expect("the process runs as our user")
     }
 
     fn path(self, file: &str) -> String {

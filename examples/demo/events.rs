@@ -1,4 +1,4 @@
-//! Log lines, traces and signals, in the order they come.
+//! Log lines, traces and signals, in the order of their arrival.
 
 use std::future::pending;
 use std::io::{BufRead, BufReader, Read};
@@ -13,82 +13,82 @@ use tokio::signal::unix::{self, SignalKind};
 
 use crate::{Break, Step};
 
-/// How long the agent waits for a datagram before it waits again.
+/// Timeout of one wait for a datagram; the agent then waits again.
 const AGENT_WAIT: Duration = Duration::from_secs(3600);
 
-/// What can be heard.
+/// An event of the demo.
 #[derive(Debug)]
 pub(super) enum Event {
     /// The service has written a line to its standard error.
     Line(String),
-    /// The service can write nothing more: it has ended.
-    Silence,
-    /// A trace has reached the agent.
+    /// The service has closed its standard error: it has ended.
+    StderrClosed,
+    /// The agent has received a trace.
     Traced(Trace),
-    /// What has reached the agent is not a trace, and why.
-    NoTrace(String),
-    /// A signal has reached the demo.
+    /// The agent has received something else, for this reason not a trace.
+    NotATrace(String),
+    /// The demo has received a signal.
     Signalled(Signal),
 }
 
-/// Everything heard, from all sources.
+/// The events of all sources.
 #[derive(Debug)]
 pub(super) struct Events {
-    heard: Receiver<Event>,
+    receiver: Receiver<Event>,
     sender: Sender<Event>,
 }
 
 impl Events {
-    /// Nothing is heard yet.
+    /// No source is connected yet.
     pub(super) fn new() -> Self {
-        let (sender, heard) = mpsc::channel();
-        Self { heard, sender }
+        let (sender, receiver) = mpsc::channel();
+        Self { receiver, sender }
     }
 
-    /// Catches what a terminal sends, and what ends programs.
-    pub(super) fn hear_signals(&self) -> Step {
+    /// Catches the signals of a terminal, and SIGTERM and SIGHUP.
+    pub(super) fn watch_signals(&self) -> Step {
         let runtime = runtime::Builder::new_current_thread()
             .enable_io()
             .build()
             .map_err(Break::because("signals cannot be caught"))?;
         for signal in [Signal::INT, Signal::TERM, Signal::HUP, Signal::QUIT] {
-            self.hear_signal(&runtime, signal)?;
+            self.watch_signal(&runtime, signal)?;
         }
         thread::spawn(move || runtime.block_on(pending::<()>()));
         Ok(())
     }
 
-    fn hear_signal(&self, runtime: &Runtime, signal: Signal) -> Step {
-        let _within = runtime.enter();
+    fn watch_signal(&self, runtime: &Runtime, signal: Signal) -> Step {
+        let _entered = runtime.enter();
         let mut caught = unix::signal(SignalKind::from_raw(signal.as_raw()))
             .map_err(Break::because("signals cannot be caught"))?;
         let sender = self.sender.clone();
         runtime.spawn(async move {
             while caught.recv().await.is_some() {
-                tell(&sender, Event::Signalled(signal));
+                send(&sender, Event::Signalled(signal));
             }
         });
         Ok(())
     }
 
-    /// Hears what the service writes, until it ends.
-    pub(super) fn hear_lines(&self, stderr: impl Read + Send + 'static) {
+    /// Reads the service's standard error until the service ends.
+    pub(super) fn watch_lines(&self, stderr: impl Read + Send + 'static) {
         let sender = self.sender.clone();
         thread::spawn(move || {
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                tell(&sender, Event::Line(line));
+                send(&sender, Event::Line(line));
             }
-            tell(&sender, Event::Silence);
+            send(&sender, Event::StderrClosed);
         });
     }
 
-    /// Hears what reaches the agent.
-    pub(super) fn hear_traces(&self, agent: JaegerAgent) {
+    /// Reads what the agent receives.
+    pub(super) fn watch_traces(&self, agent: JaegerAgent) {
         let sender = self.sender.clone();
         thread::spawn(move || {
             loop {
                 if let Some(batch) = agent.next_batch(AGENT_WAIT) {
-                    tell(&sender, traced(batch));
+                    send(&sender, traced(batch));
                 }
             }
         });
@@ -96,18 +96,18 @@ impl Events {
 
     /// The next event, however long it takes.
     pub(super) fn next(&self) -> Step<Event> {
-        self.heard
+        self.receiver
             .recv()
-            .map_err(Break::because("nothing can be heard"))
+            .map_err(Break::because("no event can arrive"))
     }
 
-    /// The next event, or `None` when none comes until then.
+    /// The next event, or `None` if none arrives before the deadline.
     pub(super) fn next_until(&self, deadline: Instant) -> Step<Option<Event>> {
         let left = deadline.saturating_duration_since(Instant::now());
-        match self.heard.recv_timeout(left) {
+        match self.receiver.recv_timeout(left) {
             Ok(event) => Ok(Some(event)),
             Err(RecvTimeoutError::Timeout) => Ok(None),
-            Err(error) => Err(Break::because("nothing can be heard")(error)),
+            Err(error) => Err(Break::because("no event can arrive")(error)),
         }
     }
 }
@@ -115,12 +115,14 @@ impl Events {
 fn traced(batch: Result<Batch, DecodeError>) -> Event {
     match batch.map(Trace::from_batch) {
         Ok(Some(trace)) => Event::Traced(trace),
-        Ok(None) => Event::NoTrace("a batch of several traces, or of none".to_owned()),
-        Err(error) => Event::NoTrace(error.to_string()),
+        Ok(None) => {
+            Event::NotATrace("the batch has the spans of several traces, or none".to_owned())
+        }
+        Err(error) => Event::NotATrace(error.to_string()),
     }
 }
 
-/// When the demo is over nobody listens any more, and nothing is lost by that.
-fn tell(sender: &Sender<Event>, event: Event) {
+/// Sending fails only when the demo is over, and then the event is not needed.
+fn send(sender: &Sender<Event>, event: Event) {
     let _ = sender.send(event);
 }

@@ -1,17 +1,17 @@
-//! The main job with everything embedded: a store, the real service, a trigger, its metrics and its trace.
+//! Shows the service at work, with everything embedded: a store, the real service, a query, its metrics and its trace.
 //!
-//! `make demo` builds the service and runs this. In a terminal it keeps running until ctrl-c; without one it ends after
-//! its steps. It fails, with a sentence, when a step does not show what it is there to show.
+//! `make demo` builds the service and runs this. In a terminal it keeps running until ctrl-c; without a terminal it ends after
+//! its steps. It exits with an error message if a step does not show the expected result.
 //!
-//! | module | what it is |
+//! | module | contents |
 //! | --- | --- |
-//! | `stage` | all that takes part, and what is heard from it |
-//! | `store` | the store that is asked, which can go away and come back |
-//! | `places` | where they listen: the well-known ports when they are free |
+//! | `stage` | all components of the demo, and their events |
+//! | `store` | the store, which can be stopped and started again |
+//! | `places` | the addresses: well-known ports if they are free |
 //! | `service` | the service as a child process |
-//! | `events` | log lines, traces and signals, in the order they come |
-//! | `metrics` | what a scrape says |
-//! | `screen` | how it looks |
+//! | `events` | log lines, traces and signals, in the order of their arrival |
+//! | `metrics` | the result of a scrape |
+//! | `screen` | the layout of the output |
 
 mod events;
 mod metrics;
@@ -31,28 +31,28 @@ use thiserror::Error;
 use metrics::{OUTCOME, SUBJECT};
 use stage::Stage;
 
-/// The spans of one query, as the trace must show them.
+/// The spans that the trace of a query must have.
 const SPANS: [&str; 3] = [
     "imagestore query",
     "v1alpha.PublicAPI/ListImages",
     "connect",
 ];
 
-/// Why the story is not told to its end.
+/// Why the demo ends before its last step.
 #[derive(Debug, Error)]
 enum Break {
-    /// Somebody has seen enough, which is no failure.
+    /// The user stopped it, which is not a failure.
     #[error("stopped by {0:?}")]
-    Asked(Signal),
-    /// A step did not show what it is there to show.
+    Stopped(Signal),
+    /// A step failed or did not show the expected result.
     #[error("{0}")]
     Failed(String),
 }
 
 impl Break {
-    /// For `map_err`: the act that failed, and why.
-    fn because<E: Display>(act: &str) -> impl FnOnce(E) -> Self {
-        move |error| Self::Failed(format!("{act}: {error}"))
+    /// For `map_err`: describes what failed, and adds the error.
+    fn because<E: Display>(what: &str) -> impl FnOnce(E) -> Self {
+        move |error| Self::Failed(format!("{what}: {error}"))
     }
 }
 
@@ -68,21 +68,21 @@ fn main() -> ExitCode {
     }
 }
 
-/// However it ends, nothing of the stage is left behind.
+/// Leaves no process behind, however it ends.
 fn run() -> Step {
     let mut stage = Stage::set()?;
-    let signal = match tell(&mut stage) {
+    let signal = match run_steps(&mut stage) {
         Ok(()) => Signal::TERM,
-        Err(Break::Asked(signal)) => signal,
+        Err(Break::Stopped(signal)) => signal,
         Err(reason) => return Err(reason),
     };
     stage.clear(signal)
 }
 
-fn tell(stage: &mut Stage) -> Step {
+fn run_steps(stage: &mut Stage) -> Step {
     stage.wait_until_ready()?;
-    nothing_measured_yet(stage)?;
-    ask(stage)?;
+    show_nothing_measured(stage)?;
+    query(stage)?;
     fail(stage)?;
     recover(stage)?;
     if io::stdin().is_terminal() {
@@ -91,56 +91,56 @@ fn tell(stage: &mut Stage) -> Step {
     Ok(())
 }
 
-fn nothing_measured_yet(stage: &mut Stage) -> Step {
+fn show_nothing_measured(stage: &mut Stage) -> Step {
     stage.screen.step("Metrics before the first query")?;
     let scrape = stage.show_metrics(SUBJECT)?;
     expect(
         scrape.store("imagestore_images").is_none() && scrape.store("imagestore_up").is_none(),
-        "imagestore_images or imagestore_up is there before anything was asked",
+        "imagestore_images or imagestore_up is present before the first query",
     )?;
     stage
         .screen
-        .say("imagestore_images is absent: what was never measured is not 0.")
+        .print("imagestore_images is absent: a value that was never measured is not 0.")
 }
 
-fn ask(stage: &mut Stage) -> Step {
-    stage.screen.step("Ask the store: SIGQUIT")?;
+fn query(stage: &mut Stage) -> Step {
+    stage.screen.step("Query the store: SIGQUIT")?;
     stage
         .screen
-        .say("Under systemd: systemctl kill -s SIGQUIT exp-rkt-grpc")?;
+        .print("Under systemd: systemctl kill -s SIGQUIT exp-rkt-grpc")?;
     let trace = stage.query()?;
 
+    stage.screen.step("The trace of that query")?;
     stage
         .screen
-        .step("The trace of that query, as it arrived")?;
-    stage
-        .screen
-        .say("Columns: span, when it began, how long it took, what is known about it.")?;
+        .print("Columns: span, start offset, duration, attributes.")?;
     stage.screen.show(&trace.render())?;
     for name in SPANS {
         expect(
             trace.spans_named(name).len() == 1,
-            &format!("the trace has not one span {name:?}"),
+            &format!("the trace does not have exactly one span {name:?}"),
         )?;
     }
 
-    stage.screen.step("Metrics after it")?;
+    stage.screen.step("Metrics after the query")?;
     let scrape = stage.show_metrics(SUBJECT)?;
     expect(
         scrape.store("imagestore_images") == Some(stage.images()),
-        "imagestore_images is not what the store holds",
+        "imagestore_images is not the number of images in the store",
     )?;
     expect(
         scrape.store("imagestore_up") == Some(1.0),
-        "imagestore_up is not 1 after a good answer",
+        "imagestore_up is not 1 after a successful query",
     )
 }
 
 fn fail(stage: &mut Stage) -> Step {
-    stage.screen.step("A failure: the store refuses")?;
     stage
         .screen
-        .say("The stand-in stops listening. A second trigger:")?;
+        .step("A failure: the store refuses connections")?;
+    stage
+        .screen
+        .print("The stand-in stops listening. A second query:")?;
     stage.stop_store();
     let trace = stage.query()?;
     stage.screen.show(&trace.render())?;
@@ -149,7 +149,7 @@ fn fail(stage: &mut Stage) -> Step {
             .spans_named(SPANS[0])
             .iter()
             .any(|root| root.is_error()),
-        "the trace of the failed query tells of no error",
+        "the trace of the failed query has no error",
     )?;
 
     let scrape = stage.show_metrics(OUTCOME)?;
@@ -163,20 +163,20 @@ fn fail(stage: &mut Stage) -> Step {
     )?;
     stage
         .screen
-        .say("imagestore_up is 0; the last good numbers stay, and last_success tells their age.")
+        .print("imagestore_up is 0. The last good numbers stay; last_success shows their age.")
 }
 
 fn recover(stage: &mut Stage) -> Step {
     stage.screen.step("The store is back")?;
     stage
         .screen
-        .say("Nothing has to be restarted: the next trigger tries afresh.")?;
+        .print("Nothing has to be restarted: the next query opens a new connection.")?;
     stage.start_store()?;
     stage.query()?;
     let scrape = stage.show_metrics(OUTCOME)?;
     expect(
         scrape.store("imagestore_up") == Some(1.0),
-        "imagestore_up is not 1 although the store is back",
+        "imagestore_up is not 1, although the store is back",
     )
 }
 
@@ -184,14 +184,14 @@ fn keep_running(stage: &mut Stage) -> Step {
     stage.screen.step("Your turn")?;
     stage
         .screen
-        .say("In another terminal; log lines and traces appear here. ctrl-c ends.")?;
+        .print("Run these commands in another terminal. Log lines and traces appear here. ctrl-c stops the demo.")?;
     stage.show_commands()?;
     stage.follow()
 }
 
-fn expect(shown: bool, otherwise: &str) -> Step {
-    if shown {
+fn expect(holds: bool, failure: &str) -> Step {
+    if holds {
         return Ok(());
     }
-    Err(Break::Failed(otherwise.to_owned()))
+    Err(Break::Failed(failure.to_owned()))
 }

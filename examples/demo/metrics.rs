@@ -1,4 +1,4 @@
-//! What a scrape says.
+//! The result of a scrape.
 
 use std::net::SocketAddr;
 
@@ -10,7 +10,7 @@ use crate::{Break, Step};
 /// The label of the only store.
 const STORE: (&str, &str) = ("store", "rkt");
 
-/// What is known about the store.
+/// The metrics of the store.
 pub(super) const SUBJECT: &[&str] = &[
     "imagestore_up",
     "imagestore_images",
@@ -24,7 +24,7 @@ pub(super) const SUBJECT: &[&str] = &[
     "imagestore_last_success_timestamp_seconds",
 ];
 
-/// How the last query ended.
+/// The metrics that show how the last query ended.
 pub(super) const OUTCOME: &[&str] = &[
     "imagestore_up",
     "imagestore_images",
@@ -34,7 +34,7 @@ pub(super) const OUTCOME: &[&str] = &[
     "imagestore_last_success_timestamp_seconds",
 ];
 
-/// One answer of `/metrics`.
+/// One response of `/metrics`.
 #[derive(Debug)]
 pub(super) struct Metrics {
     text: String,
@@ -42,7 +42,7 @@ pub(super) struct Metrics {
 }
 
 impl Metrics {
-    /// Asks as Prometheus does.
+    /// Scrapes, like Prometheus.
     pub(super) fn scrape(address: SocketAddr) -> Step<Self> {
         let url = format!("http://{address}/metrics");
         let response = http::get(address, "/metrics").map_err(Break::because(&url))?;
@@ -54,12 +54,12 @@ impl Metrics {
         Ok(Self { text, scrape })
     }
 
-    /// The value of a metric that the store has one of, if it is there.
+    /// The value of a metric with no label other than the store's, if present.
     pub(super) fn store(&self, name: &str) -> Option<f64> {
         self.scrape.value(name, &[STORE])
     }
 
-    /// The lines of these names as they were sent; of the counted failures only those that happened.
+    /// The lines of these metrics, as sent. Failure counters that are 0 are left out.
     pub(super) fn excerpt(&self, names: &[&str]) -> String {
         self.text
             .lines()

@@ -1,4 +1,4 @@
-//! Where everything listens: the well-known ports when they are free, so that what is shown is what the README says.
+//! The addresses of all components: the well-known ports if they are free, so that the output matches the README.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 
@@ -8,11 +8,11 @@ use lab::service::ReservedPort;
 
 use crate::{Break, Step};
 
-/// Where the service serves metrics unless told otherwise.
+/// The default address of the service's metrics.
 pub(super) const METRICS: SocketAddr = loopback(33333);
-/// Where rkt's api-service listens, and the service looks for it.
+/// The address of rkt's api-service, and the service's default store.
 pub(super) const STORE: SocketAddr = loopback(15441);
-/// Where a Jaeger agent takes compact Thrift over UDP, and the service sends it.
+/// The address at which a Jaeger agent receives compact Thrift over UDP, and the service's default.
 pub(super) const AGENT: SocketAddr = loopback(6831);
 
 const fn loopback(port: u16) -> SocketAddr {
@@ -26,18 +26,18 @@ pub(super) fn stand_in(images: &Images) -> Step<StandIn> {
         .map_err(Break::because("127.0.0.1 has no free port"))
 }
 
-/// Takes what a Jaeger agent would.
+/// A receiver in place of a Jaeger agent.
 pub(super) fn agent() -> Step<JaegerAgent> {
     JaegerAgent::bind_at(AGENT)
         .or_else(|_taken| JaegerAgent::bind_at(loopback(0)))
         .map_err(Break::because("127.0.0.1 has no free port"))
 }
 
-/// Where the service is to serve metrics.
+/// The port of the service's metrics.
 #[derive(Debug)]
 pub(super) enum MetricsPort {
     WellKnown,
-    /// Kept from everybody else.
+    /// A port that no other program gets.
     Free(ReservedPort),
 }
 
@@ -57,7 +57,7 @@ impl MetricsPort {
     }
 }
 
-/// The address, and why it is not the usual one when it is not.
+/// The address, and a note if the usual port is taken.
 pub(super) fn described(address: SocketAddr, usual: SocketAddr) -> String {
     if address == usual {
         return address.to_string();

@@ -1,4 +1,4 @@
-//! How it looks: plain text, no line longer than 100 columns.
+//! The layout of the output: plain text, at most 100 columns wide.
 
 use std::io::{self, IsTerminal, Write};
 
@@ -6,7 +6,7 @@ use crate::{Break, Step};
 
 /// Columns.
 const WIDTH: usize = 100;
-/// What the further lines of a long line begin with.
+/// The indentation of continuation lines.
 const INDENT: &str = "    ";
 
 /// Standard output.
@@ -24,7 +24,7 @@ impl Screen {
         }
     }
 
-    /// A heading, numbered.
+    /// A numbered heading.
     pub(super) fn step(&mut self, title: &str) -> Step {
         self.steps += 1;
         let heading = format!("{}. {title}", self.steps);
@@ -35,31 +35,31 @@ impl Screen {
     }
 
     /// A sentence, or a line of the service's log.
-    pub(super) fn say(&mut self, line: &str) -> Step {
+    pub(super) fn print(&mut self, line: &str) -> Step {
         write(&wrap(line))
     }
 
-    /// What an operator would type.
+    /// A shell command.
     pub(super) fn command(&mut self, command: &str) -> Step {
         write(&format!("  $ {command}\n"))
     }
 
-    /// Lines as they are, each ending with a newline.
+    /// Unwrapped lines, each with its newline.
     pub(super) fn show(&mut self, lines: &str) -> Step {
         write(lines)
     }
 }
 
-/// A reader that has gone is an error here, not a panic.
+/// Returns an error if the reader has gone, where `println!` would panic.
 fn write(text: &str) -> Step {
     let mut stdout = io::stdout().lock();
     stdout
         .write_all(text.as_bytes())
         .and_then(|()| stdout.flush())
-        .map_err(Break::because("standard output"))
+        .map_err(Break::because("cannot write to standard output"))
 }
 
-/// Broken between words. A word that is longer than a line stays whole.
+/// Wraps text between words. A word that is longer than a line is not split.
 fn wrap(text: &str) -> String {
     let mut wrapped = String::new();
     let mut column = 0;

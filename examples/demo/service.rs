@@ -1,4 +1,4 @@
-//! The service as a child process: signalled, waited for, and never left behind.
+//! The service as a child process. It never outlives the demo.
 
 use std::env;
 use std::os::unix::process::CommandExt;
@@ -16,7 +16,7 @@ const NAME: &str = "exp-rkt-grpc";
 #[derive(Debug)]
 pub(super) struct Service(Child);
 
-/// What differs from the service's defaults.
+/// The settings that differ from the service's defaults.
 #[derive(Debug, Default)]
 pub(super) struct Settings {
     pub(super) arguments: Vec<String>,
@@ -24,7 +24,7 @@ pub(super) struct Settings {
 }
 
 impl Settings {
-    /// What an operator would type, in as many lines as it needs.
+    /// The shell command that starts the service with these settings.
     pub(super) fn command(&self) -> String {
         let variables = self
             .environment
@@ -39,10 +39,10 @@ impl Settings {
 }
 
 impl Service {
-    /// Starts the program that was built beside the demo; returns also what it will write.
+    /// Starts the program that was built together with the demo; also returns its standard error.
     ///
-    /// It gets a process group of its own: a terminal's ctrl-c reaches the demo alone, which passes it on. Two of them
-    /// would abort the service.
+    /// The service gets its own process group, so that ctrl-c in a terminal reaches only the demo, which passes it on. A second
+    /// SIGINT would abort the service.
     pub(super) fn start(settings: &Settings) -> Step<(Self, ChildStderr)> {
         let program = program()?;
         let mut child = Command::new(&program)
@@ -62,39 +62,39 @@ impl Service {
             .map_err(Break::because("the service does not start"))?;
         let stderr = child.stderr.take();
         let service = Self(child);
-        let unheard = || Break::Failed("the service cannot be heard".to_owned());
-        Ok((service, stderr.ok_or_else(unheard)?))
+        let missing = || Break::Failed("the service has no standard error".to_owned());
+        Ok((service, stderr.ok_or_else(missing)?))
     }
 
     pub(super) fn pid(&self) -> u32 {
         self.0.id()
     }
 
-    /// The process is not reaped yet, so that its number is nobody else's.
+    /// The process has not been reaped yet, so its number cannot belong to another process.
     pub(super) fn signal(&self, signal: Signal) -> Step {
         kill_process(Pid::from_child(&self.0), signal)
-            .map_err(Break::because("the service cannot be signalled"))
+            .map_err(Break::because("cannot send a signal to the service"))
     }
 
-    /// How it ended; waits for that.
+    /// Waits until it ends; returns its exit status.
     pub(super) fn wait(&mut self) -> Step<ExitStatus> {
         self.0
             .wait()
-            .map_err(Break::because("the service's exit status"))
+            .map_err(Break::because("cannot read the service's exit status"))
     }
 }
 
 impl Drop for Service {
     fn drop(&mut self) {
-        // Both fail only if it is gone already.
+        // Both fail only if the process has been reaped already.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
-/// Cargo puts examples in a folder beside the programs.
+/// Cargo puts examples in a subfolder of the programs' folder.
 fn program() -> Step<PathBuf> {
-    let demo = env::current_exe().map_err(Break::because("the demo does not find itself"))?;
+    let demo = env::current_exe().map_err(Break::because("cannot find the demo's own path"))?;
     let built = demo.ancestors().nth(2).map(|folder| folder.join(NAME));
     built.filter(|program| program.is_file()).ok_or_else(|| {
         Break::Failed(format!(

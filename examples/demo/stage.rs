@@ -1,4 +1,4 @@
-//! All that takes part, and what is heard from it.
+//! All components of the demo, and their events.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -14,10 +14,10 @@ use crate::service::{Service, Settings};
 use crate::store::Store;
 use crate::{Break, Step};
 
-/// How long to wait for anything before giving it up as lost; longer than the service takes to drain.
+/// Timeout of every wait; longer than the service takes to drain.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// Everything that takes part. Dropping it ends it all.
+/// All components of the demo. Dropping it stops them.
 #[derive(Debug)]
 pub(super) struct Stage {
     pub(super) screen: Screen,
@@ -28,30 +28,28 @@ pub(super) struct Stage {
 }
 
 impl Stage {
-    /// Introduces everything that takes part, and starts the service last.
+    /// Starts and introduces all components, the service last.
     pub(super) fn set() -> Step<Self> {
         let mut screen = Screen::new();
         let events = Events::new();
-        events.hear_signals()?;
+        events.watch_signals()?;
 
-        screen.say(
-            "exp-rkt-grpc counts the images of a container image store when it is asked to.",
-        )?;
-        screen.step("A store to ask, and somewhere to send traces")?;
+        screen.print("exp-rkt-grpc counts the images in a container image store on request.")?;
+        screen.step("A store to query, and a receiver for traces")?;
         let store = open_store(&mut screen)?;
         let agent = open_agent(&mut screen, &events)?;
 
         screen.step("The service")?;
         let metrics = MetricsPort::choose();
-        screen.say(&format!(
-            "It serves metrics at {}, waits for signals and asks nothing of its own accord.",
+        screen.print(&format!(
+            "It serves metrics at {} and waits for signals. It makes no query by itself.",
             places::described(metrics.address(), places::METRICS)
         ))?;
-        screen.say("Under systemd: systemctl start exp-rkt-grpc")?;
+        screen.print("Under systemd: systemctl start exp-rkt-grpc")?;
         let settings = settings(store.address(), agent, &metrics);
         screen.command(&settings.command())?;
         let (service, stderr) = Service::start(&settings)?;
-        events.hear_lines(stderr);
+        events.watch_lines(stderr);
         Ok(Self {
             screen,
             store,
@@ -61,21 +59,21 @@ impl Stage {
         })
     }
 
-    /// The line that the service logs when it is ready.
+    /// Waits for the line that the service logs when it is ready.
     pub(super) fn wait_until_ready(&mut self) -> Step {
-        self.hear("word that the service is ready", |event| match event {
+        self.wait_for("the service to be ready", |event| match event {
             Event::Line(line) if line.contains("serving metrics") => Some(()),
             _ => None,
         })
     }
 
-    /// Triggers, and waits for the query's trace and its log line.
+    /// Triggers a query, and waits for its trace and its log line.
     pub(super) fn query(&mut self) -> Step<Trace> {
         self.screen.command(&self.trigger())?;
         self.service.signal(Signal::QUIT)?;
         let mut lines = String::new();
         let mut trace: Option<Trace> = None;
-        self.hear("a log line and the trace it belongs to", |event| {
+        self.wait_for("the query's log line and trace", |event| {
             match event {
                 Event::Line(line) => lines += line,
                 Event::Traced(arrived) => trace = Some(arrived.clone()),
@@ -85,47 +83,47 @@ impl Stage {
         })
     }
 
-    /// Scrapes, and shows the lines of these names.
+    /// Scrapes, and shows the lines of these metrics.
     pub(super) fn show_metrics(&mut self, names: &[&str]) -> Step<Metrics> {
         self.screen
-            .command(&format!("{}   # in part", self.curl()))?;
+            .command(&format!("{}   # excerpt", self.curl()))?;
         let metrics = Metrics::scrape(self.metrics.address())?;
         self.screen.show(&metrics.excerpt(names))?;
         Ok(metrics)
     }
 
-    /// What there is to type while the demo keeps running.
+    /// Shows the commands to use while the demo keeps running.
     pub(super) fn show_commands(&mut self) -> Step {
         self.screen.command(&self.curl())?;
         self.screen.command(&self.trigger())
     }
 
-    /// Shows what comes, until a signal says stop.
+    /// Shows log lines and traces as they arrive, until a signal stops the demo. Passes SIGQUIT on to the service.
     pub(super) fn follow(&mut self) -> Step {
         loop {
             match self.events.next()? {
-                Event::Line(line) => self.screen.say(&line)?,
+                Event::Line(line) => self.screen.print(&line)?,
                 Event::Traced(trace) => self.screen.show(&trace.render())?,
-                Event::NoTrace(why) => self.screen.say(&format!("Not a trace: {why}"))?,
-                Event::Silence => return Err(self.ended()),
+                Event::NotATrace(why) => self.screen.print(&format!("Not a trace: {why}"))?,
+                Event::StderrClosed => return Err(self.ended()),
                 Event::Signalled(Signal::QUIT) => self.service.signal(Signal::QUIT)?,
-                Event::Signalled(signal) => return Err(Break::Asked(signal)),
+                Event::Signalled(signal) => return Err(Break::Stopped(signal)),
             }
         }
     }
 
-    /// Passes the signal on to the service and waits until it has drained and ended, which must be a success.
+    /// Passes the signal on to the service and waits until it has drained and ended. Fails if its exit status is not 0.
     pub(super) fn clear(mut self, signal: Signal) -> Step {
         self.screen.step("The end")?;
         self.service.signal(signal)?;
         let deadline = Instant::now() + PATIENCE;
         loop {
             match self.events.next_until(deadline)? {
-                Some(Event::Line(line)) => self.screen.say(&line)?,
-                Some(Event::Silence) => break,
-                Some(Event::Signalled(impatient)) => self.service.signal(impatient)?,
-                Some(Event::Traced(_) | Event::NoTrace(_)) => {}
-                None => return Err(lost("the service's end")),
+                Some(Event::Line(line)) => self.screen.print(&line)?,
+                Some(Event::StderrClosed) => break,
+                Some(Event::Signalled(again)) => self.service.signal(again)?,
+                Some(Event::Traced(_) | Event::NotATrace(_)) => {}
+                None => return Err(timed_out("the service to end")),
             }
         }
         let status = self.service.wait()?;
@@ -134,42 +132,44 @@ impl Stage {
                 "the service was asked to stop and ended with {status}"
             )));
         }
-        self.screen.say(&format!(
+        self.screen.print(&format!(
             "The service has ended with {status}. Nothing is left running."
         ))
     }
 
-    /// The store's listener and connections close: from now on it refuses.
+    /// Closes the store's listener and connections, so that it refuses new connections.
     pub(super) fn stop_store(&mut self) {
         self.store.stop();
     }
 
-    /// The store listens again where it did.
+    /// Makes the store listen again on its old address.
     pub(super) fn start_store(&mut self) -> Step {
         self.store.start()
     }
 
-    /// How many images the store holds, as a metric says it.
+    /// The number of images in the store, as a metric's value.
     pub(super) fn images(&self) -> f64 {
         self.store.count() as f64
     }
 
-    /// What `find` makes of the first event that it knows. Log lines are shown as they come.
-    fn hear<T>(&mut self, what: &str, mut find: impl FnMut(&Event) -> Option<T>) -> Step<T> {
+    /// Waits for the first event from which `find` returns a value. Shows log lines as they arrive.
+    fn wait_for<T>(&mut self, what: &str, mut find: impl FnMut(&Event) -> Option<T>) -> Step<T> {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let Some(event) = self.events.next_until(deadline)? else {
-                return Err(lost(what));
+                return Err(timed_out(what));
             };
             let found = find(&event);
             match event {
-                Event::Line(line) => self.screen.say(&line)?,
-                Event::NoTrace(why) => {
-                    return Err(Break::Failed(format!("the agent received no trace: {why}")));
+                Event::Line(line) => self.screen.print(&line)?,
+                Event::NotATrace(why) => {
+                    let failure =
+                        format!("the agent received a datagram that is not a trace: {why}");
+                    return Err(Break::Failed(failure));
                 }
-                Event::Silence => return Err(self.ended()),
+                Event::StderrClosed => return Err(self.ended()),
                 Event::Traced(_) | Event::Signalled(Signal::QUIT) => {}
-                Event::Signalled(signal) => return Err(Break::Asked(signal)),
+                Event::Signalled(signal) => return Err(Break::Stopped(signal)),
             }
             if let Some(found) = found {
                 return Ok(found);
@@ -179,7 +179,7 @@ impl Stage {
 
     fn ended(&mut self) -> Break {
         Break::Failed(match self.service.wait() {
-            Ok(status) => format!("the service has ended by itself with {status}"),
+            Ok(status) => format!("the service has ended unexpectedly with {status}"),
             Err(reason) => reason.to_string(),
         })
     }
@@ -195,8 +195,8 @@ impl Stage {
 
 fn open_store(screen: &mut Screen) -> Step<Store> {
     let store = Store::open()?;
-    screen.say(&format!(
-        "A stand-in for rkt's api-service, with {} sample images, at {}.",
+    screen.print(&format!(
+        "A stand-in for rkt's api-service with {} sample images listens on {}.",
         store.count(),
         places::described(store.address(), places::STORE)
     ))?;
@@ -206,15 +206,15 @@ fn open_store(screen: &mut Screen) -> Step<Store> {
 fn open_agent(screen: &mut Screen, events: &Events) -> Step<SocketAddr> {
     let agent = places::agent()?;
     let address = agent.address();
-    events.hear_traces(agent);
-    screen.say(&format!(
-        "A receiver of traces in the place of a Jaeger agent, at UDP {}.",
+    events.watch_traces(agent);
+    screen.print(&format!(
+        "A stand-in for a Jaeger agent receives traces on UDP {}.",
         places::described(address, places::AGENT)
     ))?;
     Ok(address)
 }
 
-/// Only what differs from the defaults.
+/// The settings that differ from the service's defaults.
 fn settings(store: SocketAddr, agent: SocketAddr, metrics: &MetricsPort) -> Settings {
     let mut settings = Settings::default();
     if agent != places::AGENT {
@@ -236,6 +236,6 @@ fn settings(store: SocketAddr, agent: SocketAddr, metrics: &MetricsPort) -> Sett
     settings
 }
 
-fn lost(what: &str) -> Break {
-    Break::Failed(format!("waited {PATIENCE:?} in vain for {what}"))
+fn timed_out(what: &str) -> Break {
+    Break::Failed(format!("waited {PATIENCE:?} for {what}"))
 }

@@ -1,4 +1,4 @@
-//! The store that is asked: a stand-in for rkt's api-service that can go away and come back.
+//! The store: a stand-in for rkt's api-service that can be stopped and started again.
 
 use std::net::SocketAddr;
 
@@ -7,7 +7,7 @@ use lab::rkt_api_service::{Images, StandIn};
 use crate::places;
 use crate::{Break, Step};
 
-/// Ends when it is dropped.
+/// Stops when it is dropped.
 #[derive(Debug)]
 pub(super) struct Store {
     images: Images,
@@ -29,7 +29,7 @@ impl Store {
         })
     }
 
-    /// How many images it holds.
+    /// The number of its images.
     pub(super) fn count(&self) -> u64 {
         self.count
     }
@@ -38,15 +38,15 @@ impl Store {
         self.address
     }
 
-    /// Closes its listener and all connections: the next connect is refused.
+    /// Closes its listener and all connections: the next connection is refused.
     pub(super) fn stop(&mut self) {
         self.running = None;
     }
 
-    /// Listens again where it did.
+    /// Listens again on the same address.
     pub(super) fn start(&mut self) -> Step {
         let stand_in = StandIn::tcp_at(self.address, self.images.clone())
-            .map_err(Break::because("the stand-in does not come back"))?;
+            .map_err(Break::because("the stand-in cannot be started again"))?;
         self.running = Some(stand_in);
         Ok(())
     }

@@ -313,9 +313,9 @@ fn without_cri_conf_the_socket_does_not_exist_for_the_service_and_the_journal_na
     scene.host.systemctl("restart exp-rkt-grpc");
     scene.assert_fails("UNAVAILABLE", "No such file or directory");
     let mistake = mistakes::named("forgotten drop-in");
-    mistake.assert_told_in(&scene.host.log());
+    mistake.assert_reported_in(&scene.host.log());
     // The status is not truncated.
-    mistake.assert_told_in(&scene.host.property("StatusText"));
+    mistake.assert_reported_in(&scene.host.property("StatusText"));
 }
 
 #[test]
@@ -329,7 +329,7 @@ fn the_error_of_a_service_in_the_wrong_group_names_the_right_one() {
     );
     scene.drop_in(&["cri.conf"]);
     scene.assert_fails("PERMISSION_DENIED", "no permission to connect");
-    mistakes::named("wrong group").assert_told_in(&scene.host.log());
+    mistakes::named("wrong group").assert_reported_in(&scene.host.log());
 
     // A group without a mapping in the sandbox's user namespace.
     scene
@@ -362,6 +362,6 @@ fn the_error_for_a_store_over_tcp_without_a_network_names_the_drop_in_that_block
     scene.drop_in(&["cri.conf", "no-network.conf"]);
     scene.assert_fails("PERMISSION_DENIED", "Address family not supported");
     let mistake = mistakes::named("TCP store without a network");
-    mistake.assert_told_in(&scene.host.log());
-    mistake.assert_told_in(&scene.host.property("StatusText"));
+    mistake.assert_reported_in(&scene.host.log());
+    mistake.assert_reported_in(&scene.host.property("StatusText"));
 }

@@ -32,7 +32,7 @@ fn a_store_that_is_down_is_shown_in_the_status_and_the_service_keeps_running() {
         status.starts_with("rkt: query failed: cannot connect to http://127.0.0.1:15441"),
         "{status}"
     );
-    mistakes::named("no store configured").assert_told_in(&status);
+    mistakes::named("no store configured").assert_reported_in(&status);
     assert_eq!(host.property("ActiveState"), "active");
     assert_eq!(host.property("NRestarts"), "0");
 }
@@ -184,7 +184,7 @@ fn a_changed_address_takes_effect_by_a_restart_of_the_socket_and_not_of_the_serv
     let restarted = host.machine.run(["systemctl", "restart", SERVICE]);
     assert!(!restarted.status.success());
     assert_eq!(host.property("ExecMainStatus"), "78");
-    mistakes::named("changed address of the socket unit").assert_told_in(&host.log());
+    mistakes::named("changed address of the socket unit").assert_reported_in(&host.log());
 
     // More often than five times in ten seconds, systemd's default limit.
     for _ in 0..7 {

@@ -1,4 +1,4 @@
-//! Compiles the service's own .proto files, without protoc: the servers' side for stand-ins, the clients' for comparison.
+//! Compiles the service's own .proto files without protoc: servers for the stand-ins, and clients for comparison.
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let files = protox::compile(["cri.proto", "rkt.proto"], ["../../proto"])?;

@@ -1,7 +1,7 @@
-// What somebody would try who has taken over the service. Says for each act whether it succeeded, or with which error it was
-// refused. Started by tests/booted/sandbox.rs in the service's place, and outside of its sandbox for comparison.
+// Tries what an attacker who controls the service could try. Prints for each action whether it succeeded, or the error with which
+// it failed. tests/booted/sandbox.rs starts this program in place of the service, and outside of its sandbox for comparison.
 //
-// In C, because these are bare system calls: in Rust nearly every one would be unsafe.
+// Written in C, because these are plain system calls, and nearly every one would be unsafe in Rust.
 
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -31,7 +31,7 @@
 
 extern char **environ;
 
-// Where the test listens: not this host's loopback interface.
+// The test listens here; the address is outside of 127.0.0.0/8.
 #define OUTSIDE "10.77.0.1"
 #define PORT 7777
 
@@ -55,7 +55,7 @@ static struct sockaddr_in address(const char *host) {
     inet_pton(AF_INET, host, &there.sin_addr);
     return there;
 }
-// TCP to a barred address ends in silence: this waits for less than a second.
+// A connection to a blocked address times out. Half a second is long enough.
 static int connects(const char *host) {
     struct sockaddr_in there = address(host);
     struct timeval wait = {.tv_usec = 500000};
@@ -109,10 +109,11 @@ static int executes_own_file(const char *self) {
 }
 static int sees_process_1(void) { return access("/proc/1/comm", R_OK); }
 
-// To the kernel these acts have wrong arguments, which it finds out once it has found out whether they are permitted.
+// These system calls have invalid arguments, so that they have no effect. A refusal comes before the check of the arguments, so
+// EFAULT and EINVAL mean that the call is permitted.
 static int is_permitted(long outcome) { return outcome < 0 && errno != EFAULT && errno != EINVAL ? -1 : 0; }
 
-// Each act in a process of its own, which may be killed for it.
+// Runs each action in a child process, because the kernel may kill it.
 #define TRY(name, act)                                                                        \
     do {                                                                                      \
         pid_t child = fork();                                                                 \
@@ -125,7 +126,7 @@ static int is_permitted(long outcome) { return outcome < 0 && errno != EFAULT &&
     } while (0)
 
 int main(int count, char **arguments) {
-    if (count > 1) return 0; // executed by itself
+    if (count > 1) return 0; // executed by executes()
     const char *self = arguments[0];
     TRY("connect to localhost", connects("127.0.0.1"));
 

@@ -1,8 +1,8 @@
-// Puts what is on standard input into systemd's file descriptor store as a record of the service's: one message that waits in a
-// socket, see src/notify/fd_store.rs. The argument is the descriptor's name. Started by tests/booted/state.rs as a command of
-// the service's unit, because systemd takes descriptors from nobody else.
+// Stores standard input in systemd's file descriptor store in the format of the service's records: one message that is queued in
+// a socket, see src/notify/fd_store.rs. The argument is the descriptor's name. tests/booted/state.rs starts this program as a
+// command of the service's unit, because systemd accepts descriptors only from the unit's own processes.
 //
-// In C, because a machine has no interpreter that can send a descriptor.
+// Written in C, because the machine has no interpreter that can send a descriptor.
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -46,7 +46,7 @@ static void notify_with(int fd, char *text) {
 int main(int count, char **arguments) {
     char text[256];
     if (count != 2) return 64;
-    // The other end of the socket is closed, which systemd is not to look at.
+    // FDPOLL=0: otherwise systemd would remove the descriptor, because the other end of the socket is closed.
     snprintf(text, sizeof text, "FDSTORE=1\nFDNAME=%s\nFDPOLL=0", arguments[1]);
     notify_with(sealed(), text);
     return 0;

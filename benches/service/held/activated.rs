@@ -1,4 +1,5 @@
-//! The service as its units run it: the socket is handed over, and backlog, deferred accept and the limit on descriptors are theirs.
+//! The service as its units run it: it inherits the socket. The backlog, deferred accept and the limit on descriptors are those
+//! of the units.
 
 use std::{
     env,
@@ -21,19 +22,19 @@ const SERVICE_UNIT: &str = include_str!("../../../systemd/exp-rkt-grpc.service")
 /// A running service; dropping it kills it.
 pub(super) struct Activated {
     child: Child,
-    /// Kept open, as systemd keeps it.
+    /// Kept open, as by systemd.
     _socket: TcpListener,
     address: SocketAddr,
 }
 
 impl Activated {
-    /// The service, once it shows the numbers of `store`.
+    /// Starts the service and waits until it shows the numbers of `store`.
     pub(super) fn start(peers: &Peers, store: &str) -> Self {
         let socket = socket();
         let address = socket.local_addr().expect("it is bound");
         let descriptors = format!("--nofile={}", setting(SERVICE_UNIT, "LimitNOFILE="));
-        let own = env::current_exe().expect("this program has a path");
-        let child = Command::new(own)
+        let bench = env::current_exe().expect("this program has a path");
+        let child = Command::new(bench)
             .args([start::ROLE, "prlimit", &descriptors])
             .arg(&peers.program)
             .args(["--query-at-start", "--store", store])
@@ -61,8 +62,8 @@ impl Activated {
     }
 
     fn wait_for_numbers(&self) {
-        let mut scraped = Connection::open(self.address).expect("it listens");
-        let mut scrape = || scraped.get("/metrics").expect("it is served");
+        let mut connection = Connection::open(self.address).expect("the socket listens");
+        let mut scrape = || connection.get("/metrics").expect("the scrape is answered");
         while !scrape().text().contains("\nimagestore_images{") {
             sleep(Duration::from_millis(1));
         }
@@ -71,7 +72,7 @@ impl Activated {
 
 impl Drop for Activated {
     fn drop(&mut self) {
-        // Fails only when it has ended.
+        // Fails only if the process has ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -89,11 +90,11 @@ fn socket() -> TcpListener {
     let socket = TcpListener::from(socket);
     defer_accept(&socket);
     let backlog = setting(SOCKET_UNIT, "Backlog=");
-    listen(&socket, backlog.parse().expect("a number")).expect("it is bound");
+    listen(&socket, backlog.parse().expect("a number")).expect("the socket is bound");
     socket
 }
 
-/// Neither std nor rustix has the option, but any process that holds the socket can set it: 6 is IPPROTO_TCP, 9 is
+/// Neither std nor rustix supports this option, but any process that holds the socket can set it. 6 is IPPROTO_TCP, 9 is
 /// TCP_DEFER_ACCEPT.
 fn defer_accept(socket: &TcpListener) {
     let delay = setting(SOCKET_UNIT, "DeferAcceptSec=").strip_suffix('s');

@@ -1,4 +1,4 @@
-//! The clients that hold connections, on a thread of their own. An attacker whose connection is closed makes a new one.
+//! The clients that hold connections. They share one thread. An attacker whose connection is closed opens a new one.
 
 use std::{
     io,
@@ -22,35 +22,35 @@ use lab::service::http::SCRAPE;
 /// What an attacker does with its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Manner {
-    /// Nothing.
+    /// Sends nothing.
     Silent,
     /// Sends the first byte of a request.
     OneByte,
-    /// Asks, takes the answer, and asks again every [`KEEP_ALIVE`].
+    /// Sends a request, reads the response, and sends another request every [`KEEP_ALIVE`].
     KeepAlive,
     /// Sends [`PIPELINED`] requests and reads nothing.
     NeverReading,
-    /// Sends as many, and reads a byte every [`DRIP`], with the smallest receive buffer.
+    /// Sends [`PIPELINED`] requests and reads a byte every [`DRIP`], with the smallest receive buffer.
     Dripping,
 }
 
-/// From the first scrapes to the attack.
+/// Time from the first scrapes to the attack.
 const HEAD_START: Duration = Duration::from_secs(1);
 
 /// The time over which the attackers connect: the bench measures held connections, not a SYN flood.
 const RAMP: Duration = Duration::from_secs(1);
 
-/// Before an attacker whose connection was closed, or could not be made, tries again; for the same reason.
+/// Pause before an attacker reconnects, for the same reason.
 const PAUSE: Duration = Duration::from_secs(1);
 
 const KEEP_ALIVE: Duration = Duration::from_secs(8);
 
-/// Enough that their answers exceed what the kernel buffers for one connection.
+/// So many that their responses exceed what the kernel buffers for one connection.
 const PIPELINED: usize = 1_000;
 
 const DRIP: Duration = Duration::from_millis(100);
 
-/// Attackers at work; dropping them ends the attack.
+/// Running attackers; dropping them ends the attack.
 pub(super) struct Attackers {
     _runtime: Runtime,
     closed: Arc<AtomicUsize>,
@@ -60,7 +60,7 @@ pub(super) struct Attackers {
 struct Attacker {
     address: SocketAddr,
     manner: Manner,
-    /// Its place among all attackers, from 0 to 1.
+    /// Its position among all attackers, from 0 to 1.
     place: f64,
 }
 
@@ -86,7 +86,7 @@ impl Attackers {
         }
     }
 
-    /// How many times an attacker lost its connection, or got none.
+    /// How many times an attacker lost its connection or could not connect.
     pub(super) fn closed(&self) -> usize {
         self.closed.load(Ordering::Relaxed)
     }
@@ -96,7 +96,7 @@ impl Attacker {
     async fn attack(self, closed: Arc<AtomicUsize>) {
         sleep(HEAD_START + RAMP.mul_f64(self.place)).await;
         loop {
-            // However the connection ends, the attack goes on.
+            // Reconnect, whatever ended the connection.
             let _: io::Result<()> = self.hold().await;
             closed.fetch_add(1, Ordering::Relaxed);
             sleep(PAUSE).await;
@@ -107,7 +107,7 @@ impl Attacker {
     async fn hold(self) -> io::Result<()> {
         let socket = TcpSocket::new_v4()?;
         if self.manner == Manner::Dripping {
-            // The kernel raises it to its minimum.
+            // The kernel raises the size to its minimum.
             socket.set_recv_buffer_size(1)?;
         }
         let mut stream = socket.connect(self.address).await?;
@@ -131,7 +131,7 @@ impl Attacker {
 
     async fn keep_alive(self, mut stream: TcpStream) -> io::Result<()> {
         stream.write_all(SCRAPE).await?;
-        // Later requests are evenly spread over the period.
+        // The later requests of all attackers are spread evenly over the period.
         let first = Instant::now() + KEEP_ALIVE.mul_f64(self.place);
         let mut turns = interval_at(first, KEEP_ALIVE);
         loop {
@@ -144,7 +144,7 @@ impl Attacker {
     }
 }
 
-/// Reads and discards whatever comes until the connection is closed.
+/// Reads and discards everything until the connection is closed.
 async fn take_all(stream: &TcpStream) -> io::Result<()> {
     loop {
         stream.readable().await?;
@@ -156,7 +156,7 @@ async fn take_all(stream: &TcpStream) -> io::Result<()> {
     }
 }
 
-/// Reads so many bytes every [`DRIP`] until the connection is closed, though there may be more to read.
+/// Reads at most `bytes` bytes every [`DRIP`] until the connection is closed.
 async fn take(stream: &TcpStream, bytes: usize) -> io::Result<()> {
     let mut drips = interval(DRIP);
     loop {
@@ -165,7 +165,7 @@ async fn take(stream: &TcpStream, bytes: usize) -> io::Result<()> {
             return Ok(());
         }
         if bytes > 0 {
-            // A failure shows in the next readiness.
+            // The next readiness check reports a failure.
             let _ = stream.try_read(&mut vec![0; bytes]);
         }
     }

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use lab::load::{Asked, Kept, Tally};
+use lab::load::{Exchange, Kept, Tally};
 use tokio::{
     runtime::Builder,
     task::JoinSet,
@@ -12,7 +12,7 @@ use tokio::{
 /// Prometheus's default, from connecting to the last byte; a scrape that takes longer is lost.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// One scraper of each kind has each of these.
+/// For each interval there is one scraper of each kind.
 const INTERVALS: [Duration; 4] = [
     Duration::from_millis(100),
     Duration::from_millis(150),
@@ -27,47 +27,47 @@ pub(super) struct Scraper {
     address: SocketAddr,
     connection: Connection,
     interval: Duration,
-    /// Before the first scrape.
-    pause: Duration,
+    /// Delay before the first scrape.
+    delay: Duration,
 }
 
 #[derive(Clone, Copy)]
 enum Connection {
-    /// A new one for each scrape, as of a Prometheus that has just started. A scrape does not wait for the one before: otherwise
-    /// a stall would count once, however long it lasts.
+    /// A new one for each scrape, like a Prometheus that has just started. A scrape does not wait for the previous one: otherwise
+    /// a stall would affect only one scrape, however long it lasts.
     Fresh,
-    /// One for all scrapes, as of a running Prometheus; a scrape waits for the one before.
+    /// One for all scrapes, like a running Prometheus. A scrape waits for the previous one.
     Kept,
 }
 
 impl Scraper {
-    /// Those of every row: four that keep their connections, and four that do not.
+    /// The scrapers of every row: four that keep their connections, and four that do not.
     pub(super) fn usual(address: SocketAddr) -> Vec<Self> {
         let of = |connection| {
             INTERVALS.map(|interval| Self {
                 address,
                 connection,
                 interval,
-                pause: Duration::ZERO,
+                delay: Duration::ZERO,
             })
         };
         let scrapers = [Connection::Fresh, Connection::Kept].map(of);
         scrapers.into_iter().flatten().collect()
     }
 
-    /// As many that keep their connections and scrape once a second, evenly spread over it.
+    /// `count` scrapers that keep their connections and scrape once a second, spread evenly over the second.
     pub(super) fn polite(address: SocketAddr, count: usize) -> impl Iterator<Item = Self> {
         let step = POLITE_INTERVAL / count as u32;
         (0..count as u32).map(move |index| Self {
             address,
             connection: Connection::Kept,
             interval: POLITE_INTERVAL,
-            pause: step * index,
+            delay: step * index,
         })
     }
 
     async fn scrape(self, until: Instant) -> Tally {
-        sleep(self.pause).await;
+        sleep(self.delay).await;
         match self.connection {
             Connection::Fresh => self.scrape_afresh(until).await,
             Connection::Kept => self.keep_scraping(until).await,
@@ -79,11 +79,11 @@ impl Scraper {
         let mut turns = interval(self.interval);
         while turns.tick().await < until {
             let mut client = Kept::new(self.address);
-            scrapes.spawn(async move { ask(&mut client).await });
+            scrapes.spawn(async move { scrape_once(&mut client).await });
         }
         let mut tally = Tally::default();
-        while let Some(asked) = scrapes.join_next().await {
-            tally.count(asked.expect("no scrape panics"));
+        while let Some(exchange) = scrapes.join_next().await {
+            tally.count(exchange.expect("no scrape panics"));
         }
         tally
     }
@@ -98,18 +98,18 @@ impl Scraper {
             if Instant::now() >= until {
                 return tally;
             }
-            tally.count(ask(&mut client).await);
+            tally.count(scrape_once(&mut client).await);
         }
     }
 }
 
-/// One scrape, which is lost when it takes too long.
-async fn ask(client: &mut Kept) -> Asked {
-    let asking = timeout(TIMEOUT, client.ask());
-    Asked::by(async { asking.await.unwrap_or_else(|_| Err("too late".to_owned())) }).await
+/// One scrape. It is lost if it takes longer than [`TIMEOUT`].
+async fn scrape_once(client: &mut Kept) -> Exchange {
+    let scrape = timeout(TIMEOUT, client.scrape());
+    Exchange::of(async { scrape.await.unwrap_or_else(|_| Err("timed out".to_owned())) }).await
 }
 
-/// Begins scrapes for `duration`, then waits for the last answers.
+/// Starts scrapes for `duration`, then waits for the last responses.
 pub(super) fn run(scrapers: Vec<Scraper>, duration: Duration) -> Tally {
     let runtime = Builder::new_current_thread()
         .enable_all()

@@ -1,14 +1,14 @@
-//! Scrapes over and over, on connections that stay open; one thread, to leave the CPU to who is measured.
+//! Scrapes repeatedly on connections that stay open. Uses one thread, to leave the other CPU to the measured program.
 
 use std::{
     net::SocketAddr,
     time::{Duration, Instant},
 };
 
-use lab::load::{Asked, Kept, Tally};
+use lab::load::{Exchange, Kept, Tally};
 use tokio::{runtime::Builder, task::JoinSet};
 
-/// How scraping went.
+/// The results of a number of scrapes.
 pub(crate) struct Load {
     pub(crate) elapsed: Duration,
     pub(crate) latencies: Vec<Duration>,
@@ -19,7 +19,7 @@ impl Load {
         self.latencies.len() as f64 / self.elapsed.as_secs_f64()
     }
 
-    /// Scrapes `times` in all. Panics when an answer is not 200.
+    /// Scrapes `times` times in total. Panics if a response is not 200.
     pub(crate) fn run(address: SocketAddr, connections: usize, times: usize) -> Self {
         let runtime = Builder::new_current_thread().enable_all().build();
         let runtime = runtime.expect("a runtime needs a few descriptors");
@@ -44,7 +44,7 @@ impl Load {
 async fn scrape(address: SocketAddr, times: usize) -> Tally {
     let (mut client, mut tally) = (Kept::new(address), Tally::default());
     for _ in 0..times {
-        tally.count(Asked::by(client.ask()).await);
+        tally.count(Exchange::of(client.scrape()).await);
     }
     tally
 }

@@ -1,4 +1,4 @@
-//! Throughput of the scanner, and of prost, on answers in memory.
+//! Throughput of the scanner and of prost on responses in memory.
 
 use std::hint::black_box;
 
@@ -12,10 +12,10 @@ use scan::{Scanner, Visitor};
 
 const IMAGES: usize = 10_000;
 
-/// Sizes of pieces in bytes: as HTTP/2 delivers them, and the whole answer at once.
+/// Sizes of pieces in bytes: typical pieces of HTTP/2, and the whole response at once.
 const PIECES: [usize; 3] = [1024, 16 * 1024, usize::MAX];
 
-/// Adds up the same fields as the service's own visitor for rkt.
+/// Evaluates the same fields as the service's own visitor for rkt.
 #[derive(Default)]
 struct Sums {
     images: u64,
@@ -60,7 +60,7 @@ fn list() -> Vec<u8> {
     ListImagesResponse { images }.encode_to_vec()
 }
 
-fn answers(criterion: &mut Criterion) {
+fn responses(criterion: &mut Criterion) {
     let list = list();
     let body = framed(&list);
     let mut group = criterion.benchmark_group("10,000 images of rkt");
@@ -72,9 +72,9 @@ fn answers(criterion: &mut Criterion) {
                 let mut sums = Sums::default();
                 let mut scanner = Scanner::new(&mut sums);
                 for piece in black_box(&body).chunks(pieces) {
-                    scanner.feed(piece).expect("the answer is well-formed");
+                    scanner.feed(piece).expect("the response is well-formed");
                 }
-                scanner.finish().expect("the answer is whole");
+                scanner.finish().expect("the response is complete");
                 assert_eq!(sums.images, IMAGES as u64);
                 (sums.size, sums.newest)
             });
@@ -92,5 +92,5 @@ fn answers(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, answers);
+criterion_group!(benches, responses);
 criterion_main!(benches);

@@ -1,13 +1,13 @@
-//! The ways in which an answer can be malformed.
+//! The ways in which a response can be malformed.
 
 use thiserror::Error;
 
-/// What was wrong with the answer, and where: a byte offset from the body's beginning.
+/// What is wrong with a response, and where: a byte offset from the beginning of the body.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 #[error("the answer is malformed at byte {offset}: {fault}")]
 pub struct Malformed {
-    /// Offset of the faulty frame head, integer, tag or length, also of a length that exceeds its message. If something ends too
-    /// early, the offset of that end.
+    /// Offset of the faulty frame head, integer, tag or length. A length that exceeds its message counts as a faulty length. If a
+    /// field, message or body ends too early, the offset of that end.
     pub offset: u64,
     /// The kind of fault.
     pub fault: Fault,
@@ -20,10 +20,10 @@ impl Malformed {
     }
 }
 
-/// The ways in which an answer can be malformed.
+/// The kinds of faults.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum Fault {
-    /// The compressed flag is set though no compression was offered.
+    /// The compressed flag is set, although no compression was offered.
     #[error("the message is compressed, though no compression was offered")]
     Compressed,
     /// The compressed flag is neither 0 nor 1.
@@ -35,7 +35,7 @@ pub enum Fault {
     /// A tag with a field number of 0, or above what protobuf allows.
     #[error("{0} is not a field tag")]
     Tag(u64),
-    /// A wire type that does not exist, or one of the long deprecated groups.
+    /// A wire type that does not exist, or a deprecated group.
     #[error("field {field} has wire type {wire_type}, which is not supported")]
     WireType {
         /// The field's number.
@@ -43,8 +43,8 @@ pub enum Fault {
         /// 3, 4, 6 or 7.
         wire_type: u8,
     },
-    /// A field that claims more bytes than its message has.
-    #[error("field {field} runs past the end of what holds it")]
+    /// A field that claims more bytes than are left in its message.
+    #[error("field {field} runs past the end of its message")]
     Overrun {
         /// The field's number.
         field: u32,

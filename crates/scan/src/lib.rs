@@ -1,13 +1,13 @@
-//! Reads a gRPC response that holds one long list, in constant memory, as it arrives.
+//! A streaming parser for a gRPC response that holds one long list. It runs in constant memory.
 //!
 //! # The problem
 //!
-//! A container runtime answers "which images are there?" with one protobuf message, `{ repeated Image images = 1; … }`. It can
-//! be larger than the host's memory. gRPC clients buffer it whole and then decode it, which takes several times its size, and they
-//! refuse messages above a limit (4 MiB in most). A program that only counts and adds up needs neither the buffer nor the limit.
+//! A container runtime lists its images in one protobuf message, `{ repeated Image images = 1; … }`, which can be larger than
+//! the host's memory. gRPC clients buffer the whole message and then decode it, which takes several times its size, and most of them
+//! refuse messages above 4 MiB. A program that only counts and sums needs neither the buffer nor the limit.
 //!
-//! A [`Scanner`] takes the response's body in whatever pieces the connection delivers, and calls a [`Visitor`] for each element of
-//! field 1: with its integers, with the beginning of each byte field that the visitor wants, and at its end.
+//! A [`Scanner`] takes the response body in the pieces that the connection delivers, and calls a [`Visitor`] for each element of
+//! field 1: for each integer, for the beginning of each byte field that the visitor wants, and at the end of the element.
 //!
 //! # Use
 //!
@@ -33,7 +33,7 @@
 //!     }
 //! }
 //!
-//! // A frame's head, then two images: "a" of 300 bytes, and "b" of 5.
+//! // A frame head, then two images: "a" of 300 bytes, and "b" of 5.
 //! let body = b"\0\0\0\0\x0f\x0a\x06\x0a\x01a\x20\xac\x02\x0a\x05\x0a\x01b\x20\x05";
 //!
 //! let mut count = Count::default();
@@ -50,18 +50,19 @@
 //!
 //! # Guarantees
 //!
-//! * Memory depends neither on the number nor on the size of the elements: at most 20 bytes of a field's tag and length are kept,
-//!   or what the visitor wants of one field (`tests/constant_memory.rs`).
-//! * The visitor sees the same, and the result is the same, wherever the body is cut.
-//! * Any bytes are read or refused, without a panic. [`Malformed`] says what is wrong, and at which byte (`tests/scanner.rs`).
-//! * What is read is what prost reads: property tests of the service's visitors and the fuzz target (`make fuzz`) compare them.
+//! * Memory use depends neither on the number nor on the size of the elements: the scanner buffers at most 20 bytes of a field's
+//!   tag and length, or the bytes that the visitor wants of one field (`tests/constant_memory.rs`).
+//! * The calls of the visitor and the result do not depend on where the body is cut into pieces.
+//! * Any bytes are parsed or refused, without a panic. [`Malformed`] reports the fault and its offset (`tests/scanner.rs`).
+//! * The scanner agrees with prost: property tests of the service's visitors and the fuzz target (`make fuzz`) compare them.
 //!
 //! # Limits
 //!
-//! * Only field 1 of a message is a list. A body can hold several messages, as that of a streaming method does.
-//! * A visitor sees the fields of an element, and not those of messages in it. Fields of wire types I32 and I64 are skipped.
-//! * The visitor decides what a repeated or unexpected field means; text is not checked for UTF-8.
-//! * Compressed messages are refused: servers send them only to clients that accept them. So are groups, which protobuf has deprecated.
+//! * Only field 1 of a message is read as a list. A body can hold several messages, like that of a streaming method.
+//! * A visitor sees the fields of an element, but not those of nested messages. Fields of wire types I32 and I64 are skipped.
+//! * The visitor decides what a repeated or unexpected field means. Text is not checked for valid UTF-8.
+//! * Compressed messages are refused: servers send them only to clients that accept them. Groups, which protobuf has deprecated,
+//!   are refused, too.
 //!
 //! # Sources
 //!
@@ -83,12 +84,12 @@ pub trait Visitor {
     /// The current element has this integer in this field (wire type VARINT).
     fn integer(&mut self, field: u32, value: u64);
 
-    /// Most bytes of this field (wire type LEN) to pass to [`Self::bytes`]; 0, the default, skips the field.
+    /// The maximum number of bytes of this field (wire type LEN) to pass to [`Self::bytes`]; 0, the default, skips the field.
     fn wanted(&self, _field: u32) -> usize {
         0
     }
 
-    /// The current element has this field, and its content begins with `beginning`, which has at most the wanted length.
+    /// The current element has this field. `beginning` is its content, cut to the wanted length.
     fn bytes(&mut self, _field: u32, _beginning: &[u8]) {}
 
     /// The current element is complete.

@@ -1,4 +1,4 @@
-//! The scanner: reads gRPC frames, the protobuf messages in them, and their elements of field 1, at any chunk boundaries.
+//! The scanner: parses gRPC frames, the protobuf messages in them, and their elements of field 1, with any chunk boundaries.
 
 use crate::{
     Fault, Malformed, Visitor,
@@ -18,7 +18,7 @@ pub struct Scanner<'v, V> {
     /// Bytes read so far.
     offset: u64,
     messages: u64,
-    /// Offset of the current message's end; `None` in a frame's head.
+    /// Offset of the current message's end; `None` inside a frame head.
     message_end: Option<u64>,
     /// Offset of the current element's end, if there is one.
     element_end: Option<u64>,
@@ -27,7 +27,7 @@ pub struct Scanner<'v, V> {
     held: Vec<u8>,
 }
 
-/// The content of a field, which is being read until the offset `end`.
+/// The content of the current field; it ends at offset `end`.
 #[derive(Debug, Default)]
 struct Content {
     field: u32,
@@ -39,9 +39,9 @@ struct Content {
 /// Totals of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Received {
-    /// Bytes of the body, gRPC's framing included.
+    /// Bytes of the body, including gRPC framing.
     pub bytes: u64,
-    /// Messages in it.
+    /// Messages in the body.
     pub messages: u64,
 }
 
@@ -63,7 +63,7 @@ impl<'v, V: Visitor> Scanner<'v, V> {
     ///
     /// # Errors
     ///
-    /// At the first fault. The scanner must not be used after it.
+    /// At the first fault. The scanner must not be used after an error.
     pub fn feed(&mut self, mut chunk: &[u8]) -> Result<(), Malformed> {
         while !chunk.is_empty() {
             if self.message_end.is_none() {
@@ -82,7 +82,7 @@ impl<'v, V: Visitor> Scanner<'v, V> {
     ///
     /// # Errors
     ///
-    /// When the body ends in the middle of a message.
+    /// If the body ends in the middle of a message.
     pub fn finish(self) -> Result<Received, Malformed> {
         if self.message_end.is_some() || !self.held.is_empty() {
             return Err(self.fault(Fault::Unfinished));
@@ -113,8 +113,8 @@ impl<'v, V: Visitor> Scanner<'v, V> {
         Ok(())
     }
 
-    /// Reads the fields that are complete in this chunk, and returns whether there were any. [`Self::head`] reads incomplete and
-    /// malformed ones.
+    /// Reads the fields that are complete in this chunk, and returns whether there were any. [`Self::head`] handles incomplete
+    /// and malformed fields.
     fn whole_fields(&mut self, chunk: &mut &[u8]) -> bool {
         if !self.held.is_empty() {
             return false;
@@ -160,7 +160,7 @@ impl<'v, V: Visitor> Scanner<'v, V> {
         }
     }
 
-    /// Reads a field's head, or holds its beginning if it is incomplete.
+    /// Reads a field's head, or buffers its beginning if it is incomplete.
     fn head(&mut self, chunk: &mut &[u8]) -> Result<(), Malformed> {
         let already_held = self.held.len();
         let begin = self.offset - already_held as u64;
@@ -241,13 +241,13 @@ impl<'v, V: Visitor> Scanner<'v, V> {
         Ok(())
     }
 
-    /// Takes bytes of the chunk until `length` are held.
+    /// Takes bytes from the chunk until `length` bytes are buffered.
     fn hold(&mut self, chunk: &mut &[u8], length: usize) {
         let arrived = self.take(chunk, (length - self.held.len()) as u64);
         self.held.extend_from_slice(arrived);
     }
 
-    /// Takes up to `limit` bytes of the chunk.
+    /// Takes up to `limit` bytes from the chunk.
     fn take<'a>(&mut self, chunk: &mut &'a [u8], limit: u64) -> &'a [u8] {
         let length = usize::try_from(limit).map_or(chunk.len(), |limit| limit.min(chunk.len()));
         let (taken, rest) = chunk.split_at(length);
@@ -256,12 +256,12 @@ impl<'v, V: Visitor> Scanner<'v, V> {
         taken
     }
 
-    /// Bytes of the chunk that belong to the element, or to the message outside one.
+    /// The number of bytes in the chunk that belong to the current element, or outside of elements to the message.
     fn available(&self, chunk: &[u8]) -> usize {
         usize::try_from(self.left()).map_or(chunk.len(), |left| left.min(chunk.len()))
     }
 
-    /// Bytes left of the element, or of the message outside one.
+    /// Bytes left in the current element, or outside of elements in the message.
     fn left(&self) -> u64 {
         let end = self.element_end.or(self.message_end);
         end.map_or(0, |end| end - self.offset)

@@ -1,4 +1,4 @@
-//! The scanner's memory does not depend on what it reads. A single test, so that no other test allocates.
+//! The scanner's memory does not depend on its input. This file has a single test, so that no other test allocates meanwhile.
 
 use std::iter::{once, repeat_n};
 
@@ -8,7 +8,7 @@ use scan::{Scanner, Visitor};
 #[global_allocator]
 static ALLOCATOR: PeakAlloc = PeakAlloc;
 
-/// Room for the few bytes that a visitor wants of a field, and for nothing else.
+/// Enough for the bytes that a visitor wants of a field, and for nothing else.
 const FEW_BYTES: usize = 1024;
 
 const CHUNK: usize = 64 * 1024;
@@ -51,7 +51,7 @@ fn length_of(field: usize, length: usize) -> Vec<u8> {
     [varint(field << 3 | 2), varint(length)].concat()
 }
 
-/// Reads one message of `head` and then `times` × `unit`; returns what the reader allocated at most, and what it saw.
+/// Scans one message that consists of `head` and `times` × `unit`; returns the scanner's peak allocation, and the visitor.
 fn memory_for(head: &[u8], unit: &[u8], times: usize) -> (usize, Names) {
     let per_chunk = (CHUNK / unit.len()).max(1);
     let chunk = unit.repeat(per_chunk);
@@ -67,7 +67,7 @@ fn memory_for(head: &[u8], unit: &[u8], times: usize) -> (usize, Names) {
         .chain(repeat_n(&chunk, times / per_chunk))
         .chain(once(&rest))
     {
-        // Not a multiple of the unit, so that boundaries fall into tags and lengths too.
+        // Not a multiple of the unit, so that some boundaries are inside tags and lengths.
         for piece in bytes.chunks(4097) {
             scanner.feed(piece).unwrap();
         }
@@ -84,7 +84,7 @@ fn memory_depends_neither_on_the_number_nor_on_the_size_of_what_passes() {
     let head = [length_of(1, manifest.len() + 100 * MIB), manifest].concat();
     let (memory, names) = memory_for(&head, &[b'x'; 64], 100 * MIB / 64);
     assert_eq!(names.images, 1);
-    assert!(memory <= FEW_BYTES, "100 MiB not wanted: {memory}");
+    assert!(memory <= FEW_BYTES, "a skipped field of 100 MiB: {memory}");
 
     let tag = [length_of(2, 60), vec![b'x'; 60]].concat();
     let head = length_of(1, tag.len() * 1_000_000);

@@ -1,4 +1,4 @@
-//! The scanner with malformed and arbitrary bytes. The visitors' tests in src/images compare it with prost.
+//! The scanner with malformed and with arbitrary bytes. The tests of the visitors in src/images compare it with prost.
 
 use lab::{
     protobuf::{framed, pieces},
@@ -87,7 +87,7 @@ fn a_message_cut_short_anywhere_is_refused_unless_prost_takes_it_too() {
         match ListImagesResponse::decode(message) {
             Ok(response) => {
                 assert!(end.is_ok(), "cut after {length}: {end:?}");
-                let ends = calls.iter().filter(|fact| **fact == Call::End).count();
+                let ends = calls.iter().filter(|call| **call == Call::End).count();
                 assert_eq!(ends, response.images.len());
                 taken += 1;
             }
@@ -103,11 +103,14 @@ fn a_message_cut_short_anywhere_is_refused_unless_prost_takes_it_too() {
             ),
         }
     }
-    assert_eq!(taken, 3, "it can be cut before each of the three images");
+    assert_eq!(
+        taken, 3,
+        "prost accepts a cut before each of the three images"
+    );
 }
 
 #[test]
-fn a_fault_is_named_with_its_place() {
+fn a_fault_is_reported_with_its_offset() {
     let message = |bytes: &[u8]| fault(&framed(bytes));
     assert_eq!(fault(b"\x01\0\0\0\0"), (Fault::Compressed, 0));
     assert_eq!(fault(b"\x09\0\0\0\0"), (Fault::Flag(9), 0));
@@ -162,21 +165,21 @@ fn a_visitor_sees_varints_and_bytes_and_their_heads_may_be_padded() {
     }
 }
 
-/// Asserts that the bytes before a fault are well-formed, except that something ends there.
+/// Asserts that the bytes before a fault are well-formed, except that they may end too early.
 #[track_caller]
-fn assert_in_place(body: &[u8]) {
+fn assert_first_fault(body: &[u8]) {
     let Err(error) = read([body]).1 else {
         return;
     };
-    let place = usize::try_from(error.offset).expect("it is in the body");
-    let until_there = read([&body[..place]]).1;
+    let offset = usize::try_from(error.offset).expect("the offset is in the body");
+    let before = read([&body[..offset]]).1;
     match error.fault {
-        Fault::Split | Fault::Unfinished => assert_eq!(until_there, Err(error)),
+        Fault::Split | Fault::Unfinished => assert_eq!(before, Err(error)),
         _ => assert!(
-            until_there.is_ok()
-                || until_there
+            before.is_ok()
+                || before
                     .is_err_and(|end| (end.fault, end.offset) == (Fault::Unfinished, error.offset)),
-            "{error:?}, but until there {until_there:?}"
+            "{error:?}, but the bytes before it give {before:?}"
         ),
     }
 }
@@ -198,7 +201,7 @@ proptest! {
         lengths in vec(1_usize..40, 0..20),
     ) {
         let body = framed(&message);
-        assert_in_place(&body);
+        assert_first_fault(&body);
         let whole = read([&body[..]]);
         prop_assert_eq!(&read(pieces(&body, &lengths)), &whole);
         prop_assert_eq!(&read(pieces(&body, &[1])), &whole);
@@ -213,7 +216,7 @@ proptest! {
         let mut body = framed(&three_images());
         let place = place.index(body.len());
         body[place] = byte;
-        assert_in_place(&body);
+        assert_first_fault(&body);
         prop_assert_eq!(&read(pieces(&body, &lengths)), &read([&body[..]]));
     }
 }

@@ -31,7 +31,7 @@ pub(super) fn add(action: &str, load: Load, report: &Report) {
         lost_of_sent(fresh),
         fresh.slowest().as_secs_f64(),
         lost_of_sent(kept),
-        kept.asked_again
+        kept.retries
     );
     insert(&ROWS, action, row);
     write();

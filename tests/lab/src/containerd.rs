@@ -1,6 +1,6 @@
-//! A real containerd (Debian: containerd) with a root, state and socket of its own, and images that no registry has seen.
+//! A real containerd (Debian: containerd) with its own root, state and socket, and with generated images.
 //!
-//! Needs root. It contains no container: runc, CNI and cgroups are not needed for listing images.
+//! Needs root. It runs no containers, and needs neither runc nor CNI nor cgroups to list images.
 
 mod oci;
 
@@ -22,31 +22,31 @@ use crate::service::process;
 
 pub use oci::{OciImage, layout};
 
-/// Where files cost no disk: containerd syncs each of an image's.
+/// A file system in memory: on a disk, containerd's fsync of every file of an image would be slow.
 const MEMORY: &str = "/dev/shm";
 
-/// A containerd that runs, or has run. Dropping it kills it.
+/// A containerd, running or stopped. Dropping it kills it.
 #[derive(Debug)]
 pub struct Containerd {
     folder: TempDir,
     running: Option<Child>,
 }
 
-/// What containerd is configured to be like.
+/// The configuration of containerd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Setup {
-    /// Nothing but its own folders.
+    /// The defaults, except for the folders.
     Plain,
-    /// It does not serve CRI.
+    /// Without CRI.
     WithoutCri,
-    /// It sends no message that is longer than so many bytes.
+    /// Limits the messages that it sends to this many bytes.
     SendsAtMost(u32),
-    /// Its socket belongs to this group.
+    /// The socket belongs to this group.
     SocketOfGroup(u32),
 }
 
 impl Containerd {
-    /// A containerd without images that answers CRI.
+    /// Starts a containerd without images, and waits until it serves CRI.
     pub fn start() -> Self {
         let mut containerd = Self::prepare();
         containerd.launch(Setup::Plain);
@@ -54,7 +54,7 @@ impl Containerd {
         containerd
     }
 
-    /// One that is not started yet.
+    /// A containerd that is not started yet.
     pub fn prepare() -> Self {
         let memory = Path::new(MEMORY);
         let folder = match memory.is_dir() {
@@ -67,14 +67,14 @@ impl Containerd {
         }
     }
 
-    /// Lets everybody as far as its socket; who may connect is the socket's affair.
-    pub fn admit_everybody(&self) {
+    /// Makes its folder accessible to every user; the mode of the socket decides who can connect.
+    pub fn make_folder_public(&self) {
         set_mode(self.folder.path(), 0o755);
     }
 
-    /// Starts it, and does not wait until it serves.
+    /// Starts it without waiting until it is ready.
     pub fn launch(&mut self, setup: Setup) {
-        assert!(self.running.is_none(), "it runs already");
+        assert!(self.running.is_none(), "containerd is already running");
         let config = self.path("config.toml");
         fs::write(&config, self.config(setup)).expect("there is room for a file");
         let log = File::options()
@@ -93,59 +93,62 @@ impl Containerd {
         self.running = Some(child);
     }
 
-    /// Waits until it answers CRI.
+    /// Waits until it serves CRI.
     #[track_caller]
     pub fn wait_until_ready(&self) {
         eventually("containerd to be ready", || self.images().ok());
     }
 
-    /// Waits until it answers CRI with this gRPC code.
+    /// Waits until CRI calls fail with this gRPC code.
     #[track_caller]
-    pub fn wait_until_it_refuses(&self, code: i32) {
-        eventually("containerd to refuse", || {
-            let refusal = self.images().err()?;
-            (refusal.code() as i32 == code).then_some(())
+    pub fn wait_for_failure(&self, code: i32) {
+        eventually("CRI calls to fail", || {
+            let status = self.images().err()?;
+            (status.code() as i32 == code).then_some(())
         });
     }
 
-    /// Ends it as `systemctl stop` does, and waits until it has; its socket is gone then.
+    /// Stops it like `systemctl stop`, and waits until it has ended and its socket is gone.
     pub fn stop(&mut self) {
         self.end(Signal::TERM);
     }
 
-    /// Kills it, and waits until it is gone; its socket stays, stale.
+    /// Kills it, and waits until it has ended; its stale socket remains.
     pub fn kill(&mut self) {
         self.end(Signal::KILL);
     }
 
-    /// Stops all its threads, and returns when they have: who connects waits.
+    /// Stops all its threads with SIGSTOP, and waits until they have stopped. Clients can connect, but get no response.
     #[track_caller]
     pub fn freeze(&self) {
         self.signal(Signal::STOP);
-        let child = self.running.as_ref().expect("it runs");
-        eventually("the stop", || process::is_stopped(child.id()).then_some(()));
+        let child = self.running.as_ref().expect("containerd runs");
+        eventually("containerd to stop", || {
+            process::is_stopped(child.id()).then_some(())
+        });
     }
 
-    /// Lets it go on.
+    /// Resumes it after [`freeze`](Self::freeze).
     pub fn thaw(&self) {
         self.signal(Signal::CONT);
     }
 
-    /// Puts a pipe in the place of an image's configuration: whoever reads its store, as it does at its start, waits until somebody
-    /// [writes](Self::let_go_on) to it.
-    pub fn hold_up_at(&self, image: &OciImage) {
+    /// Replaces the image's configuration with a named pipe. containerd reads the configurations of all images when it starts,
+    /// and then blocks until [`unblock`](Self::unblock) opens the pipe.
+    pub fn block_at(&self, image: &OciImage) {
         let path = self.config_of(image);
-        fs::remove_file(&path).expect("it was imported");
+        fs::remove_file(&path).expect("the image was imported");
         mkfifoat(CWD, &path, Mode::RUSR | Mode::WUSR).expect("the name is free");
     }
 
-    /// Ends that wait, and every further one. There is nothing to read: the image is broken, and left out.
-    pub fn let_go_on(&self, image: &OciImage) -> File {
+    /// Ends this and every later wait, for as long as the returned file is open. The pipe is empty, so containerd finds the image
+    /// broken and leaves it out.
+    pub fn unblock(&self, image: &OciImage) -> File {
         let pipe = File::options()
             .read(true)
             .write(true)
             .open(self.config_of(image));
-        pipe.expect("it is there")
+        pipe.expect("block_at has made the pipe")
     }
 
     fn config_of(&self, image: &OciImage) -> PathBuf {
@@ -158,28 +161,28 @@ impl Containerd {
         self.path("containerd.sock")
     }
 
-    /// What the service's `--store` takes.
+    /// The value for the service's `--store`.
     pub fn url(&self) -> String {
         format!("cri+unix://{}", self.socket().display())
     }
 
-    /// What it has logged, for people.
+    /// Its log, for failure messages.
     pub fn log(&self) -> String {
         fs::read_to_string(self.path("log")).unwrap_or_default()
     }
 
-    /// Imports images, and waits until CRI lists so many more.
+    /// Imports images, and waits until CRI lists them.
     #[track_caller]
     pub fn import(&self, images: &[OciImage]) {
-        let before = self.images().expect("it answers").len();
+        let before = self.images().expect("containerd serves CRI").len();
         let tar = self.path("images.tar");
         fs::write(&tar, layout(images)).expect("there is room for the images");
-        let tar = tar.to_str().expect("its name is text");
+        let tar = tar.to_str().expect("the path is UTF-8");
         self.ctr(&["images", "import", "--no-unpack", tar]);
         self.wait_for_images(before + images.len());
     }
 
-    /// Waits until CRI lists so many images.
+    /// Waits until CRI lists `count` images.
     #[track_caller]
     pub fn wait_for_images(&self, count: usize) {
         eventually(&format!("{count} images"), || {
@@ -188,24 +191,24 @@ impl Containerd {
         });
     }
 
-    /// Removes one name, and nothing else.
+    /// Removes one name of an image.
     #[track_caller]
     pub fn remove_name(&self, name: &str) {
         self.ctr(&["images", "rm", name]);
     }
 
-    /// All images, as a plain CRI client lists them.
+    /// All images, as listed by a generated CRI client.
     ///
     /// # Errors
     ///
-    /// The status that it got instead.
+    /// The status of the failed call.
     pub fn images(&self) -> Result<Vec<Image>, tonic::Status> {
         client::list_images(&self.socket())
     }
 
-    /// The distinct images (by their manifests' digests) among the names that `ctr images ls` lists.
+    /// The number of images in `ctr images ls`. Names with the same manifest digest count as one image.
     #[track_caller]
-    pub fn images_of_ctr(&self) -> usize {
+    pub fn ctr_images(&self) -> usize {
         let table = self.ctr(&["images", "ls"]);
         // REF TYPE DIGEST SIZE PLATFORMS LABELS
         let digests = table
@@ -215,13 +218,13 @@ impl Containerd {
         digests.collect::<BTreeSet<_>>().len()
     }
 
-    /// How many names `ctr images ls` lists.
+    /// The number of names in `ctr images ls`.
     #[track_caller]
-    pub fn names_of_ctr(&self) -> usize {
+    pub fn ctr_names(&self) -> usize {
         self.ctr(&["images", "ls", "-q"]).lines().count()
     }
 
-    /// Runs `ctr` in the namespace of Kubernetes; what it prints.
+    /// Runs `ctr` in the namespace of Kubernetes, and returns its output.
     #[track_caller]
     fn ctr(&self, arguments: &[&str]) -> String {
         let output = Command::new("ctr")
@@ -271,13 +274,13 @@ state = "{folder}/state"
     }
 
     fn signal(&self, signal: Signal) {
-        let child = self.running.as_ref().expect("it runs");
+        let child = self.running.as_ref().expect("containerd runs");
         kill_process(Pid::from_child(child), signal).expect("it is our child");
     }
 
     fn end(&mut self, signal: Signal) {
         self.signal(signal);
-        let mut child = self.running.take().expect("it runs");
+        let mut child = self.running.take().expect("containerd runs");
         let status = child.wait().expect("it is our child");
         let expected = status.success() || status.signal() == Some(signal.as_raw());
         assert!(expected, "{status}\n{}", self.log());
@@ -287,7 +290,7 @@ state = "{folder}/state"
 impl Drop for Containerd {
     fn drop(&mut self) {
         if let Some(mut child) = self.running.take() {
-            // Fails only if it is gone already.
+            // Fails only if the process has ended already.
             let _ = child.kill();
             let _ = child.wait();
         }

@@ -1,12 +1,12 @@
-//! A stand-in for a Kubernetes runtime (containerd, CRI-O): the part of CRI that is asked, and misbehaviour on command.
+//! A stand-in for a Kubernetes runtime (containerd, CRI-O): the part of CRI that the service uses, and misbehaviour on command.
 //!
-//! What it shares with other stand-ins is [`crate::stand_in`]. It serves `runtime.v1.ImageService` (ListImages, StreamImages,
-//! ImageFsInfo) and `runtime.v1.RuntimeService/Version`; [`StandIn::without`] takes methods away.
+//! [`crate::stand_in`] has the code that all stand-ins share. This one serves `runtime.v1.ImageService` (ListImages,
+//! StreamImages, ImageFsInfo) and `runtime.v1.RuntimeService/Version`; [`StandIn::without`] removes methods.
 //!
-//! | module | what it is |
+//! | module | contents |
 //! | --- | --- |
-//! | `images` | what the store holds |
-//! | `client` | a client that decodes whole answers, to compare counts with |
+//! | `images` | the images in the store |
+//! | `client` | a client that decodes whole responses, to compare counts with |
 
 pub mod client;
 mod images;
@@ -23,22 +23,22 @@ pub use images::{Image, Images, Totals};
 
 use v1::{FilesystemUsage, ImageFsInfoResponse, VersionResponse};
 
-/// What `proto/cri.proto` compiles to.
+/// The code generated from `proto/cri.proto`.
 pub mod v1 {
     #![allow(missing_docs, unreachable_pub, clippy::all)]
     tonic::include_proto!("runtime.v1");
 }
 
-/// Images in a message of StreamImages, as in CRI-O.
+/// Images per message of StreamImages, as in CRI-O.
 const BATCH: usize = 3_000;
 
 /// A running stand-in for a runtime.
 pub type StandIn = crate::stand_in::StandIn<Cri>;
 
-/// A call as it arrived at one.
+/// A call that the stand-in has received.
 pub type Call = crate::stand_in::Call<Cri>;
 
-/// What the runtime holds and says.
+/// The content of the runtime's responses.
 #[derive(Clone, Debug)]
 pub struct Cri {
     images: Images,
@@ -74,27 +74,27 @@ pub enum Request {
 }
 
 impl StandIn {
-    /// Changes what the store holds, from the next call on.
+    /// Changes the images, from the next call on.
     pub fn serve_images(&self, images: Images) {
         self.change_store(|store| store.images = images);
     }
 
-    /// How many images a message of StreamImages lists, at least 1; from the next call on.
+    /// Sets the number of images per message of StreamImages, at least 1, from the next call on.
     pub fn serve_batches_of(&self, images: usize) {
         self.change_store(|store| store.batch = images);
     }
 
-    /// Changes the runtime's name and version, from the next call on; at first `stand-in` and `1.0.0`.
+    /// Changes the runtime's name and version, from the next call on. The defaults are `stand-in` and `1.0.0`.
     pub fn serve_version(&self, name: &str, version: &str) {
         self.change_store(|store| store.version = version_response(name, version));
     }
 
-    /// Changes the file systems for images, from the next call on; at first there is one.
+    /// Changes the image file systems, from the next call on. By default there is one.
     pub fn serve_filesystems(&self, filesystems: Vec<FilesystemUsage>) {
         self.change_store(|store| store.filesystems = filesystems);
     }
 
-    /// Answers as a runtime of which nobody has written this method.
+    /// Answers like a runtime that does not implement this method.
     pub fn without(&self, method: Method) {
         self.behave_for(method, method.missing());
     }
@@ -108,7 +108,7 @@ impl Method {
         Self::Version,
     ];
 
-    /// Service and name.
+    /// Service and method name.
     fn parts(self) -> (&'static str, &'static str) {
         match self {
             Self::ListImages => (IMAGE_SERVICE, "ListImages"),
@@ -118,7 +118,7 @@ impl Method {
         }
     }
 
-    /// What a server that has the service but not the method answers: grpc-go's words.
+    /// The response of a server that implements the service but not this method, in grpc-go's words.
     pub fn missing(self) -> Behaviour {
         let (service, method) = self.parts();
         let message = format!("unknown method {method} for service {service}");
@@ -149,7 +149,7 @@ fn version_response(name: &str, version: &str) -> VersionResponse {
     }
 }
 
-/// A file system as ImageFsInfo tells of it.
+/// A file system in ImageFsInfo's response.
 pub fn filesystem(mountpoint: &str, used_bytes: u64, inodes_used: u64) -> FilesystemUsage {
     FilesystemUsage {
         timestamp: 1_700_000_000_000_000_000,

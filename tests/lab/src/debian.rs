@@ -1,4 +1,4 @@
-//! Minimal roots of Debian suites, which do not change while tests run: see `tests/lab/debian`.
+//! Minimal root file systems of Debian suites, which do not change while tests run: see `tests/lab/debian`.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -8,18 +8,18 @@ use crate::skip;
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/debian");
 
-/// A suite of which roots are made.
+/// A Debian suite.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Suite {
-    /// Debian 12 with systemd 252, containerd and what the tests on booted machines use.
+    /// Debian 12 with systemd 252, containerd and the packages that the tests on booted machines use.
     Bookworm,
     /// Debian 13 with glibc 2.41 and systemd's modules for name lookups.
     Trixie,
 }
 
-/// The path of a suite's root, which is made when there is none or it is old. It is shared: nobody may write to it.
+/// The path of a suite's root. It is made if it is missing or too old. Tests share it and must not write to it.
 ///
-/// `None` where it cannot be made, which is said loudly; with `CI` set that is a panic.
+/// Returns `None` and prints a warning if the root cannot be made; panics if `CI` is set.
 #[track_caller]
 pub fn root(suite: Suite) -> Option<&'static Path> {
     static BOOKWORM: LazyLock<Result<PathBuf, String>> = LazyLock::new(|| make("bookworm"));
@@ -31,7 +31,7 @@ pub fn root(suite: Suite) -> Option<&'static Path> {
     skip::without(made.as_deref())
 }
 
-/// What the script says on standard error is for whoever waits, and for those who look for the reason.
+/// The script's standard error is inherited: it shows the progress, and the reason of a failure.
 fn make(suite: &str) -> Result<PathBuf, String> {
     let made = Command::new(SCRIPT)
         .arg(suite)

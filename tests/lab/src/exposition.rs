@@ -1,11 +1,11 @@
-//! Reads the Prometheus text format as the service writes it: HELP, TYPE, samples without timestamps.
+//! Parses the Prometheus text format as the service writes it: HELP, TYPE, samples without timestamps.
 //!
-//! Whether it is the format is promtool's to say, see tests/scrapes.rs. What promtool does not see is an error here: a sample
-//! without a TYPE, a family in two places and a series that comes twice.
+//! promtool validates the format, see tests/scrapes.rs. This parser also refuses what promtool accepts: a sample without a TYPE,
+//! a family in two places, and a series that appears twice.
 
 use std::collections::BTreeMap;
 
-/// What one scrape answered.
+/// The result of one scrape.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Scrape {
     /// The families in the order of the text.
@@ -26,7 +26,7 @@ pub struct Family {
 /// One line with a number.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sample {
-    /// The family's name, or that with `_bucket`, `_sum` or `_count`.
+    /// The family's name, for histograms with `_bucket`, `_sum` or `_count` appended.
     pub name: String,
     /// The labels, escapes resolved.
     pub labels: BTreeMap<String, String>,
@@ -35,13 +35,15 @@ pub struct Sample {
 }
 
 impl Scrape {
-    /// Reads a whole body.
+    /// Parses a whole body.
     ///
     /// # Errors
     ///
-    /// The line that cannot be read, or that does not belong where it is.
+    /// The line that is malformed or misplaced.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let lines = text.strip_suffix('\n').ok_or("the last line has no end")?;
+        let lines = text
+            .strip_suffix('\n')
+            .ok_or("the last line does not end with a newline")?;
         let mut scrape = Self::default();
         for line in lines.split('\n') {
             scrape
@@ -63,15 +65,14 @@ impl Scrape {
         }
     }
 
-    /// The value of the series with exactly these labels; for a histogram ask for the name with
-    /// `_sum`, `_count` or `_bucket`.
+    /// The value of the series with exactly these labels. For a histogram, `name` must end with `_sum`, `_count` or `_bucket`.
     pub fn value(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
         self.samples(name)
             .find(|sample| sample.has_exactly(labels))
             .map(|sample| sample.value)
     }
 
-    /// The sum over all series of this name, if there is one.
+    /// The sum over all series of this name, or `None` if there are none.
     pub fn sum(&self, name: &str) -> Option<f64> {
         self.samples(name)
             .map(|sample| sample.value)
@@ -103,14 +104,14 @@ impl Family {
     }
 
     fn add(&mut self, sample: Sample) -> Option<()> {
-        let of_this = match sample.name.strip_prefix(&self.name)? {
+        let belongs_here = match sample.name.strip_prefix(&self.name)? {
             "" => self.kind != "histogram",
             "_bucket" | "_sum" | "_count" => self.kind == "histogram",
             _ => false,
         };
         let is_known = |known: &Sample| known.name == sample.name && known.labels == sample.labels;
         let is_new = !self.samples.iter().any(is_known);
-        (of_this && is_new).then(|| self.samples.push(sample))
+        (belongs_here && is_new).then(|| self.samples.push(sample))
     }
 }
 
@@ -137,7 +138,7 @@ impl Sample {
     pub fn has(&self, labels: &[(&str, &str)]) -> bool {
         labels
             .iter()
-            .all(|(key, value)| self.labels.get(*key).is_some_and(|have| have == value))
+            .all(|(key, value)| self.labels.get(*key).is_some_and(|found| found == value))
     }
 }
 
@@ -152,7 +153,7 @@ fn parse_labels(mut rest: &str) -> Option<BTreeMap<String, String>> {
     Some(labels)
 }
 
-/// A value up to its closing quote, escapes resolved, and what follows.
+/// A value up to its closing quote, with escapes resolved, and the rest of the text.
 fn unquote(text: &str) -> Option<(String, &str)> {
     let mut value = String::new();
     let mut characters = text.chars();
@@ -175,7 +176,7 @@ mod tests {
     #[test]
     fn labels_are_read_without_their_escapes() {
         let text = "# TYPE a gauge\na{b=\"c\\\\d \\\"e\\\",f=\\n\",g=\"}\"} 1.5\na 2\n";
-        let scrape = Scrape::parse(text).expect("it is the format");
+        let scrape = Scrape::parse(text).expect("the text is well-formed");
         let labels = [("g", "}"), ("b", "c\\d \"e\",f=\n")];
         assert_eq!(scrape.value("a", &labels), Some(1.5));
         assert_eq!(scrape.value("a", &[]), Some(2.0));
@@ -183,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn what_promtool_does_not_see_is_refused() {
+    fn text_that_promtool_accepts_by_mistake_is_refused() {
         for text in [
             "a 1\n",
             "# TYPE a gauge\n# TYPE b gauge\na 1\n",

@@ -1,7 +1,7 @@
 //! A stand-in for the Jaeger agent: receives `emitBatch` datagrams on a UDP socket and decodes them.
 //!
-//! The decoder is written from the Thrift specification and shares no code with any exporter, so
-//! that what it understands is what a Jaeger agent would.
+//! The decoder is written from the Thrift specification and shares no code with any exporter, so that it accepts what a Jaeger
+//! agent would accept.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
@@ -21,15 +21,15 @@ pub use batch::{Batch, Log, Process, Span, Value};
 pub use thrift::DecodeError;
 pub use trace::Trace;
 
-/// The largest datagram there is, in bytes.
+/// The size of the largest possible datagram, in bytes.
 const MAX_DATAGRAM: usize = 65_535;
-/// How many bytes of datagrams may wait to be read, if `net.core.rmem_max` allows it. A batch that
-/// is split comes at once, and what doesn't fit is lost.
+/// The size of the socket's receive buffer, if `net.core.rmem_max` allows it. All datagrams of a split batch arrive at once, and
+/// datagrams that do not fit are lost.
 const RECEIVE_BUFFER: usize = 4 << 20;
-/// The kernel takes no shorter wait; 0 would be one without an end.
+/// The shortest timeout that the kernel accepts; 0 would be no timeout.
 const SHORTEST_WAIT: Duration = Duration::from_micros(1);
 
-/// A UDP socket that takes what a Jaeger client sends, until it is dropped. For one reader.
+/// A UDP socket that receives the datagrams of a Jaeger client. For one reader.
 #[derive(Debug)]
 pub struct JaegerAgent {
     socket: UdpSocket,
@@ -47,7 +47,7 @@ impl JaegerAgent {
     ///
     /// # Errors
     ///
-    /// When the address is taken, or not this host's.
+    /// If the address is taken, or does not belong to this host.
     pub fn bind_at(address: SocketAddr) -> io::Result<Self> {
         let socket = UdpSocket::bind(address)?;
         sockopt::set_socket_recv_buffer_size(&socket, RECEIVE_BUFFER)?;
@@ -55,7 +55,7 @@ impl JaegerAgent {
         Ok(Self { socket, address })
     }
 
-    /// Where the agent listens.
+    /// The address that the agent listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -65,7 +65,7 @@ impl JaegerAgent {
         self.address.port()
     }
 
-    /// The next datagram as it came, or nothing when none comes in time.
+    /// The next datagram, not decoded; `None` if none arrives in time.
     pub fn next_datagram(&self, within: Duration) -> Option<Vec<u8>> {
         let mut datagram = vec![0; MAX_DATAGRAM];
         let length = self.wait(within, || self.socket.recv(&mut datagram))?;
@@ -73,7 +73,7 @@ impl JaegerAgent {
         Some(datagram)
     }
 
-    /// The next datagram, decoded, or nothing when none comes in time.
+    /// The next datagram, decoded; `None` if none arrives in time.
     pub fn next_batch(&self, within: Duration) -> Option<Result<Batch, DecodeError>> {
         self.next_datagram(within)
             .map(|datagram| Batch::decode(&datagram))
@@ -83,18 +83,18 @@ impl JaegerAgent {
     ///
     /// # Panics
     ///
-    /// When none comes in time, and when it is anything else.
+    /// If none arrives in time, or if it is anything else.
     pub fn next_trace(&self, within: Duration) -> Trace {
         let batch = self.expect_batch(within);
-        Trace::from_batch(batch).expect("a batch that holds the spans of exactly one trace")
+        Trace::from_batch(batch).expect("the batch has the spans of exactly one trace")
     }
 
-    /// The spans of the next trace, from as many datagrams as it takes to have `spans` of them.
-    /// Spans of other traces that come meanwhile are passed over.
+    /// The next trace, from as many datagrams as are needed for `spans` spans. Spans of other traces that arrive meanwhile are
+    /// discarded.
     ///
     /// # Panics
     ///
-    /// When too few come in time, and when a datagram is not a batch.
+    /// If too few spans arrive in time, or if a datagram is not a batch.
     pub fn next_trace_of(&self, spans: usize, within: Duration) -> Trace {
         let deadline = Instant::now() + within;
         let mut trace: Option<Trace> = None;
@@ -108,14 +108,11 @@ impl JaegerAgent {
             let Some(batch) = self.next_batch(left) else {
                 panic!("{have} of {spans} spans reached the Jaeger agent within {within:?}");
             };
-            add(
-                &mut trace,
-                batch.expect("a datagram that is a Jaeger batch"),
-            );
+            add(&mut trace, batch.expect("the datagram is a Jaeger batch"));
         }
     }
 
-    /// What `receive` makes of the next datagram, or nothing when none comes in time.
+    /// The result of `receive` for the next datagram, or `None` if none arrives in time.
     fn wait(
         &self,
         within: Duration,
@@ -128,7 +125,7 @@ impl JaegerAgent {
                 .max(SHORTEST_WAIT);
             self.socket
                 .set_read_timeout(Some(left))
-                .expect("the wait is not zero");
+                .expect("the timeout is not zero");
             match receive() {
                 Ok(length) => return Some(length),
                 Err(why) if why.kind() == io::ErrorKind::Interrupted => {}
@@ -141,7 +138,7 @@ impl JaegerAgent {
     fn expect_batch(&self, within: Duration) -> Batch {
         match self.next_batch(within) {
             Some(Ok(batch)) => batch,
-            Some(Err(why)) => panic!("the datagram is no Jaeger batch: {why}"),
+            Some(Err(why)) => panic!("the datagram is not a Jaeger batch: {why}"),
             None => panic!("no datagram reached the Jaeger agent within {within:?}"),
         }
     }

@@ -1,25 +1,25 @@
-//! What the tests, examples and benches of `exp-rkt-grpc` share.
+//! Code that the tests, examples and benches of `exp-rkt-grpc` share.
 //!
-//! | module | what it is |
+//! | module | contents |
 //! | --- | --- |
 //! | [`rkt_api_service`] | a stand-in for rkt's api-service that can misbehave on command |
 //! | [`cri_runtime`] | a stand-in for containerd and CRI-O that can misbehave on command; a plain CRI client |
-//! | [`containerd`] | a real containerd with images that no registry has seen |
-//! | [`stand_in`] | what the stand-ins have in common |
-//! | [`jaeger_agent`] | receives what a Jaeger agent would and decodes it, from the Thrift specification |
+//! | [`containerd`] | a real containerd with generated images |
+//! | [`stand_in`] | the common code of the stand-ins |
+//! | [`jaeger_agent`] | receives and decodes traces like a Jaeger agent, from the Thrift specification |
 //! | [`otlp_collector`] | receives traces over OTLP/gRPC, from the official .proto files |
-//! | [`protobuf`] | messages by hand, disordered and cut into pieces |
-//! | [`exposition`] | reads the Prometheus text format |
-//! | [`service`] | starts the real program, signals it, scrapes it, listens to what it tells systemd |
-//! | [`identity`] | lets a program run as somebody with fewer rights |
-//! | [`poll`] | waits for what nobody announces |
+//! | [`protobuf`] | rearranges protobuf messages and cuts them into pieces |
+//! | [`exposition`] | parses the Prometheus text format |
+//! | [`service`] | starts the real program, sends it signals, scrapes it, and receives its notifications to systemd |
+//! | [`identity`] | runs a program with fewer privileges |
+//! | [`poll`] | waits by polling where no event is available |
 //! | [`documents`] | the code blocks of README.md and docs/ |
-//! | [`debian`] | minimal roots of Debian suites |
-//! | [`machine`] | boots throw-away machines with a systemd of their own |
-//! | [`mistakes`] | what the program is to say of the mistakes in `docs/mistakes.md` |
-//! | [`name_server`] | a DNS server that knows a few names |
-//! | [`skip`] | says loudly that a test cannot be run here |
-//! | [`load`] | scrapes many times a second and counts what comes back |
+//! | [`debian`] | minimal root file systems of Debian suites |
+//! | [`machine`] | boots throw-away machines with their own systemd |
+//! | [`mistakes`] | the messages that `docs/mistakes.md` promises for configuration mistakes |
+//! | [`name_server`] | a DNS server with a few names |
+//! | [`skip`] | warns that a test cannot run on this host |
+//! | [`load`] | scrapes many times a second and counts the responses |
 
 pub mod containerd;
 pub mod cri_runtime;

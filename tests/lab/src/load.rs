@@ -1,8 +1,8 @@
-//! Scrapes many times a second, counts what comes back, and says why what did not.
+//! Scrapes many times a second, counts the responses, and records why requests failed.
 //!
-//! Two kinds of clients: one that opens a connection for each request, at the times that the rate says whatever becomes of the
-//! earlier ones; and one that keeps its connections, as Prometheus does, and asks again on a new one only when the server has
-//! closed an idle one without a byte of an answer (RFC 9112, 9.3.1).
+//! There are two kinds of clients. The first kind opens a connection for each request, at a fixed rate that does not depend on
+//! earlier requests. The second kind keeps its connections, like Prometheus. It repeats a request on a new connection only if the
+//! server has closed an idle connection without sending any byte of a response (RFC 9112, 9.3.1).
 
 mod client;
 mod tally;
@@ -18,37 +18,37 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use crate::machine::Machine;
 pub use client::Kept;
-use client::ask_anew;
-pub use tally::{Asked, Tally};
+use client::scrape_once;
+pub use tally::{Exchange, Tally};
 
-/// Connections of the clients that keep theirs.
+/// The number of kept connections.
 const KEPT_CONNECTIONS: u32 = 4;
 
-/// Requests that wait for their answers at a time: fewer than the socket's backlog holds. Where they are answered more slowly
-/// than the rate says, the rate falls, so that no request is lost because the machine is busy.
-const MAX_WAITING: usize = 2_048;
+/// Maximum number of pending requests; less than the socket's backlog. If responses are slower than the rate, the rate drops, so
+/// that no request is lost because the machine is busy.
+const MAX_PENDING: usize = 2_048;
 
-/// What is to be sent.
+/// The requests to send.
 #[derive(Clone, Copy, Debug)]
 pub struct Load {
-    /// Requests a second, each on a connection of its own.
+    /// Requests per second, each on a new connection.
     pub rate: u32,
-    /// At least so many of them.
+    /// The minimum number of these requests.
     pub requests: usize,
-    /// Requests a second on connections that are kept.
+    /// Requests per second on kept connections.
     pub kept_rate: u32,
 }
 
-/// What came back.
+/// The results of the requests.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
-    /// With a connection for each request.
+    /// Results with a new connection for each request.
     pub fresh: Tally,
-    /// With connections that are kept.
+    /// Results with kept connections.
     pub kept: Tally,
 }
 
-/// What the load and those who act meanwhile tell each other.
+/// Synchronizes the load with the test that acts meanwhile.
 #[derive(Debug, Default)]
 pub struct Progress {
     sent: AtomicUsize,
@@ -58,12 +58,12 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Waits until so many requests with a connection of their own were sent.
+    /// Waits until this many requests on new connections have been sent.
     pub fn wait_until_sent(&self, requests: usize) {
         self.wait_until(|| self.sent() >= requests);
     }
 
-    /// Waits until as many have been answered, or lost, as were sent before this call.
+    /// Waits until the number of answered or failed requests has reached the number of requests sent before this call.
     pub fn wait_until_answered(&self) {
         let sent = self.sent();
         self.wait_until(|| self.ended.load(Ordering::SeqCst) >= sent);
@@ -71,24 +71,30 @@ impl Progress {
 
     fn wait_until(&self, holds: impl Fn() -> bool) {
         let (lock, more) = &self.more;
-        let guard = lock.lock().expect("nobody panics while holding it");
+        let guard = lock
+            .lock()
+            .expect("no thread panics while it holds the lock");
         let _guard = more
             .wait_while(guard, |()| !holds())
-            .expect("nobody panics while holding it");
+            .expect("no thread panics while it holds the lock");
     }
 
     fn sent(&self) -> usize {
         self.sent.load(Ordering::SeqCst)
     }
 
-    /// What was to be done during the load is done: it ends when it has sent what it was to send.
+    /// The test's action is complete: the load ends as soon as it has sent the minimum number of requests.
     fn acted(&self) {
         self.acted.store(true, Ordering::SeqCst);
     }
 
-    fn count(&self, of: &AtomicUsize) {
-        let _guard = self.more.0.lock().expect("nobody panics while holding it");
-        of.fetch_add(1, Ordering::SeqCst);
+    fn count(&self, counter: &AtomicUsize) {
+        let _guard = self
+            .more
+            .0
+            .lock()
+            .expect("no thread panics while it holds the lock");
+        counter.fetch_add(1, Ordering::SeqCst);
         self.more.1.notify_all();
     }
 
@@ -98,9 +104,10 @@ impl Progress {
 }
 
 impl Load {
-    /// Puts this load on `/metrics` at `address` in the machine's network while `act` runs, and until all is sent and answered.
+    /// Puts this load on `/metrics` at `address` in the machine's network while `act` runs, and until all requests have been sent
+    /// and answered.
     ///
-    /// When `act` panics, so does this, once the load has ended.
+    /// If `act` panics, this panics, too, after the load has ended.
     pub fn during<T>(
         self,
         machine: &Machine,
@@ -135,27 +142,27 @@ impl Load {
 
     async fn send_fresh(self, address: SocketAddr, progress: &Progress) -> Tally {
         let mut ticks = interval(Duration::from_secs(1) / self.rate);
-        // Those that were late are sent all the same.
+        // Late requests are not skipped.
         ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
-        let mut asking = JoinSet::new();
+        let mut pending = JoinSet::new();
         let mut tally = Tally::default();
         while !progress.is_over(self.requests) {
             ticks.tick().await;
-            if asking.len() >= MAX_WAITING
-                && let Some(asked) = asking.join_next().await
+            if pending.len() >= MAX_PENDING
+                && let Some(exchange) = pending.join_next().await
             {
                 progress.count(&progress.ended);
-                tally.count(asked.expect("no client panics"));
+                tally.count(exchange.expect("the client does not panic"));
             }
             progress.count(&progress.sent);
-            asking.spawn(Asked::by(ask_anew(address)));
-            while let Some(asked) = asking.try_join_next() {
+            pending.spawn(Exchange::of(scrape_once(address)));
+            while let Some(exchange) = pending.try_join_next() {
                 progress.count(&progress.ended);
-                tally.count(asked.expect("no client panics"));
+                tally.count(exchange.expect("the client does not panic"));
             }
         }
-        while let Some(asked) = asking.join_next().await {
-            tally.count(asked.expect("no client panics"));
+        while let Some(exchange) = pending.join_next().await {
+            tally.count(exchange.expect("the client does not panic"));
         }
         tally
     }
@@ -164,30 +171,30 @@ impl Load {
         let mut clients = JoinSet::new();
         for _ in 0..KEPT_CONNECTIONS.min(self.kept_rate) {
             let progress = Arc::clone(progress);
-            clients.spawn(self.keep_asking(address, progress));
+            clients.spawn(self.scrape_repeatedly(address, progress));
         }
         let mut tally = Tally::default();
         while let Some(client) = clients.join_next().await {
-            tally.add(client.expect("no client panics"));
+            tally.add(client.expect("the client does not panic"));
         }
         tally
     }
 
-    async fn keep_asking(self, address: SocketAddr, progress: Arc<Progress>) -> Tally {
+    async fn scrape_repeatedly(self, address: SocketAddr, progress: Arc<Progress>) -> Tally {
         let pause = Duration::from_secs(1) * KEPT_CONNECTIONS / self.kept_rate;
         let mut client = Kept::new(address);
         let mut tally = Tally::default();
         while !progress.is_over(self.requests) {
             let began = Instant::now();
-            tally.count(Asked::by(client.ask()).await);
+            tally.count(Exchange::of(client.scrape()).await);
             sleep_until(began + pause).await;
         }
-        tally.asked_again = client.asked_again;
+        tally.retries = client.retries;
         tally
     }
 }
 
-/// Lets the load end, also when whoever acts panics.
+/// Ends the load, even if `act` panics.
 struct Ends<'a>(&'a Progress);
 
 impl Drop for Ends<'_> {

@@ -1,8 +1,8 @@
-//! Throw-away machines: Debian 12 under a systemd that is really booted, in a network of its own.
+//! Throw-away machines: Debian 12 with a booted systemd, in its own network namespace.
 //!
-//! `tests/lab/sdbox` boots them, and says how, from the root that `tests/lab/debian` makes: what is installed on this host
-//! meanwhile changes nothing there. A machine lives as long as its [`Machine`]; when the test process is killed, the
-//! machine ends with it, and should even its holder be killed, the next test process removes what is left.
+//! `tests/lab/sdbox` boots them from the root that `tests/lab/debian` makes, so that package installations on this host do not
+//! affect them. A machine ends when its [`Machine`] is dropped or the test process is killed. If its holder is killed, the next
+//! test process removes the remains.
 
 mod possible;
 mod slots;
@@ -30,35 +30,35 @@ use slots::Slot;
 /// The launcher.
 const SDBOX: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/sdbox");
 
-/// A booted machine. Dropping it pulls the plug.
+/// A booted machine. Dropping it kills all its processes.
 #[derive(Debug)]
 pub struct Machine {
     name: String,
     leader: u32,
     network: File,
-    /// Holds the machine for as long as its standard input is open.
+    /// Ends the machine when its standard input is closed.
     holder: Child,
     _slot: Slot,
 }
 
 impl Machine {
-    /// Whether this host can boot machines: root can, with systemd-nspawn and mmdebstrap.
+    /// Whether this host can boot machines. That needs root, systemd-nspawn and mmdebstrap.
     ///
-    /// Says loudly why not; with `CI` set that is a panic.
+    /// Prints a warning with the reason if not; panics if `CI` is set.
     #[track_caller]
     pub fn possible() -> bool {
         files().is_some()
     }
 
-    /// Boots a machine, when this host can; at most two exist at the same time, and this waits until there is room.
+    /// Boots a machine. At most two exist at the same time; further calls wait.
     ///
-    /// `None` where it is not [`possible`](Self::possible). Panics when the machine does not boot.
+    /// `None` if this host cannot boot machines, see [`possible`](Self::possible). Panics if the machine does not boot.
     #[track_caller]
     pub fn boot(name: &str) -> Option<Self> {
         Self::boot_with(name, [""; 0])
     }
 
-    /// As [`Machine::boot`], with arguments for systemd-nspawn(1).
+    /// Like [`Machine::boot`], with arguments for systemd-nspawn(1).
     #[track_caller]
     pub fn boot_with<A: AsRef<OsStr>>(
         name: &str,
@@ -86,21 +86,21 @@ impl Machine {
             .env_remove("SDBOX_DIR")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            // What is typed at the terminal is meant for the tests, which then let go of their machines.
+            // ctrl-c in the terminal must reach only the tests, which then end their machines.
             .process_group(0)
             .spawn()
             .unwrap_or_else(|error| panic!("{SDBOX} does not start: {error}"));
         let mut leader = String::new();
-        BufReader::new(holder.stdout.take().expect("it was asked for"))
+        BufReader::new(holder.stdout.take().expect("stdout is piped"))
             .read_line(&mut leader)
             .expect("the holder writes text");
         let Ok(leader) = leader.trim_end().parse() else {
-            // What went wrong is on standard error.
+            // The holder has printed the reason to standard error.
             let _ = holder.wait();
             panic!("the machine {name} does not boot");
         };
         let network =
-            File::open(format!("/proc/{leader}/ns/net")).expect("its leader runs and is ours");
+            File::open(format!("/proc/{leader}/ns/net")).expect("the leader runs as our user");
         Self {
             name,
             leader,
@@ -110,14 +110,14 @@ impl Machine {
         }
     }
 
-    /// Where one of its files is seen from here.
+    /// The path of one of its files on this host.
     pub fn path(&self, path: impl AsRef<Path>) -> PathBuf {
         let path = path.as_ref();
         let below_root = path.strip_prefix("/").unwrap_or(path);
         Path::new(&format!("/proc/{}/root", self.leader)).join(below_root)
     }
 
-    /// Writes a file that everybody may read, and makes the folders above it.
+    /// Writes a world-readable file, and creates its parent folders.
     #[track_caller]
     pub fn write(&self, path: &str, content: impl AsRef<[u8]>) {
         let outside = self.path(path);
@@ -125,22 +125,22 @@ impl Machine {
         written.unwrap_or_else(|error| panic!("{path} cannot be written: {error}"));
     }
 
-    /// Takes over a file of the host's, to be executed by everybody.
+    /// Copies an executable file from this host, with mode 0755.
     #[track_caller]
     pub fn install(&self, program: &Path, path: &str) {
         let outside = self.path(path);
-        // A program that runs cannot be written to, but replaced.
-        let beside = outside.with_extension("new");
-        let placed = make_parent(&outside)
-            .and_then(|()| fs::copy(program, &beside))
-            .and_then(|_| fs::set_permissions(&beside, Permissions::from_mode(0o755)))
-            .and_then(|()| fs::rename(&beside, &outside));
-        placed.unwrap_or_else(|error| panic!("{path} cannot be installed: {error}"));
+        // A running program cannot be written to, but it can be replaced.
+        let new = outside.with_extension("new");
+        let installed = make_parent(&outside)
+            .and_then(|()| fs::copy(program, &new))
+            .and_then(|_| fs::set_permissions(&new, Permissions::from_mode(0o755)))
+            .and_then(|()| fs::rename(&new, &outside));
+        installed.unwrap_or_else(|error| panic!("{path} cannot be installed: {error}"));
     }
 
-    /// Runs a command inside, as root.
+    /// Runs a command in the machine, as root.
     ///
-    /// Panics when it runs for longer than [`service::PATIENCE`].
+    /// Panics if it runs for longer than [`service::PATIENCE`].
     #[track_caller]
     pub fn run<A: AsRef<OsStr>>(&self, command: impl IntoIterator<Item = A>) -> Output {
         let mut arguments: Vec<OsString> = vec!["in".into(), self.name.clone().into()];
@@ -148,7 +148,7 @@ impl Machine {
         service::run(SDBOX, arguments, &[])
     }
 
-    /// Runs a command inside, as words between spaces; panics unless it succeeds. Returns its standard output, trimmed.
+    /// Runs a command in the machine and returns its trimmed standard output. The command is split at spaces. Panics if it fails.
     #[track_caller]
     pub fn succeed(&self, command: &str) -> String {
         let output = self.run(command.split_whitespace());
@@ -163,7 +163,7 @@ impl Machine {
         text(&output.stdout)
     }
 
-    /// One property of a unit, as `systemctl show` has it.
+    /// A property of a unit, from `systemctl show`.
     #[track_caller]
     pub fn property(&self, unit: &str, property: &str) -> String {
         self.succeed(&format!(
@@ -171,7 +171,7 @@ impl Machine {
         ))
     }
 
-    /// The journal's entries that match, once everything sent to it is in it.
+    /// The matching entries of the journal, after `journalctl --sync`.
     #[track_caller]
     pub fn journal<A: AsRef<OsStr>>(&self, matches: impl IntoIterator<Item = A>) -> Vec<Value> {
         self.succeed("journalctl --sync");
@@ -188,25 +188,25 @@ impl Machine {
             .collect()
     }
 
-    /// Processor time that everything in the machine has used so far. What runs in its [`network`](Self::network) only does not
-    /// count, nor does what [`run`](Self::run) starts itself.
+    /// The CPU time of all processes in the machine so far. Threads in its [`network`](Self::network) and commands of
+    /// [`run`](Self::run) do not count.
     #[track_caller]
     pub fn processor_time(&self) -> Duration {
         let stat = fs::read_to_string(self.path("/sys/fs/cgroup/cpu.stat"));
-        let stat = stat.expect("every cgroup but the host's root has it");
+        let stat = stat.expect("every cgroup except the host's root has this file");
         let used = stat
             .lines()
             .find_map(|line| line.strip_prefix("usage_usec "));
         let micros = used.and_then(|micros| micros.parse().ok());
-        Duration::from_micros(micros.expect("it is a number"))
+        Duration::from_micros(micros.expect("usage_usec is a number"))
     }
 
-    /// Does something in the machine's network, in a thread of its own. Sockets and threads made there stay there.
+    /// Runs `work` in a new thread in the machine's network namespace. Its sockets and threads stay in that namespace.
     pub fn network<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
         thread::scope(|scope| {
             let inside = scope.spawn(|| {
                 move_into_link_name_space(self.network.as_fd(), Some(LinkNameSpaceType::Network))
-                    .expect("root may enter a network that it holds open");
+                    .expect("root may enter a network namespace that it holds open");
                 work()
             });
             inside
@@ -215,16 +215,16 @@ impl Machine {
         })
     }
 
-    /// Shuts it down in order; panics when it does not come to that.
+    /// Shuts the machine down cleanly; panics if that fails.
     #[track_caller]
     pub fn power_off(mut self) {
-        let asked = self
+        let requested = self
             .holder
             .stdin
             .as_mut()
-            .expect("held open")
+            .expect("stdin is open until drop")
             .write_all(b"poweroff\n");
-        let ended = asked.and_then(|()| self.holder.wait());
+        let ended = requested.and_then(|()| self.holder.wait());
         assert!(
             ended.is_ok_and(|status| status.success()),
             "{} does not shut down",
@@ -236,12 +236,12 @@ impl Machine {
 impl Drop for Machine {
     fn drop(&mut self) {
         drop(self.holder.stdin.take());
-        // Nothing can be done about a holder that fails, and the next run removes what it leaves.
+        // A failure of the holder is ignored: the next run removes the remains.
         let _ = self.holder.wait();
     }
 }
 
-/// What machines boot from; `None` where none can be booted.
+/// The root that machines boot from; `None` if this host cannot boot machines.
 #[track_caller]
 fn files() -> Option<&'static Path> {
     possible::possible()

@@ -1,24 +1,24 @@
-//! The mistakes of `docs/mistakes.md`, and what the program is to say of them.
+//! The configuration mistakes in `docs/mistakes.md`, and the messages that the program must report for them.
 
 const TABLE: &str = include_str!("../../../docs/mistakes.md");
 
 /// A row of the table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mistake {
-    /// The first column, without what is in parentheses.
+    /// The first column, without the part in parentheses.
     pub name: &'static str,
-    /// What is in parentheses there: a value, a variable or a flag.
+    /// The part in parentheses: a value, a variable or a flag.
     pub input: Option<&'static str>,
-    says: &'static str,
+    message: &'static str,
 }
 
-/// All rows.
+/// All rows of the table.
 pub fn all() -> Vec<Mistake> {
     let rows = TABLE.lines().filter(|line| line.starts_with("| "));
     rows.skip(2).map(mistake).collect()
 }
 
-/// The row of this name; panics when there is none.
+/// The row with this name; panics if there is none.
 #[track_caller]
 pub fn named(name: &str) -> Mistake {
     let mut all = all().into_iter();
@@ -27,22 +27,22 @@ pub fn named(name: &str) -> Mistake {
 }
 
 impl Mistake {
-    /// Panics unless the sentence of the table is in this text, with anything where it has `…`.
+    /// Panics unless [`is_reported_in`](Self::is_reported_in) holds.
     #[track_caller]
-    pub fn assert_told_in(&self, text: &str) {
-        assert!(self.is_told_in(text), "not {self:#?} but {text}");
+    pub fn assert_reported_in(&self, text: &str) {
+        assert!(self.is_reported_in(text), "{self:#?} is not in: {text}");
     }
 
-    /// Whether it is.
-    pub fn is_told_in(&self, text: &str) -> bool {
-        is_told(self.says, text)
+    /// Whether the text contains the message of the table. Each `…` in the message matches any text.
+    pub fn is_reported_in(&self, text: &str) -> bool {
+        matches(self.message, text)
     }
 }
 
 fn mistake(row: &'static str) -> Mistake {
     let cells: Vec<&str> = row.trim_matches('|').split(" | ").map(str::trim).collect();
-    let [mistake, says, _] = cells[..] else {
-        panic!("not three columns: {row}");
+    let [mistake, message, _] = cells[..] else {
+        panic!("the row does not have three columns: {row}");
     };
     let (name, input) = match mistake.split_once(" (`") {
         Some((name, input)) => (name, Some(input.trim_end_matches("`)"))),
@@ -51,17 +51,17 @@ fn mistake(row: &'static str) -> Mistake {
     Mistake {
         name,
         input,
-        says: says.trim_matches('`'),
+        message: message.trim_matches('`'),
     }
 }
 
-fn is_told(sentence: &str, text: &str) -> bool {
-    // What a value hides is written in the same way.
+fn matches(message: &str, text: &str) -> bool {
+    // The program also writes `…` where it hides a part of a value.
     let text = text.replace('…', "");
     let mut rest = text.as_str();
-    sentence.split('…').all(|part| match rest.split_once(part) {
-        Some((_, behind)) => {
-            rest = behind;
+    message.split('…').all(|part| match rest.split_once(part) {
+        Some((_, after)) => {
+            rest = after;
             true
         }
         None => false,
@@ -70,17 +70,17 @@ fn is_told(sentence: &str, text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{all, is_told, named};
+    use super::{all, matches, named};
 
     #[test]
-    fn the_parts_of_a_sentence_are_looked_for_in_their_order() {
-        assert!(is_told("a … c", "x a b c d"));
-        assert!(!is_told("a … c", "c a b"));
-        assert!(!is_told("a b", "a … b"));
+    fn the_parts_of_a_message_must_appear_in_their_order() {
+        assert!(matches("a … c", "x a b c d"));
+        assert!(!matches("a … c", "c a b"));
+        assert!(!matches("a b", "a … b"));
     }
 
     #[test]
-    fn the_table_is_read() {
+    fn the_table_is_parsed() {
         assert!(all().len() > 15);
         assert_eq!(named("misspelt flag").input, Some("--stroe"));
         assert_eq!(named("port in use").input, None);

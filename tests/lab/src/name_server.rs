@@ -1,6 +1,6 @@
-//! A DNS server that knows a few names, each of which means 127.0.0.1: RFC 1035.
+//! A DNS server that resolves a few names to 127.0.0.1: RFC 1035.
 //!
-//! It answers over UDP at port 53, the only one that a resolver asks, so binding it takes root (or a network of one's own).
+//! It listens on UDP port 53, the only port that resolvers use. Binding it needs root.
 
 use std::io;
 use std::net::{Ipv4Addr, UdpSocket};
@@ -11,10 +11,10 @@ use std::thread::{self, JoinHandle};
 /// The port of DNS.
 const PORT: u16 = 53;
 
-/// The header of every message: id, flags, and four counts.
+/// The length of a message's header: id, flags, and four counts.
 const HEADER: usize = 12;
 
-/// QR, RD and RA: a response of a server that was asked to look further, and does.
+/// QR, RD and RA: a response with recursion desired and available.
 const RESPONSE: u16 = 0x8180;
 
 /// The response code for a name that does not exist.
@@ -23,30 +23,30 @@ const NXDOMAIN: u16 = 3;
 /// Type and class of an IPv4 address.
 const A_IN: [u8; 4] = [0, 1, 0, 1];
 
-/// A name server, until it is dropped.
+/// A running name server; dropping it stops it.
 #[derive(Debug)]
 pub struct NameServer {
     address: Ipv4Addr,
-    /// The server's own, which may be in another network than the one that drops it.
+    /// The server's socket. Its network namespace may differ from that of the thread that drops the server.
     socket: UdpSocket,
     stopping: Arc<AtomicBool>,
     server: Option<JoinHandle<()>>,
 }
 
 impl NameServer {
-    /// One that knows `names`, at port 53 of `address`, an address of loopback.
+    /// Starts a server for `names` on port 53 of `address`, a loopback address.
     ///
     /// # Errors
     ///
-    /// Where the port is taken, or is not ours to bind.
+    /// If the port is taken, or binding it is not permitted.
     pub fn bind_at(address: Ipv4Addr, names: &[&str]) -> io::Result<Self> {
         let socket = UdpSocket::bind((address, PORT))?;
         let names: Vec<Vec<u8>> = names.iter().map(|name| encoded(name)).collect();
         let stopping = Arc::<AtomicBool>::default();
-        let (served, told) = (socket.try_clone()?, Arc::clone(&stopping));
+        let (served, stop) = (socket.try_clone()?, Arc::clone(&stopping));
         let server = thread::Builder::new()
             .name("name-server".to_owned())
-            .spawn(move || serve(&served, &names, &told))?;
+            .spawn(move || serve(&served, &names, &stop))?;
         Ok(Self {
             address,
             socket,
@@ -55,7 +55,7 @@ impl NameServer {
         })
     }
 
-    /// What goes into resolv.conf.
+    /// The content of a resolv.conf with this server.
     pub fn settings(&self) -> String {
         format!("nameserver {}\n", self.address)
     }
@@ -64,7 +64,7 @@ impl NameServer {
 impl Drop for NameServer {
     fn drop(&mut self) {
         self.stopping.store(true, Ordering::SeqCst);
-        // An empty datagram, so that it looks.
+        // An empty datagram wakes the server, which then checks the flag.
         let woken = self.socket.send_to(&[], (self.address, PORT));
         if let (Ok(_), Some(server)) = (woken, self.server.take()) {
             let _ = server.join();
@@ -79,13 +79,13 @@ fn serve(socket: &UdpSocket, names: &[Vec<u8>], stopping: &AtomicBool) {
             return;
         }
         if let Some(answer) = answer(&question[..length], names) {
-            // Whoever has gone wants no answer.
+            // A failure means that the client has gone.
             let _ = socket.send_to(&answer, from);
         }
     }
 }
 
-/// The name as it stands in messages: each label after its length, then an empty one.
+/// The wire format of a name: each label after its length, then an empty label.
 fn encoded(name: &str) -> Vec<u8> {
     let labels = name.split('.').flat_map(|label| {
         let length = u8::try_from(label.len()).expect("a label has at most 63 bytes");
@@ -94,11 +94,11 @@ fn encoded(name: &str) -> Vec<u8> {
     labels.chain([0]).collect()
 }
 
-/// `None` for what is no question.
+/// The response to a question; `None` if the message is not a question.
 fn answer(question: &[u8], names: &[Vec<u8>]) -> Option<Vec<u8>> {
-    let (header, asked) = question.split_at_checked(HEADER)?;
-    let end = asked.iter().position(|&byte| byte == 0)? + 1;
-    let (name, rest) = asked.split_at(end);
+    let (header, body) = question.split_at_checked(HEADER)?;
+    let end = body.iter().position(|&byte| byte == 0)? + 1;
+    let (name, rest) = body.split_at(end);
     let kind = rest.get(..A_IN.len())?;
     let known = names.iter().any(|known| known.eq_ignore_ascii_case(name));
     let has_address = known && kind == A_IN;
@@ -112,7 +112,7 @@ fn answer(question: &[u8], names: &[Vec<u8>]) -> Option<Vec<u8>> {
     answer.extend(name);
     answer.extend(kind);
     if has_address {
-        // A pointer to the name above, then for how many seconds the address holds, its length, and the address.
+        // A pointer to the name above, type and class, TTL in seconds, length of the address, and the address.
         answer.extend([0xc0, HEADER as u8]);
         answer.extend(A_IN);
         answer.extend(60_u32.to_be_bytes());

@@ -1,6 +1,6 @@
 //! An OTLP/gRPC collector for traces, over the official `trace_service.proto`.
 //!
-//! It keeps what it is sent, with the metadata of each call, and can refuse to answer.
+//! It records every request with the metadata of its call, and can fail on command.
 
 use std::collections::BTreeMap;
 use std::mem;
@@ -26,7 +26,7 @@ use tonic::metadata::MetadataMap;
 use tonic::transport::Server;
 use tonic::{Code, Request, Response, Status};
 
-/// A collector on a port of 127.0.0.1, until it is dropped.
+/// A running collector on a port of 127.0.0.1; dropping it stops it.
 #[derive(Debug)]
 pub struct OtlpCollector {
     address: SocketAddr,
@@ -36,29 +36,29 @@ pub struct OtlpCollector {
     server: Option<JoinHandle<()>>,
 }
 
-/// How the collector treats the calls that come from now on. It keeps them all the same.
+/// How the collector answers calls. It records the requests in any case.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Behaviour {
-    /// Takes the spans and says so.
+    /// Accepts the spans.
     #[default]
     Answer,
-    /// Says that the call is OK, with this about the spans.
+    /// Answers with status OK and this partial success.
     Partial {
-        /// How many were rejected.
+        /// The number of rejected spans.
         rejected_spans: i64,
-        /// Why, or what else is to be said.
+        /// The reason, or a warning.
         error_message: String,
     },
     /// Never answers.
     Hang,
-    /// Answers the next call with this status, and the calls after it as if nothing had been.
+    /// Answers the next call with this status, and accepts the spans of later calls.
     FailOnce {
         /// The gRPC code.
         code: Code,
         /// Its message.
         message: String,
     },
-    /// Answers with a status whose details are this text, and not the base64 that they should be.
+    /// Answers with a status whose details are this text instead of base64.
     BreakDetails(String),
     /// Answers with this status.
     Fail {
@@ -72,13 +72,13 @@ pub enum Behaviour {
 /// One export call.
 #[derive(Debug, Clone)]
 pub struct Call {
-    /// The gRPC metadata, which are the HTTP headers.
+    /// The gRPC metadata: the HTTP headers.
     pub metadata: MetadataMap,
     /// The spans.
     pub request: ExportTraceServiceRequest,
 }
 
-/// A span together with what its request says about it elsewhere.
+/// A span together with its resource and scope.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FlatSpan {
     /// The resource's attributes.
@@ -87,15 +87,15 @@ pub struct FlatSpan {
     pub scope: String,
     /// The span's attributes.
     pub attributes: BTreeMap<String, Value>,
-    /// The span as it was sent.
+    /// The span as received.
     pub span: Span,
 }
 
 impl OtlpCollector {
-    /// A collector on a free port, that answers.
+    /// A collector on a free port that accepts spans.
     pub fn bind() -> Self {
         let listener =
-            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has a free TCP port");
+            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a loopback port is free");
         listener
             .set_nonblocking(true)
             .expect("a socket can be made non-blocking");
@@ -112,7 +112,7 @@ impl OtlpCollector {
         let server = thread::Builder::new()
             .name("otlp-collector".to_owned())
             .spawn(move || serve(listener, service, stopped))
-            .expect("a test can have one more thread");
+            .expect("a thread can be started");
         let (stop, server) = (Some(stop), Some(server));
         Self {
             address,
@@ -123,17 +123,17 @@ impl OtlpCollector {
         }
     }
 
-    /// Where the collector listens.
+    /// The address that the collector listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// What goes into `OTEL_EXPORTER_OTLP_ENDPOINT`: `http://127.0.0.1:PORT`.
+    /// The value for `OTEL_EXPORTER_OTLP_ENDPOINT`: `http://127.0.0.1:PORT`.
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Treats calls so from now on.
+    /// Answers calls like this from now on.
     pub fn behave(&self, behaviour: Behaviour) {
         *self
             .behaviour
@@ -141,24 +141,24 @@ impl OtlpCollector {
             .unwrap_or_else(PoisonError::into_inner) = behaviour;
     }
 
-    /// The next export call with its metadata, or nothing when none comes in time.
+    /// The next export call with its metadata; `None` if none arrives in time.
     pub fn next_call(&self, within: Duration) -> Option<Call> {
         let calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
         calls.recv_timeout(within).ok()
     }
 
-    /// The next export call's request, or nothing when none comes in time.
+    /// The request of the next export call; `None` if none arrives in time.
     pub fn next_request(&self, within: Duration) -> Option<ExportTraceServiceRequest> {
         self.next_call(within).map(|call| call.request)
     }
 }
 
 impl Drop for OtlpCollector {
-    /// Stops at once: calls that hang and connections that are open end with the runtime.
+    /// Stops at once: hanging calls and open connections end with the runtime.
     fn drop(&mut self) {
         drop(self.stop.take());
         if let Some(server) = self.server.take() {
-            // Its panic has been printed already, and this may be an unwinding test.
+            // A panic of the server is ignored: it has been printed already, and the test may be unwinding.
             drop(server.join());
         }
     }
@@ -187,29 +187,29 @@ impl FlatSpan {
         flat
     }
 
-    /// The attribute as text if it is a scalar: `OK`, `3`, `true`.
+    /// The attribute as text, if it is a scalar: `OK`, `3`, `true`.
     pub fn text(&self, attribute: &str) -> Option<String> {
         text(self.attributes.get(attribute)?)
     }
 
-    /// The resource's attribute as text if it is a scalar.
+    /// The resource attribute as text, if it is a scalar.
     pub fn resource_text(&self, attribute: &str) -> Option<String> {
         text(self.resource.get(attribute)?)
     }
 
-    /// The trace id, 0 unless it has 16 bytes.
+    /// The trace id; 0 unless it has 16 bytes.
     pub fn trace_id(&self) -> u128 {
         self.span.trace_id[..]
             .try_into()
             .map_or(0, u128::from_be_bytes)
     }
 
-    /// The span id, 0 unless it has 8 bytes.
+    /// The span id; 0 unless it has 8 bytes.
     pub fn span_id(&self) -> u64 {
         id(&self.span.span_id)
     }
 
-    /// The parent's span id, 0 for a root.
+    /// The parent's span id; 0 for a root.
     pub fn parent_span_id(&self) -> u64 {
         id(&self.span.parent_span_id)
     }
@@ -230,7 +230,7 @@ fn attributes(pairs: &[KeyValue]) -> BTreeMap<String, Value> {
 fn text(value: &Value) -> Option<String> {
     match value {
         Value::StringValue(text) => Some(text.clone()),
-        Value::BoolValue(truth) => Some(truth.to_string()),
+        Value::BoolValue(value) => Some(value.to_string()),
         Value::IntValue(number) => Some(number.to_string()),
         Value::DoubleValue(number) => Some(number.to_string()),
         _ => None,
@@ -259,7 +259,7 @@ impl TraceService for Service {
                 _ => behaviour.clone(),
             }
         };
-        // Nobody listens any more when the collector is being dropped.
+        // The receiver is gone while the collector is being dropped.
         drop(self.calls.send(Call { metadata, request }));
         match behaviour {
             Behaviour::Answer => Ok(Response::new(ExportTraceServiceResponse::default())),
@@ -283,7 +283,7 @@ impl TraceService for Service {
 
 fn broken_details(details: &str) -> Status {
     let mut headers = http::HeaderMap::new();
-    let details = http::HeaderValue::from_str(details).expect("a field's value");
+    let details = http::HeaderValue::from_str(details).expect("the details are a header value");
     headers.insert("grpc-status-details-bin", details);
     Status::with_metadata(
         Code::PermissionDenied,
@@ -292,13 +292,13 @@ fn broken_details(details: &str) -> Status {
     )
 }
 
-/// Serves until `stopped` resolves, which it does when its sender is dropped.
+/// Serves until the sender of `stopped` is dropped.
 fn serve(listener: TcpListener, service: Service, stopped: oneshot::Receiver<()>) {
     let runtime = runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.expect("a runtime needs no more than a test may have");
+    let runtime = runtime.expect("a runtime needs a few file descriptors");
     runtime.block_on(async {
         let listener = tokio::net::TcpListener::from_std(listener);
-        let incoming = TcpListenerStream::new(listener.expect("a non-blocking listener"));
+        let incoming = TcpListenerStream::new(listener.expect("the listener is non-blocking"));
         let server = Server::builder().add_service(TraceServiceServer::new(service));
         tokio::select! {
             served = server.serve_with_incoming(incoming) => served.expect("the server runs"),

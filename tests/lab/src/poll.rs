@@ -1,14 +1,14 @@
-//! Waits for what nobody announces, such as a number in `/proc`.
+//! Waits by polling where no event is available, such as for a number in `/proc`.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::service::PATIENCE;
 
-/// How long to wait before looking again.
+/// The polling interval.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Looks again and again until `look` finds something; panics with `what` was looked for after [`PATIENCE`].
+/// Calls `look` repeatedly until it returns a value. After [`PATIENCE`], panics with a message that contains `what`.
 #[track_caller]
 pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;

@@ -1,12 +1,13 @@
-//! Protobuf lists as any sender may send them: with fields that nobody knows, repeated or out of order, and cut into pieces.
+//! Protobuf lists in every form that the protocol allows: with unknown fields, with repeated fields or fields out of order, and
+//! cut into pieces.
 
 use proptest::{collection::vec, prelude::*, sample::Index};
 use prost::encoding::{DecodeContext, WireType, decode_key, encode_key, encode_varint, skip_field};
 
-/// A whole field as encoded: key and value.
+/// An encoded field: key and value.
 type Field = Vec<u8>;
 
-/// What a sender may do to a list `{ repeated Element elements = 1; }` without breaking the protocol.
+/// Changes to a list `{ repeated Element elements = 1; }` that the protocol allows.
 #[derive(Clone, Debug)]
 pub struct Disorder(Vec<(Place, Change)>);
 
@@ -30,7 +31,7 @@ enum Change {
 const ELEMENT: u8 = 0x0a;
 
 impl Disorder {
-    /// Any disorder, with the given numbers of fields that neither the list nor its elements know.
+    /// Any disorder. `unknown` has numbers of fields that neither the list nor its elements define.
     pub fn any(
         unknown: impl Strategy<Value = u32> + Clone + 'static,
     ) -> impl Strategy<Value = Self> {
@@ -46,7 +47,7 @@ impl Disorder {
         vec((place, change), 0..12).prop_map(Self)
     }
 
-    /// The list, encoded again after the disorder.
+    /// The list with these changes.
     pub fn of(&self, list: &[u8]) -> Vec<u8> {
         let mut list = fields(list);
         for (place, change) in &self.0 {
@@ -89,18 +90,18 @@ fn fields(mut message: &[u8]) -> Vec<Field> {
     let mut fields = Vec::new();
     while !message.is_empty() {
         let field = message;
-        let (number, wire_type) = decode_key(&mut message).expect("the message is whole");
+        let (number, wire_type) = decode_key(&mut message).expect("the message is complete");
         let skipped = skip_field(wire_type, number, &mut message, DecodeContext::default());
-        skipped.expect("the message is whole");
+        skipped.expect("the message is complete");
         fields.push(field[..field.len() - message.len()].to_vec());
     }
     fields
 }
 
-/// What an element holds, behind its key of one byte and its length.
+/// The content of an element, without its key of one byte and its length.
 fn content(mut element: &[u8]) -> &[u8] {
     element = &element[1..];
-    prost::decode_length_delimiter(&mut element).expect("the field is whole");
+    prost::decode_length_delimiter(&mut element).expect("the field is complete");
     element
 }
 
@@ -112,7 +113,7 @@ fn length_delimited(number: u32, content: &[u8]) -> Field {
     field
 }
 
-/// A field of any wire type but groups.
+/// A field of any wire type except groups.
 fn field(number: impl Strategy<Value = u32> + Clone) -> impl Strategy<Value = Field> {
     let other = prop_oneof![
         any::<u64>().prop_map(|value| {
@@ -134,13 +135,13 @@ fn field(number: impl Strategy<Value = u32> + Clone) -> impl Strategy<Value = Fi
     ]
 }
 
-/// The message in gRPC's framing.
+/// The message in gRPC framing.
 pub fn framed(message: &[u8]) -> Vec<u8> {
     let length = u32::try_from(message.len()).expect("a gRPC message is shorter than 4 GiB");
     [&[0], &length.to_be_bytes()[..], message].concat()
 }
 
-/// Cuts a body into pieces of these lengths, in turn; whole when there is no length. No piece is empty.
+/// Cuts a body into pieces with these lengths in turn. Without lengths, the body is one piece. No piece is empty.
 pub fn pieces<'a>(mut body: &'a [u8], lengths: &'a [usize]) -> impl Iterator<Item = &'a [u8]> {
     let mut lengths = lengths.iter().cycle();
     std::iter::from_fn(move || {

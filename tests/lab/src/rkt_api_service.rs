@@ -1,10 +1,10 @@
 //! A stand-in for rkt's api-service: `v1alpha.PublicAPI/ListImages` and `/GetInfo`, and misbehaviour on command.
 //!
-//! What it shares with other stand-ins is [`crate::stand_in`].
+//! [`crate::stand_in`] has the code that all stand-ins share.
 //!
-//! | module | what it is |
+//! | module | contents |
 //! | --- | --- |
-//! | `images`, `images/*` | what the store holds |
+//! | `images`, `images/*` | the images in the store |
 
 mod images;
 
@@ -19,7 +19,7 @@ pub use images::{Images, Totals};
 
 use v1alpha::ListImagesRequest;
 
-/// What `proto/rkt.proto` compiles to.
+/// The code generated from `proto/rkt.proto`.
 pub mod v1alpha {
     #![allow(missing_docs, unreachable_pub, clippy::all)]
     tonic::include_proto!("v1alpha");
@@ -28,10 +28,10 @@ pub mod v1alpha {
 /// A running stand-in for rkt's api-service.
 pub type StandIn = crate::stand_in::StandIn<Rkt>;
 
-/// A call as it arrived at one.
+/// A call that the stand-in has received.
 pub type Call = crate::stand_in::Call<Rkt>;
 
-/// What the api-service holds and says.
+/// The content of the api-service's responses.
 #[derive(Clone, Debug)]
 pub struct Rkt {
     images: Arc<Images>,
@@ -57,12 +57,12 @@ pub enum Request {
 }
 
 impl StandIn {
-    /// Changes what the store holds, from the next call on.
+    /// Changes the images, from the next call on.
     pub fn serve_images(&self, images: Images) {
         self.change_store(|store| store.images = Arc::new(images));
     }
 
-    /// Changes what GetInfo says, from the next call on; at first `1.30.0`, `0.8.11` and `1.0.0-alpha`.
+    /// Changes the versions in GetInfo's response, from the next call on. The defaults are `1.30.0`, `0.8.11` and `1.0.0-alpha`.
     pub fn serve_info(&self, info: v1alpha::Info) {
         self.change_store(|store| store.info = info);
     }

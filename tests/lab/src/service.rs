@@ -1,6 +1,7 @@
-//! Runs the real program as its users do, and speaks the wire to it: signals, HTTP, `sd_notify`, standard error.
+//! Runs the real program and uses its external interfaces: signals, HTTP, `sd_notify`, standard error.
 //!
-//! Waits end with the event that they wait for; time only bounds them, generously, and never decides a test.
+//! Every wait ends with the expected event. Timeouts are generous and only bound the waits; they never decide the result of a
+//! test.
 
 mod builder;
 pub mod http;
@@ -30,8 +31,7 @@ use builder::clean_command;
 use process::Process;
 use transcript::Transcript;
 
-/// How long to wait for anything before giving it up as lost: much longer than it takes on a machine that is busy with something
-/// else, so that only what never comes is given up.
+/// Timeout of every wait: much longer than anything takes on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The running program. Dropping it kills it.
@@ -48,7 +48,7 @@ pub struct Service {
 struct Sockets {
     scraped: Endpoint,
     bound_by: BoundBy,
-    /// Kept from everybody else for as long as the service runs.
+    /// Reserved for as long as the service runs.
     _ports: Vec<ReservedPort>,
 }
 
@@ -59,7 +59,7 @@ enum BoundBy {
 }
 
 impl Service {
-    /// A service to be started from this program: `env!("CARGO_BIN_EXE_exp-rkt-grpc")` in tests.
+    /// A builder for a service with this program: `env!("CARGO_BIN_EXE_exp-rkt-grpc")` in tests.
     pub fn builder(program: impl Into<PathBuf>) -> Builder {
         Builder::new(program.into())
     }
@@ -70,12 +70,12 @@ impl Service {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap_or_else(|error| panic!("{:?} does not start: {error}", command.get_program()));
-        let source = child.stderr.take().expect("it was asked for");
+        let source = child.stderr.take().expect("stderr is piped");
         let process = Process::adopt(child);
         let notified = notify_socket
             .handle()
             .expect("a descriptor can be duplicated");
-        // A process that has ended notifies nothing: whoever waits for it is told at once.
+        // A process that has ended sends no more notifications: shutting the socket down ends all waits for one.
         let stderr = Transcript::of(source, move || {
             let _ = notified.shutdown(Shutdown::Both);
         });
@@ -87,42 +87,44 @@ impl Service {
         }
     }
 
-    /// The process's number; the same before and after a socket activation.
+    /// The process id; the same before and after socket activation.
     pub fn pid(&self) -> u32 {
         self.process.pid()
     }
 
-    /// Where it is scraped.
+    /// The endpoint of its metrics.
     pub fn endpoint(&self) -> &Endpoint {
         &self.sockets.scraped
     }
 
-    /// Where it is scraped, over TCP; panics when that is a Unix socket.
+    /// The TCP address of its metrics; panics if it listens on a Unix socket.
     pub fn address(&self) -> SocketAddr {
         match &self.sockets.scraped {
             Endpoint::Tcp(address) => *address,
-            Endpoint::Unix(path) => panic!("the service listens at {}", path.display()),
+            Endpoint::Unix(path) => panic!("the service listens on {}", path.display()),
         }
     }
 
-    /// Waits for `READY=1`; wakes the service by a connection first when it is socket-activated.
+    /// Waits for `READY=1`. If the service is socket-activated, a connection starts it first.
     #[track_caller]
     pub fn wait_until_ready(&self) {
         let _first = (self.sockets.bound_by == BoundBy::SocketActivate).then(|| {
-            http::Connection::open(&self.sockets.scraped)
-                .unwrap_or_else(|error| self.fail(&format!("no socket to connect to: {error}")))
+            http::Connection::open(&self.sockets.scraped).unwrap_or_else(|error| {
+                self.fail(&format!("cannot connect to the socket: {error}"))
+            })
         });
-        self.wait_for_notification(|heard| heard.says("READY", "1"), PATIENCE);
+        let is_ready = |notification: &Notification| notification.says("READY", "1");
+        self.wait_for_notification(is_ready, PATIENCE);
     }
 
-    /// Sends SIGQUIT: ask the store now.
+    /// Sends SIGQUIT, which triggers a query.
     #[track_caller]
     pub fn trigger(&self) {
         self.signal(Signal::QUIT);
     }
 
-    /// Triggers, and returns the text of the `STATUS=` that follows: the outcome of a query. While one is running already,
-    /// that may be the outcome of the earlier one.
+    /// Triggers a query, and returns the text of the next `STATUS=`: its outcome. If a query is running already, the text may be
+    /// the outcome of that query.
     #[track_caller]
     pub fn query(&self) -> String {
         self.notify_socket.skip();
@@ -130,7 +132,7 @@ impl Service {
         self.wait_for_status(PATIENCE)
     }
 
-    /// Sends a signal; panics when the process is gone.
+    /// Sends a signal; panics if the process has ended.
     #[track_caller]
     pub fn signal(&self, signal: Signal) {
         if let Err(error) = self.process.signal(signal) {
@@ -138,30 +140,32 @@ impl Service {
         }
     }
 
-    /// Stops all its threads where they are, and returns when they have.
+    /// Stops all its threads with SIGSTOP, and waits until they have stopped.
     #[track_caller]
     pub fn freeze(&self) {
         self.signal(Signal::STOP);
-        eventually("the stop", || self.process.is_stopped().then_some(()));
+        eventually("the service to stop", || {
+            self.process.is_stopped().then_some(())
+        });
     }
 
-    /// Lets it go on.
+    /// Resumes it after [`freeze`](Self::freeze).
     #[track_caller]
     pub fn thaw(&self) {
         self.signal(Signal::CONT);
     }
 
-    /// Everything it has told systemd so far.
+    /// All notifications that it has sent to systemd so far.
     pub fn notifications(&self) -> Vec<Notification> {
         self.notify_socket.seen()
     }
 
-    /// The next notification in turn; `None` when time runs out or the process has ended.
+    /// The next notification; `None` if time runs out or the process has ended.
     pub fn next_notification(&self, within: Duration) -> Option<Notification> {
         self.notify_socket.next(within)
     }
 
-    /// The next notification that `wanted` accepts; panics when none comes.
+    /// The next notification that `wanted` accepts; panics if none arrives.
     #[track_caller]
     pub fn wait_for_notification(
         &self,
@@ -170,18 +174,19 @@ impl Service {
     ) -> Notification {
         match self.notify_socket.wait_for(wanted, within) {
             Some(notification) => notification,
-            None => self.fail("the notification that was waited for did not come"),
+            None => self.fail("the expected notification did not arrive"),
         }
     }
 
-    /// The text of the next `STATUS=`; panics when none comes.
+    /// The text of the next `STATUS=`; panics if none arrives.
     #[track_caller]
     pub fn wait_for_status(&self, within: Duration) -> String {
-        let notification = self.wait_for_notification(|heard| heard.status().is_some(), within);
+        let has_status = |notification: &Notification| notification.status().is_some();
+        let notification = self.wait_for_notification(has_status, within);
         notification.status().unwrap_or_default().to_owned()
     }
 
-    /// GETs `/metrics` on a connection of its own and reads it; panics unless it is 200 and well-formed.
+    /// Scrapes `/metrics` on a new connection; panics unless the response has status 200 and is well-formed.
     #[track_caller]
     pub fn scrape(&self) -> Scrape {
         let response = self.get("/metrics");
@@ -192,14 +197,14 @@ impl Service {
         }
     }
 
-    /// GETs a path on a connection of its own; panics when there is no answer.
+    /// GETs a path on a new connection; panics if there is no response.
     #[track_caller]
     pub fn get(&self, path: &str) -> http::Response {
         http::get(&self.sockets.scraped, path)
             .unwrap_or_else(|error| self.fail(&format!("GET {path}: {error}")))
     }
 
-    /// Sends these bytes on a connection of its own; returns what comes until the service closes it.
+    /// Sends these bytes on a new connection; returns all bytes until the service closes it.
     #[track_caller]
     pub fn request(&self, bytes: &[u8]) -> Vec<u8> {
         let exchange = || {
@@ -210,60 +215,60 @@ impl Service {
         exchange().unwrap_or_else(|error: io::Error| self.fail(&format!("no response: {error}")))
     }
 
-    /// What it has written to standard error so far; all of it once [`Service::wait`] has returned.
+    /// Its standard error so far; complete after [`Service::wait`] has returned.
     pub fn stderr(&self) -> String {
         self.stderr.text()
     }
 
-    /// Waits until standard error as a whole satisfies `complete`, and returns it; panics when it does not come to that.
+    /// Waits until `complete` accepts the whole standard error, and returns it; panics if that does not happen.
     #[track_caller]
     pub fn wait_for_stderr(&self, complete: impl FnMut(&str) -> bool, within: Duration) -> String {
         match self.stderr.wait_for(complete, within) {
             Some(text) => text,
-            None => self.fail("what was waited for on standard error did not come"),
+            None => self.fail("the expected output on standard error did not arrive"),
         }
     }
 
-    /// Waits until it ends by itself, and all that it has said is heard; panics when it does not.
+    /// Waits until it ends by itself and all its output and notifications have been read; panics if it does not end.
     #[track_caller]
     pub fn wait(&self, within: Duration) -> ExitStatus {
         let Some(status) = self.process.wait(within) else {
-            self.fail(&format!("it has not ended after {within:?}"));
+            self.fail(&format!("the service has not ended after {within:?}"));
         };
         self.stderr.wait_for_end(PATIENCE);
         self.notify_socket.wait_for_end(PATIENCE);
         status
     }
 
-    /// Asks it to stop (SIGTERM) and waits until it has.
+    /// Stops it with SIGTERM and waits until it has ended.
     #[track_caller]
     pub fn stop(&self) -> ExitStatus {
         self.signal(Signal::TERM);
         self.wait(PATIENCE)
     }
 
-    /// How many threads it has.
+    /// The number of its threads.
     pub fn threads(&self) -> usize {
         self.process.threads()
     }
 
-    /// How many file descriptors it holds.
+    /// The number of its open file descriptors.
     pub fn fds(&self) -> usize {
         self.process.fds()
     }
 
-    /// The most memory that it has held at a time since it began, in bytes. The kernel counts roughly, so that this can become
-    /// less by some pages: see "VmRSS" in proc_pid_status(5).
+    /// Its peak resident memory in bytes. The kernel's figure is approximate and can even decrease by some pages: see "VmRSS" in
+    /// proc_pid_status(5).
     pub fn peak_memory(&self) -> u64 {
         self.process.peak_memory()
     }
 
-    /// How the loop sleeps at this moment; `None` while it does not.
+    /// The current sleep of its event loop; `None` if the loop is not asleep.
     pub fn sleep(&self) -> Option<Sleep> {
         self.process.sleep()
     }
 
-    /// `systemd-socket-activate` has bound this many sockets.
+    /// Waits until `systemd-socket-activate` has bound this many sockets.
     #[track_caller]
     fn wait_for_sockets(&self, count: usize) {
         let bound = |text: &str| text.matches("Listening on ").count() >= count;
@@ -276,9 +281,9 @@ impl Service {
     }
 }
 
-/// Runs a program that ends by itself, in an environment of `PATH` and `environment` only.
+/// Runs a program until it ends, with only `PATH` and `environment` in its environment.
 ///
-/// Panics with its standard error when it runs for longer than [`PATIENCE`].
+/// Panics with its standard error if it runs for longer than [`PATIENCE`].
 #[track_caller]
 pub fn run<A: AsRef<OsStr>>(
     program: impl AsRef<Path>,
@@ -292,10 +297,13 @@ pub fn run<A: AsRef<OsStr>>(
         .stderr(Stdio::piped())
         .spawn()
         .unwrap_or_else(|error| panic!("{:?} does not start: {error}", program.as_ref()));
-    let stdout = Transcript::of(child.stdout.take().expect("it was asked for"), || ());
-    let stderr = Transcript::of(child.stderr.take().expect("it was asked for"), || ());
+    let stdout = Transcript::of(child.stdout.take().expect("stdout is piped"), || ());
+    let stderr = Transcript::of(child.stderr.take().expect("stderr is piped"), || ());
     let Some(status) = Process::adopt(child).wait(PATIENCE) else {
-        panic!("it does not end; standard error:\n{}", stderr.text());
+        panic!(
+            "the program does not end; standard error:\n{}",
+            stderr.text()
+        );
     };
     Output {
         status,

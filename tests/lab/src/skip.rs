@@ -1,24 +1,24 @@
-//! Tests that this host cannot run: said loudly, and CI's failure.
+//! Skips tests that cannot run on this host, with a warning. In CI, a skipped test is a failure.
 
 use std::env;
 use std::fmt::Display;
 use std::io::Write;
 use std::thread;
 
-/// What a test needs, or `None` and [`loudly`] why it is not to be had here.
+/// The value that a test needs; if it is not available, `None` and a warning with the reason, see [`loudly`].
 #[track_caller]
 pub fn without<T>(needed: Result<T, impl Display>) -> Option<T> {
     needed.map_err(loudly).ok()
 }
 
-/// Says that the calling test is skipped, and why; panics with `CI` set, where none may be.
+/// Prints a warning that the calling test is skipped, with the reason. Panics if `CI` is set, because CI must not skip tests.
 #[track_caller]
 pub fn loudly(obstacle: impl Display) {
     assert!(
         env::var_os("CI").is_none_or(|ci| ci.is_empty()),
-        "no test may be skipped where CI is set, and {obstacle}"
+        "a test must not be skipped if CI is set, but {obstacle}"
     );
-    // The test runner names each test's thread after it, and keeps what macros print to itself when a test passes.
+    // The test runner names each thread after its test. It hides the output of `eprintln!` if the test passes, so write directly.
     let thread = thread::current();
     let test = thread.name().unwrap_or("a test");
     let _ = writeln!(std::io::stderr(), "\n*** SKIPPED: {test}: {obstacle}.\n");

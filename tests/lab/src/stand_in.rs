@@ -1,18 +1,18 @@
 //! A stand-in for an image store: real gRPC over TCP or a Unix socket, and misbehaviour on command.
 //!
-//! It serves from a thread of its own, so plain synchronous tests, benches and examples can all use it. Dropping a
-//! [`StandIn`] stops it. What it speaks and holds is a [`Protocol`]: [`crate::rkt_api_service`], [`crate::cri_runtime`].
+//! It runs in its own thread, so that synchronous tests, benches and examples can use it. Dropping a [`StandIn`] stops it. A
+//! [`Protocol`] defines its methods and its store: [`crate::rkt_api_service`], [`crate::cri_runtime`].
 //!
-//! | module | what it is |
+//! | module | contents |
 //! | --- | --- |
-//! | `listen` | where it listens |
+//! | `listen` | the sockets |
 //! | `connection` | accepts connections, reads calls |
-//! | `response` | what is written in answer, well or badly |
-//! | `listing` | messages that list images, made while they are read |
-//! | `message` | gRPC framing of listings that are never held whole |
-//! | `behaviour` | every way to answer |
-//! | `call` | what arrived |
-//! | `shared` | what its thread and its user both see |
+//! | `response` | writes responses, correct or broken |
+//! | `listing` | messages that list images, generated while they are sent |
+//! | `message` | gRPC framing of listings, which are never held in memory as a whole |
+//! | `behaviour` | all ways to answer a call |
+//! | `call` | received calls |
+//! | `shared` | the state that the stand-in's thread and its user share |
 
 mod behaviour;
 mod call;
@@ -47,28 +47,28 @@ pub(crate) use listing::{BLOCK, encoded_len, put_image};
 use listen::{Listen, Listener};
 use shared::{Shared, State};
 
-/// What a stand-in speaks, and what it holds.
+/// A stand-in's methods and its store.
 pub trait Protocol: Clone + fmt::Debug + Send + Sized + 'static {
-    /// What stands before the `+` of the service's `--store`.
+    /// The kind of store: the part before `+` in the service's `--store`.
     const KIND: &'static str;
 
-    /// The methods that are served.
+    /// The served methods.
     type Method: Copy + fmt::Debug + Eq + Hash + Send;
 
     /// A request message.
     type Request: Clone + fmt::Debug + Send;
 
-    /// The method of a `:path`, when it is served.
+    /// The method of a `:path`; `None` if it is not served.
     fn method(path: &str) -> Option<Self::Method>;
 
     /// The request message of a method.
     ///
     /// # Errors
     ///
-    /// When it is no protobuf, or not this message's.
+    /// If the bytes are not this protobuf message.
     fn decode(method: Self::Method, message: &[u8]) -> Result<Self::Request, DecodeError>;
 
-    /// The right answer: the messages, of which all methods but streaming ones have one.
+    /// The messages of the correct response. Methods that do not stream have one message.
     fn answer(&self, request: &Self::Request) -> Vec<Listing>;
 
     /// A message that lists this many images.
@@ -87,7 +87,7 @@ pub fn code_name(code: Code) -> String {
     name
 }
 
-/// A running stand-in; dropping it is [`StandIn::stop`].
+/// A running stand-in. Dropping it stops it, see [`StandIn::stop`].
 #[derive(Debug)]
 pub struct StandIn<P: Protocol> {
     shared: Arc<Shared<P>>,
@@ -96,26 +96,26 @@ pub struct StandIn<P: Protocol> {
 }
 
 impl<P: Protocol> StandIn<P> {
-    /// Serves on a free port of 127.0.0.1. Panics when there is none.
+    /// Serves on a free port of 127.0.0.1. Panics if there is none.
     pub fn tcp(store: impl Into<P>) -> Self {
         Self::tcp_at(SocketAddr::from(([127, 0, 0, 1], 0)), store)
             .expect("127.0.0.1 has a free port")
     }
 
-    /// Serves at `address`; port 0 means any free one.
+    /// Serves on `address`; port 0 selects a free port.
     ///
     /// # Errors
     ///
-    /// When the address cannot be bound.
+    /// If the address cannot be bound.
     pub fn tcp_at(address: SocketAddr, store: impl Into<P>) -> io::Result<Self> {
         Self::at(&Listen::Tcp(address), store)
     }
 
-    /// Serves on a Unix socket at `path`, taking over a stale socket file.
+    /// Serves on a Unix socket at `path`. Replaces a stale socket file.
     ///
     /// # Errors
     ///
-    /// When the path cannot be bound, or when somebody listens there.
+    /// If the path cannot be bound, or if another process listens there.
     pub fn unix(path: &Path, store: impl Into<P>) -> io::Result<Self> {
         Self::at(&Listen::Unix(path.to_owned()), store)
     }
@@ -135,7 +135,7 @@ impl<P: Protocol> StandIn<P> {
         })
     }
 
-    /// What the service's `--store` takes, such as `rkt+http://127.0.0.1:PORT` or `cri+unix:///path`.
+    /// The value for the service's `--store`, such as `rkt+http://127.0.0.1:PORT` or `cri+unix:///path`.
     pub fn url(&self) -> String {
         match &self.listen {
             Listen::Tcp(address) => format!("{}+http://{address}", P::KIND),
@@ -143,16 +143,16 @@ impl<P: Protocol> StandIn<P> {
         }
     }
 
-    /// The address listened at. Panics on a Unix socket, which has none.
+    /// The TCP address that it listens on. Panics if it listens on a Unix socket.
     pub fn address(&self) -> SocketAddr {
         match &self.listen {
             Listen::Tcp(address) => *address,
-            Listen::Unix(path) => panic!("{} is a Unix socket: it has no address", path.display()),
+            Listen::Unix(path) => panic!("the stand-in listens on {}", path.display()),
         }
     }
 
-    /// Answers every method like this, from the next call on; what was set for single methods is forgotten.
-    /// Calls that hang stay hung until [`StandIn::release`] or [`StandIn::stop`].
+    /// Answers every method like this, from the next call on. Behaviours of single methods are reset.
+    /// Calls that hang continue to hang until [`StandIn::release`] or [`StandIn::stop`].
     pub fn behave(&self, behaviour: Behaviour) {
         let mut state = self.shared.lock();
         state.behaviour = behaviour;
@@ -164,65 +164,64 @@ impl<P: Protocol> StandIn<P> {
         self.shared.lock().by_method.insert(method, behaviour);
     }
 
-    /// Changes what the store holds or says, from the next call on.
+    /// Changes the store, from the next call on.
     pub(crate) fn change_store(&self, change: impl FnOnce(&mut P)) {
         change(&mut self.shared.lock().store);
     }
 
-    /// The calls that arrived so far, in order.
+    /// All calls so far, in the order of their arrival.
     pub fn calls(&self) -> Vec<Call<P>> {
         self.shared.lock().calls.clone()
     }
 
-    /// Every call from now on, as it arrives; ends when the stand-in stops.
+    /// Receives every call from now on; ends when the stand-in stops.
     pub fn follow(&self) -> mpsc::Receiver<Call<P>> {
         let (follower, calls) = mpsc::channel();
         self.shared.lock().followers.push(follower);
         calls
     }
 
-    /// Blocks the thread until at least `n` calls arrived since the start and returns all of them. Panics after
-    /// `within`.
+    /// Blocks until at least `n` calls have arrived since the start, and returns all of them. Panics after `within`.
     pub fn wait_for_calls(&self, n: usize, within: Duration) -> Vec<Call<P>> {
         let arrived = |state: &State<P>| state.calls.len() >= n;
         let calls = self.shared.wait_until(within, arrived).calls.clone();
         assert!(
             calls.len() >= n,
-            "the stand-in waited {within:?} for {n} calls, and {} came: {calls:#?}",
+            "after {within:?}, {} of {n} calls have reached the stand-in: {calls:#?}",
             calls.len()
         );
         calls
     }
 
-    /// Connections accepted so far.
+    /// The number of connections accepted so far.
     pub fn connections(&self) -> usize {
         self.shared.lock().accepted
     }
 
-    /// Connections that are open now.
+    /// The number of open connections.
     pub fn open_connections(&self) -> usize {
         self.shared.lock().open
     }
 
-    /// Blocks the thread until exactly `n` connections are open; a client on the same thread gets nothing done
-    /// meanwhile. Panics after `within`.
+    /// Blocks until exactly `n` connections are open. A client on the same thread makes no progress meanwhile. Panics after
+    /// `within`.
     pub fn wait_for_open_connections(&self, n: usize, within: Duration) {
         let open = self.shared.wait_until(within, |state| state.open == n).open;
         assert!(
             open == n,
-            "the stand-in waited {within:?} for {n} open connections, and there are {open}"
+            "after {within:?}, {open} connections to the stand-in are open, not {n}"
         );
     }
 
-    /// Lets the calls that hang now go on to their well-behaved end.
+    /// Lets the calls that hang now complete correctly.
     pub fn release(&self) {
         self.shared.releases.send_modify(|releases| *releases += 1);
     }
 
-    /// Closes the listener and all connections at once and removes the socket file: the next connect is refused.
+    /// Closes the listener and all connections at once, and removes the socket file: the next connection is refused.
     pub fn stop(self) {}
 
-    /// As [`StandIn::stop`], but leaves a Unix socket's file behind, stale, as a killed process does.
+    /// Like [`StandIn::stop`], but leaves a stale Unix socket file behind, like a killed process.
     pub fn kill(mut self) {
         self.end();
     }
@@ -252,7 +251,7 @@ impl<P: Protocol> Drop for StandIn<P> {
     }
 }
 
-/// Serves until `stopped`, whose sender need only be dropped; then nothing of listener, connections and calls is left.
+/// Serves until the sender of `stopped` is dropped. Then the listener, all connections and all calls are dropped.
 fn serve<P: Protocol>(listener: Listener, shared: Arc<Shared<P>>, stopped: oneshot::Receiver<()>) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

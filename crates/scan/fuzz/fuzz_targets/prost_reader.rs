@@ -1,4 +1,4 @@
-//! Reads the same messages with prost. The types have only the fields that are compared, so all others are unknown to both readers.
+//! Decodes the same messages with prost. The types have only the compared fields; both sides skip all others as unknown.
 
 use prost::Message;
 
@@ -8,7 +8,7 @@ struct List {
     images: Vec<Image>,
 }
 
-/// Fields of both protocols.
+/// The compared fields of both protocols.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct Image {
     #[prost(bytes = "vec", repeated, tag = "2")]

@@ -4,7 +4,7 @@ use scan::{Malformed, Received, Scanner, Visitor};
 
 use crate::prost_reader::Image;
 
-/// Bytes wanted of each name; many names are longer.
+/// The wanted bytes of each name; many names are longer.
 pub(crate) const WANTED: usize = 6;
 
 /// The recorded calls, and the scanner's result.
@@ -56,8 +56,8 @@ impl Reading {
     pub(crate) fn images(&self) -> Vec<Image> {
         let mut images = Vec::new();
         let mut image = Image::default();
-        for fact in &self.calls.0 {
-            match fact {
+        for call in &self.calls.0 {
+            match call {
                 Call::Integer(4, value) => image.size = *value,
                 Call::Integer(5, value) => image.import_timestamp = value.cast_signed(),
                 Call::Integer(7, value) => image.signed_size = value.cast_signed(),

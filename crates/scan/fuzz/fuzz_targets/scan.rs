@@ -1,7 +1,7 @@
-//! Arbitrary bytes: the scanner never panics, reports the same however they are split, and agrees with prost.
+//! With arbitrary bytes the scanner never panics, its results do not depend on how the bytes are split, and it agrees with prost.
 //!
-//! An input is a byte for the kind (odd: the rest is the whole body; even: one message), a byte for the number of piece lengths,
-//! those lengths, which are used in turn, and the rest.
+//! Layout of an input: a byte for the kind (odd: the rest is the whole body; even: the rest is one message), a byte for the
+//! number of piece lengths, the piece lengths, which are used in turn, and the rest.
 #![no_main]
 
 mod prost_reader;
@@ -12,21 +12,21 @@ use scan::Fault;
 
 use recorder::Reading;
 
-/// The number of piece lengths is below this.
-const MOST_LENGTHS: usize = 16;
+/// Upper bound, exclusive, of the number of piece lengths.
+const MAX_LENGTHS: usize = 16;
 
 fuzz_target!(|input: &[u8]| -> Corpus {
     let [kind, count, rest @ ..] = input else {
         return Corpus::Reject;
     };
-    let Some((lengths, rest)) = rest.split_at_checked(usize::from(*count) % MOST_LENGTHS) else {
+    let Some((lengths, rest)) = rest.split_at_checked(usize::from(*count) % MAX_LENGTHS) else {
         return Corpus::Reject;
     };
     if kind % 2 == 1 {
-        cut_does_not_matter(rest, lengths);
+        scan_in_pieces(rest, lengths);
     } else {
-        let reading = cut_does_not_matter(&framed(rest), lengths);
-        agrees_with_prost(rest, &reading);
+        let reading = scan_in_pieces(&framed(rest), lengths);
+        compare_with_prost(rest, &reading);
     }
     Corpus::Keep
 });
@@ -36,7 +36,8 @@ fn framed(message: &[u8]) -> Vec<u8> {
     [&[0], &length.to_be_bytes()[..], message].concat()
 }
 
-fn cut_does_not_matter(body: &[u8], lengths: &[u8]) -> Reading {
+/// Scans the body whole and in pieces, and asserts that the results are equal.
+fn scan_in_pieces(body: &[u8], lengths: &[u8]) -> Reading {
     let whole = Reading::of([body]);
     assert_eq!(Reading::of(body.chunks(1)), whole, "byte by byte");
     let pieces = Pieces {
@@ -69,9 +70,9 @@ impl<'a, 'l, L: Iterator<Item = &'l u8>> Iterator for Pieces<'a, L> {
     }
 }
 
-/// They may differ in two things: prost skips groups, which the scanner refuses, and refuses a known field of another wire type,
+/// Two differences are expected: prost skips groups, which the scanner refuses, and refuses a known field with a wrong wire type,
 /// which the scanner skips.
-fn agrees_with_prost(message: &[u8], reading: &Reading) {
+fn compare_with_prost(message: &[u8], reading: &Reading) {
     match (prost_reader::images(message), &reading.end) {
         (Ok(images), Ok(received)) => {
             assert_eq!(received.messages, 1);

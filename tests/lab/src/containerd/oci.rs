@@ -1,23 +1,23 @@
-//! An OCI image layout as a tar archive: what `ctr images import` takes.
+//! An OCI image layout as a tar archive, for `ctr images import`.
 //!
-//! <https://github.com/opencontainers/image-spec/blob/main/image-layout.md>; the archive is of POSIX's ustar.
+//! <https://github.com/opencontainers/image-spec/blob/main/image-layout.md>; the archive format is POSIX ustar.
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-/// Bytes of a tar archive come in blocks of this size.
+/// A tar archive consists of blocks of this size.
 const BLOCK: usize = 512;
 
-/// A tar archive's blocks come in records of this size.
+/// The length of a tar archive is a multiple of this.
 const RECORD: usize = 20 * BLOCK;
 
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
-/// An image without layers; its configuration tells it from every other.
+/// An image without layers. Its configuration contains its name, so that images differ.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OciImage {
-    /// With registry and tag, such as `example.org/a:1`.
+    /// The name with registry and tag, such as `example.org/a:1`.
     pub name: String,
 }
 
@@ -67,7 +67,7 @@ pub fn layout(images: &[OciImage]) -> Vec<u8> {
     archive.finish()
 }
 
-/// As Go and therefore OCI name it.
+/// The architecture's name in Go, and therefore in OCI.
 fn architecture() -> &'static str {
     match std::env::consts::ARCH {
         "x86_64" => "amd64",
@@ -111,7 +111,7 @@ impl Archive {
         put(116, "0000000\0");
         put(124, &format!("{:011o}\0", content.len()));
         put(136, "00000000000\0");
-        // The checksum's own place counts as blanks.
+        // The checksum is computed with blanks in its own field.
         put(148, "        ");
         put(156, "0");
         put(257, "ustar\x0000");
@@ -122,7 +122,7 @@ impl Archive {
         self.pad_to(BLOCK);
     }
 
-    /// Two empty blocks are the end.
+    /// Appends the end of the archive: two empty blocks.
     fn finish(mut self) -> Vec<u8> {
         self.bytes.extend_from_slice(&[0; 2 * BLOCK]);
         self.pad_to(RECORD);

@@ -1,4 +1,4 @@
-//! A CRI client of the plain kind: generated code that decodes whole answers, to compare counts with.
+//! A generated CRI client that decodes whole responses, to compare counts with.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use super::v1::{Image, ListImagesRequest, StreamImagesRequest};
 ///
 /// # Errors
 ///
-/// The runtime's status; UNKNOWN or UNAVAILABLE when there is no connection.
+/// The runtime's status; UNKNOWN or UNAVAILABLE if the connection fails.
 pub fn list_images(socket: &Path) -> Result<Vec<Image>, Status> {
     in_runtime(async {
         let mut client =
@@ -24,7 +24,7 @@ pub fn list_images(socket: &Path) -> Result<Vec<Image>, Status> {
     })
 }
 
-/// The images of the runtime at this socket in the batches in which they come, and how the stream ends.
+/// The images of the runtime at this socket in the batches of StreamImages, and the end of the stream.
 pub fn stream_images(socket: &Path) -> (Vec<Vec<Image>>, Result<(), Status>) {
     let mut batches = Vec::new();
     let end = in_runtime(async {
@@ -41,7 +41,7 @@ pub fn stream_images(socket: &Path) -> (Vec<Vec<Image>>, Result<(), Status>) {
 
 async fn connect(socket: &Path) -> Result<Channel, Status> {
     let endpoint = Endpoint::from_shared(format!("unix://{}", socket.display()));
-    let endpoint = endpoint.expect("every path is an endpoint");
+    let endpoint = endpoint.expect("every path is a valid endpoint");
     endpoint
         .connect()
         .await

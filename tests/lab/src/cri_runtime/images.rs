@@ -1,4 +1,4 @@
-//! What the store holds, as ListImages and StreamImages list it.
+//! The images in the store, as ListImages and StreamImages list them.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,10 +7,10 @@ use std::sync::Arc;
 use super::v1::{ImageSpec, Int64Value};
 use crate::stand_in::{Listing, encoded_len};
 
-/// CRI's `Image` on the wire; its names are bytes here, because a broken runtime's need not be text.
+/// CRI's `Image` on the wire. Names are bytes here, because the names of a broken runtime may not be UTF-8.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Image {
-    /// What the runtime calls it.
+    /// The runtime's identifier of the image.
     #[prost(string, tag = "1")]
     pub id: String,
     /// Names with a tag.
@@ -19,19 +19,19 @@ pub struct Image {
     /// Names with a digest.
     #[prost(bytes = "vec", repeated, tag = "3")]
     pub repo_digests: Vec<Vec<u8>>,
-    /// Bytes.
+    /// Size in bytes.
     #[prost(uint64, tag = "4")]
     pub size: u64,
-    /// Who runs its command.
+    /// The uid that runs its command.
     #[prost(message, optional, tag = "5")]
     pub uid: Option<Int64Value>,
-    /// Who runs its command, by name.
+    /// The user that runs its command.
     #[prost(string, tag = "6")]
     pub username: String,
-    /// What was asked for.
+    /// The image reference in the request.
     #[prost(message, optional, tag = "7")]
     pub spec: Option<ImageSpec>,
-    /// Whether the image is kept from garbage collection.
+    /// Whether the image is excluded from garbage collection.
     #[prost(bool, tag = "8")]
     pub pinned: bool,
 }
@@ -63,7 +63,7 @@ impl Image {
         }
     }
 
-    /// The same, kept from garbage collection.
+    /// The same image, excluded from garbage collection.
     pub fn pinned(self) -> Self {
         Self {
             pinned: true,
@@ -72,14 +72,14 @@ impl Image {
     }
 }
 
-/// What the store holds: images that are made while they are sent.
+/// The images in the store, generated while they are sent.
 #[derive(Clone)]
 pub struct Images {
     count: usize,
     image: Arc<dyn Fn(usize) -> Image + Send + Sync>,
 }
 
-/// What a client should find out about the images.
+/// The totals that a client should compute.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Totals {
     /// Images.
@@ -88,32 +88,32 @@ pub struct Totals {
     pub size_bytes: u64,
     /// Images without a tag.
     pub untagged: u64,
-    /// Images kept from garbage collection.
+    /// Images excluded from garbage collection.
     pub pinned: u64,
-    /// Length of the ListImagesResponse, without the 5 bytes of gRPC's prefix.
+    /// Length of the ListImagesResponse, without gRPC's prefix of 5 bytes.
     pub encoded_bytes: u64,
 }
 
 impl Images {
-    /// So many made-up images, about 200 bytes each as encoded: of `r0.example.org` to `r6.example.org` in turn, every tenth
-    /// without a tag, every twentieth pinned.
+    /// `count` generated images of about 200 encoded bytes each. Their registries are `r0.example.org` to `r6.example.org` in
+    /// turn. Every tenth image has no tag, and every twentieth is pinned.
     pub fn generated(count: usize) -> Self {
         Self::made(count, generated)
     }
 
-    /// So many images, each made from its ordinal.
+    /// `count` images, each made by `image` from its ordinal.
     pub fn made(count: usize, image: impl Fn(usize) -> Image + Send + Sync + 'static) -> Self {
         let image = Arc::new(image);
         Self { count, image }
     }
 
-    /// These.
+    /// These images.
     pub fn listed(images: impl Into<Vec<Image>>) -> Self {
         let images = images.into();
         Self::made(images.len(), move |ordinal| images[ordinal].clone())
     }
 
-    /// What a client should find out.
+    /// The totals that a client should compute.
     pub fn totals(&self) -> Totals {
         let mut totals = Totals::default();
         for image in self.slice(0, self.count) {
@@ -126,7 +126,7 @@ impl Images {
         totals
     }
 
-    /// Images by the part of their first name that stands before its first slash; those without a name are left out.
+    /// The number of images by the part of their first name before the first slash. Images without a name are left out.
     pub fn hosts(&self) -> BTreeMap<String, u64> {
         let mut hosts = BTreeMap::new();
         for image in self.slice(0, self.count) {
@@ -139,12 +139,12 @@ impl Images {
         hosts
     }
 
-    /// One message with all of them.
+    /// One message with all images.
     pub(super) fn listing(&self) -> Listing {
         Listing::of(self.slice(0, self.count))
     }
 
-    /// Messages with at most so many of them each; none when there is no image.
+    /// Messages with at most `of` images each; none if there are no images.
     pub(super) fn batches(&self, of: usize) -> Vec<Listing> {
         let batch = |start| Listing::of(self.slice(start, (start + of).min(self.count)));
         (0..self.count).step_by(of).map(batch).collect()

@@ -1,4 +1,4 @@
-//! The stand-in as a plain client of generated code sees it.
+//! The stand-in, tested with a generated client.
 
 use super::*;
 use crate::{TempDir, tempdir};
@@ -35,7 +35,7 @@ fn totals_and_hosts_are_those_of_what_is_sent() {
     assert_eq!((images.hosts()["r1.example.org"], of_r1), (15, 15));
 }
 
-/// If nothing came before the end, the tests of broken answers would test less than they say.
+/// If the stand-in sent nothing before it breaks off, tests of broken responses would not test what their names claim.
 #[test]
 fn an_answer_that_breaks_off_does_so_in_its_middle() {
     for behaviour in [Behaviour::CutOff, Behaviour::Reset(Reason::INTERNAL_ERROR)] {

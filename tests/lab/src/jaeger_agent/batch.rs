@@ -1,4 +1,4 @@
-//! What a Jaeger client reports: the structs of `jaeger.thrift` (jaegertracing/jaeger-idl).
+//! The structs of `jaeger.thrift` (jaegertracing/jaeger-idl) that a Jaeger client sends.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,7 +6,7 @@ use std::fmt;
 /// One `emitBatch` call: spans of one process.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Batch {
-    /// Who sends the spans.
+    /// The sender of the spans.
     pub process: Process,
     /// The spans, in the order of the datagram.
     pub spans: Vec<Span>,
@@ -17,7 +17,7 @@ pub struct Batch {
 pub struct Process {
     /// `serviceName`.
     pub service: String,
-    /// What OpenTelemetry calls resource attributes.
+    /// OpenTelemetry's resource attributes.
     pub tags: BTreeMap<String, Value>,
 }
 
@@ -30,7 +30,7 @@ pub struct Span {
     pub span_id: u64,
     /// The span that caused it; 0 for a root.
     pub parent_span_id: u64,
-    /// What is done.
+    /// The name of the operation.
     pub operation: String,
     /// Bit 0: sampled, bit 1: debug.
     pub flags: i32,
@@ -38,18 +38,18 @@ pub struct Span {
     pub start_micros: i64,
     /// Microseconds.
     pub duration_micros: i64,
-    /// What OpenTelemetry calls attributes, kind, status and scope.
+    /// OpenTelemetry's attributes, kind, status and scope.
     pub tags: BTreeMap<String, Value>,
-    /// What OpenTelemetry calls events.
+    /// OpenTelemetry's events.
     pub logs: Vec<Log>,
 }
 
-/// Something that happened during a span.
+/// An event during a span.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Log {
     /// Microseconds since the Unix epoch.
     pub timestamp_micros: i64,
-    /// What is known about it; its name is the field `event`.
+    /// The event's name is the field `event`; the others are its attributes.
     pub fields: BTreeMap<String, Value>,
 }
 
@@ -60,7 +60,7 @@ pub enum Value {
     String(String),
     /// A floating-point number.
     Double(f64),
-    /// A truth value.
+    /// A boolean.
     Bool(bool),
     /// An integer.
     Long(i64),
@@ -71,7 +71,7 @@ impl fmt::Display for Value {
         match self {
             Self::String(text) => f.write_str(text),
             Self::Double(number) => write!(f, "{number}"),
-            Self::Bool(truth) => write!(f, "{truth}"),
+            Self::Bool(value) => write!(f, "{value}"),
             Self::Long(number) => write!(f, "{number}"),
         }
     }
@@ -83,14 +83,14 @@ impl Span {
         self.tags.get(tag).map(Value::to_string)
     }
 
-    /// Whether the span says that its work failed.
+    /// Whether the span has the error tag.
     pub fn is_error(&self) -> bool {
         self.tags.get("error") == Some(&Value::Bool(true))
     }
 }
 
 impl Log {
-    /// What happened: the field `event`.
+    /// The event's name: the field `event`.
     pub fn name(&self) -> Option<String> {
         self.fields.get("event").map(Value::to_string)
     }

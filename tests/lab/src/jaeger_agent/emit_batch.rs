@@ -1,12 +1,12 @@
-//! Decodes the one call a Jaeger client makes: `emitBatch` of `agent.thrift`, with the field ids of
-//! `jaeger.thrift` (jaegertracing/jaeger-idl).
+//! Decodes the only call that a Jaeger client makes: `emitBatch` of `agent.thrift`, with the field ids of `jaeger.thrift`
+//! (jaegertracing/jaeger-idl).
 
 use std::collections::BTreeMap;
 
 use super::batch::{Batch, Log, Process, Span, Value};
 use super::thrift::{DecodeError, Field, Reader};
 
-/// The message type of a call without an answer.
+/// The message type of a call without a response.
 const ONEWAY: u8 = 4;
 
 impl Batch {
@@ -14,7 +14,7 @@ impl Batch {
     ///
     /// # Errors
     ///
-    /// At which byte the datagram is not that.
+    /// The offset of the first byte that is not as expected.
     pub fn decode(datagram: &[u8]) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(datagram);
         let message = reader.message()?;
@@ -118,19 +118,19 @@ fn read_log(reader: &mut Reader) -> Result<Log, DecodeError> {
     })
 }
 
-/// Jaeger shows a key that comes twice with a warning; an exporter has no reason to send one.
+/// Refuses duplicate keys: Jaeger would show a warning, and an exporter has no reason to send them.
 fn read_tags(reader: &mut Reader, field: Field) -> Result<BTreeMap<String, Value>, DecodeError> {
     let mut tags = BTreeMap::new();
     for (key, value) in reader.structs(field, read_tag)? {
         if tags.contains_key(&key) {
-            return Err(reader.error(format!("the tag {key:?} comes twice")));
+            return Err(reader.error(format!("the tag {key:?} appears twice")));
         }
         tags.insert(key, value);
     }
     Ok(tags)
 }
 
-/// A tag's type names the one field that holds its value.
+/// The type of a tag determines the field that holds its value.
 fn read_tag(reader: &mut Reader) -> Result<(String, Value), DecodeError> {
     let (mut key, mut kind, mut values) = (None, None, BTreeMap::new());
     reader.structure("Tag", |reader, field| {

@@ -1,20 +1,20 @@
-//! A trace as a tree, for people with a terminal of 100 columns.
+//! Renders a trace as a tree, for a terminal of 100 columns.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::batch::{Log, Span, Value};
 use super::trace::Trace;
 
-/// No line is longer, in characters.
+/// Maximum length of a line, in characters.
 const WIDTH: usize = 100;
-/// No name takes more room, in characters, its place in the tree included.
+/// Maximum length of a name including its indentation in the tree, in characters.
 const NAME_WIDTH: usize = 46;
-/// No span or event takes more lines.
+/// Maximum number of lines for a span or event.
 const MAX_LINES: usize = 4;
-/// What is told first.
+/// These tags are shown first.
 const FIRST: [&str; 3] = ["trigger", "error.type", "rpc.response.status_code"];
-/// What the tree shows by other means, or what no reader asks for.
-const UNTOLD: [&str; 9] = [
+/// These tags are hidden: the tree shows them in another way, or they are not interesting.
+const HIDDEN: [&str; 9] = [
     "busy_ns",
     "error",
     "event",
@@ -25,20 +25,20 @@ const UNTOLD: [&str; 9] = [
     "span.kind",
     "target",
 ];
-/// The same, for all tags that begin so.
-const UNTOLD_PREFIXES: [&str; 3] = ["code.", "otel.", "thread."];
+/// Tags with these prefixes are hidden, too.
+const HIDDEN_PREFIXES: [&str; 3] = ["code.", "otel.", "thread."];
 
 /// A line before the widths of its columns are known.
 struct Row {
     name: String,
-    /// What leads past the name, for the notes' further lines.
+    /// The part of the tree in front of further lines of notes.
     trunk: String,
     offset: String,
     duration: String,
     notes: Vec<String>,
 }
 
-/// A drawing under way.
+/// A tree that is being drawn.
 struct Tree<'a> {
     trace: &'a Trace,
     start_micros: i64,
@@ -47,10 +47,9 @@ struct Tree<'a> {
 }
 
 impl Trace {
-    /// The trace as a tree: a line for each span with its offset from the trace's start, its
-    /// duration and its tags, and a line for each event under its span. Lines end with a newline
-    /// and have at most 100 characters; tags that need more lines get a few, and what still doesn't
-    /// fit is cut and marked with `…`.
+    /// The trace as a tree: a line for each span with its offset from the start of the trace, its duration and its tags, and a
+    /// line for each event below its span. Lines end with a newline and have at most 100 characters. Long lists of tags are
+    /// wrapped to a few lines; the rest is cut and marked with `…`.
     pub fn render(&self) -> String {
         let start_micros = self
             .spans
@@ -67,7 +66,7 @@ impl Trace {
         for root in self.roots() {
             tree.draw(root, "", "");
         }
-        // Spans that are each other's parents hang on no root.
+        // Spans in a cycle of parents are not reachable from a root.
         for span in &self.spans {
             tree.draw(span, "? ", "  ");
         }
@@ -81,7 +80,8 @@ impl Trace {
 }
 
 impl<'a> Tree<'a> {
-    /// Draws a span and what is below it. `branch` leads to the span's name, `trunk` past it.
+    /// Draws a span and its children. `branch` is the tree in front of the span's name, `trunk` the tree in front of the lines
+    /// below.
     fn draw(&mut self, span: &'a Span, branch: &str, trunk: &str) {
         if !self.drawn.insert(span) {
             return;
@@ -120,7 +120,7 @@ impl<'a> Tree<'a> {
             trunk: trunk.to_owned(),
             offset: self.offset(log.timestamp_micros),
             duration: String::new(),
-            notes: told(&log.fields),
+            notes: tag_notes(&log.fields),
         });
     }
 
@@ -164,12 +164,12 @@ fn layout(rows: &[Row]) -> String {
     rows.iter().map(lines).collect()
 }
 
-/// The notes in lines of at most `room` characters, at least one and at most [`MAX_LINES`].
+/// Wraps the notes to lines of at most `room` characters: at least one line, at most [`MAX_LINES`].
 fn wrap(notes: &[String], room: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in notes.iter().flat_map(|note| note.split(' ')) {
         let full = lines.len() == MAX_LINES;
-        let last = lines.last_mut().expect("it starts with a line");
+        let last = lines.last_mut().expect("there is at least one line");
         if last.is_empty() {
             *last = cut(word, room);
         } else if last.chars().count() + 1 + word.chars().count() <= room {
@@ -191,17 +191,17 @@ fn span_notes(span: &Span) -> Vec<String> {
         let why = span.text("otel.status_description").unwrap_or_default();
         notes.push(format!("✗ {}", one_line(&why)).trim_end().to_owned());
     }
-    notes.extend(told(&span.tags));
+    notes.extend(tag_notes(&span.tags));
     notes
 }
 
-/// The tags worth a reader's time, as `key=value`.
-fn told(tags: &BTreeMap<String, Value>) -> Vec<String> {
+/// The tags that are not hidden, as `key=value`.
+fn tag_notes(tags: &BTreeMap<String, Value>) -> Vec<String> {
     let first = FIRST.iter().filter_map(|key| tags.get_key_value(*key));
     let others = tags.iter().filter(|(key, _)| {
         let key = key.as_str();
-        let untold = UNTOLD_PREFIXES.iter().any(|prefix| key.starts_with(prefix));
-        !FIRST.contains(&key) && !UNTOLD.contains(&key) && !untold
+        let hidden = HIDDEN_PREFIXES.iter().any(|prefix| key.starts_with(prefix));
+        !FIRST.contains(&key) && !HIDDEN.contains(&key) && !hidden
     });
     first
         .chain(others)
@@ -209,7 +209,7 @@ fn told(tags: &BTreeMap<String, Value>) -> Vec<String> {
         .collect()
 }
 
-/// Values come from the wire: a control character must not reach a terminal.
+/// Values come from the network: their control characters must not reach a terminal.
 fn one_line(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { ' ' } else { c })

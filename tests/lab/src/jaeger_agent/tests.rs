@@ -1,4 +1,4 @@
-//! Datagrams written byte by byte from the specification, and what is made of them.
+//! Decoding of datagrams that are written byte by byte from the specification.
 
 use super::*;
 
@@ -64,8 +64,8 @@ fn golden() -> Vec<u8> {
 }
 
 #[test]
-fn a_batch_written_by_hand_is_read_as_it_was_meant() {
-    let batch = Batch::decode(&golden()).expect("a batch by the specification");
+fn a_batch_written_by_hand_is_decoded() {
+    let batch = Batch::decode(&golden()).expect("the batch follows the specification");
     assert_eq!(batch.process.service, "svc");
     assert_eq!(batch.process.tags["k"], Value::String("v".to_owned()));
     let [root, child] = &batch.spans[..] else {
@@ -93,7 +93,7 @@ fn a_batch_written_by_hand_is_read_as_it_was_meant() {
 }
 
 #[test]
-fn what_is_not_a_whole_oneway_call_of_emit_batch_is_no_batch() {
+fn anything_but_a_complete_oneway_call_of_emit_batch_is_refused() {
     let golden = golden();
     for length in 0..golden.len() {
         assert!(Batch::decode(&golden[..length]).is_err(), "{length}");

@@ -1,7 +1,7 @@
-//! Reads the Thrift compact protocol, from Apache Thrift's `doc/specs/thrift-compact-protocol.md`.
+//! Decodes the Thrift compact protocol, as specified in Apache Thrift's `doc/specs/thrift-compact-protocol.md`.
 //!
-//! It knows the types that a Jaeger client uses, and trusts nothing: a length is compared with the bytes that are left before it
-//! is believed, and every error says at which byte the datagram went wrong.
+//! It supports the types that a Jaeger client uses. It checks every length against the number of bytes left, and every error has
+//! the offset of the offending byte.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -11,9 +11,9 @@ mod base_types;
 /// Why a datagram is not what a Jaeger client may send.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DecodeError {
-    /// Where in the datagram, in bytes from its start.
+    /// The offset in the datagram, in bytes.
     pub offset: usize,
-    /// What is wrong there.
+    /// The fault.
     pub why: String,
 }
 
@@ -54,7 +54,7 @@ impl Kind {
     }
 }
 
-/// A field's header: its value is what comes next.
+/// A field's header. The field's value follows it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Field {
     owner: &'static str,
@@ -83,7 +83,7 @@ impl Field {
     }
 }
 
-/// The header of a message: which call, of which type.
+/// The header of a message: the name and type of a call.
 #[derive(Debug)]
 pub(super) struct Message {
     pub(super) name: String,
@@ -101,7 +101,7 @@ impl<'a> Reader<'a> {
         Self { bytes, at: 0 }
     }
 
-    /// An error at the byte that would be read next.
+    /// An error at the next byte.
     pub(super) fn error(&self, why: impl Into<String>) -> DecodeError {
         error(self.at, why)
     }
@@ -110,7 +110,7 @@ impl<'a> Reader<'a> {
         self.bytes.len() - self.at
     }
 
-    /// Nothing may follow the message in its datagram.
+    /// Checks that nothing follows the message in its datagram.
     pub(super) fn end(&self) -> Result<(), DecodeError> {
         match self.left() {
             0 => Ok(()),
@@ -137,7 +137,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// Calls `read` for each field of a struct, until its stop field.
+    /// Calls `read` for each field of a struct, up to the stop field.
     pub(super) fn structure(
         &mut self,
         owner: &'static str,
@@ -149,7 +149,7 @@ impl<'a> Reader<'a> {
             if !seen.insert(field.id) {
                 return Err(error(
                     field.at,
-                    format!("field {} of {owner} comes twice", field.id),
+                    format!("field {} of {owner} appears twice", field.id),
                 ));
             }
             last = field.id;

@@ -1,18 +1,18 @@
-//! A finished trace, and how a test asks for its parts.
+//! A complete trace, and accessors for tests.
 
 use super::batch::{Batch, Process, Span};
 
 /// The spans of one trace. Never empty.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Trace {
-    /// Who sent the spans.
+    /// The sender of the spans.
     pub process: Process,
     /// The spans, in the order they arrived.
     pub spans: Vec<Span>,
 }
 
 impl Trace {
-    /// The batch as a trace, unless it is empty or holds spans of several traces.
+    /// The batch as a trace; `None` if it is empty or has spans of several traces.
     pub fn from_batch(batch: Batch) -> Option<Self> {
         let id = batch.spans.first()?.trace_id;
         let one_trace = batch.spans.iter().all(|span| span.trace_id == id);
@@ -27,7 +27,7 @@ impl Trace {
         self.spans[0].trace_id
     }
 
-    /// The id as journal entries and the W3C header write it: 32 lower-case hex digits.
+    /// The id as in journal entries and in the W3C header: 32 lower-case hex digits.
     pub fn id_hex(&self) -> String {
         format!("{:032x}", self.id())
     }
@@ -36,12 +36,15 @@ impl Trace {
     ///
     /// # Panics
     ///
-    /// When there is not exactly one.
+    /// If there is not exactly one.
     pub fn root(&self) -> &Span {
         let mut roots = self.roots().into_iter();
         match (roots.next(), roots.next()) {
             (Some(root), None) => root,
-            _ => panic!("a trace with other than one root:\n{}", self.render()),
+            _ => panic!(
+                "the trace does not have exactly one root:\n{}",
+                self.render()
+            ),
         }
     }
 
@@ -49,7 +52,7 @@ impl Trace {
     ///
     /// # Panics
     ///
-    /// When there is not exactly one.
+    /// If there is not exactly one.
     pub fn span(&self, operation: &str) -> &Span {
         match self.spans_named(operation)[..] {
             [span] => span,
@@ -61,26 +64,26 @@ impl Trace {
         }
     }
 
-    /// All spans of this name, the first to start first.
+    /// All spans of this name, in the order of their start.
     pub fn spans_named(&self, operation: &str) -> Vec<&Span> {
         self.in_order(|span| span.operation == operation)
     }
 
-    /// The spans that this one caused, the first to start first.
+    /// The children of this span, in the order of their start.
     pub fn children_of(&self, parent: &Span) -> Vec<&Span> {
         self.in_order(|span| {
             span.parent_span_id == parent.span_id && span.span_id != parent.span_id
         })
     }
 
-    /// The span that caused this one, if it is in the trace.
+    /// The parent of this span, if it is in the trace.
     pub fn parent_of(&self, child: &Span) -> Option<&Span> {
         self.spans
             .iter()
             .find(|span| span.span_id == child.parent_span_id)
     }
 
-    /// The spans whose parents are not in the trace, the first to start first.
+    /// The spans whose parents are not in the trace, in the order of their start.
     pub(super) fn roots(&self) -> Vec<&Span> {
         self.in_order(|span| self.parent_of(span).is_none())
     }

@@ -1,4 +1,4 @@
-//! Clients that only want to know whether a scrape was answered.
+//! Clients that only check whether a scrape is answered.
 
 use std::io;
 use std::net::SocketAddr;
@@ -10,59 +10,59 @@ use tokio::time::timeout;
 use crate::service::PATIENCE;
 use crate::service::http::{LAST_SCRAPE, Response, SCRAPE};
 
-/// A client that keeps its connection. If the server has closed it while it was idle, the request is repeated on a new one.
+/// A client that keeps its connection. If the server has closed the idle connection, the client repeats the request on a new one.
 #[derive(Debug)]
 pub struct Kept {
     address: SocketAddr,
     connection: Option<TcpStream>,
-    pub(super) asked_again: usize,
+    pub(super) retries: usize,
 }
 
 /// How a request on an open connection failed.
 enum Failure {
-    /// The server had closed the connection, and not a byte of an answer came.
+    /// The server had closed the connection before it sent any byte of a response.
     Closed(String),
     Broken(String),
 }
 
-/// Asks once, on a connection of its own.
-pub(super) async fn ask_anew(address: SocketAddr) -> Result<(), String> {
-    in_time(async { ask_on(&mut connect(address).await?, LAST_SCRAPE).await }).await?;
+/// Scrapes once, on a new connection.
+pub(super) async fn scrape_once(address: SocketAddr) -> Result<(), String> {
+    in_time(async { request_on(&mut connect(address).await?, LAST_SCRAPE).await }).await?;
     Ok(())
 }
 
 impl Kept {
-    /// Connects at the first request.
+    /// A client that connects with its first request.
     pub fn new(address: SocketAddr) -> Self {
         Self {
             address,
             connection: None,
-            asked_again: 0,
+            retries: 0,
         }
     }
 
-    /// Scrapes `/metrics` and reads the whole answer. If the future is dropped, the connection is closed.
+    /// Scrapes `/metrics` and reads the whole response. If the future is dropped, the connection is closed.
     ///
     /// # Errors
     ///
-    /// Why there is no good answer.
-    pub async fn ask(&mut self) -> Result<(), String> {
-        in_time(self.ask_or_ask_again()).await
+    /// The reason why there is no complete response with status 200.
+    pub async fn scrape(&mut self) -> Result<(), String> {
+        in_time(self.scrape_or_retry()).await
     }
 
-    async fn ask_or_ask_again(&mut self) -> Result<(), Failure> {
+    async fn scrape_or_retry(&mut self) -> Result<(), Failure> {
         if let Some(mut idle) = self.connection.take() {
-            match ask_on(&mut idle, SCRAPE).await {
+            match request_on(&mut idle, SCRAPE).await {
                 Ok(answer) => {
                     self.keep(idle, &answer);
                     return Ok(());
                 }
-                Err(Failure::Closed(_)) => self.asked_again += 1,
+                Err(Failure::Closed(_)) => self.retries += 1,
                 Err(broken) => return Err(broken),
             }
         }
         let mut fresh = connect(self.address).await?;
-        let answer = ask_on(&mut fresh, SCRAPE).await?;
+        let answer = request_on(&mut fresh, SCRAPE).await?;
         self.keep(fresh, &answer);
         Ok(())
     }
@@ -73,12 +73,12 @@ impl Kept {
     }
 }
 
-async fn in_time<T>(asking: impl Future<Output = Result<T, Failure>>) -> Result<T, String> {
-    match timeout(PATIENCE, asking).await {
+async fn in_time<T>(exchange: impl Future<Output = Result<T, Failure>>) -> Result<T, String> {
+    match timeout(PATIENCE, exchange).await {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(Failure::Closed(why))) => Err(format!("closed unanswered: {why}")),
         Ok(Err(Failure::Broken(why))) => Err(why),
-        Err(_) => Err("no answer in time".to_owned()),
+        Err(_) => Err("timed out".to_owned()),
     }
 }
 
@@ -87,7 +87,7 @@ async fn connect(address: SocketAddr) -> Result<TcpStream, Failure> {
     connected.map_err(|error| Failure::Broken(format!("not connected: {}", error.kind())))
 }
 
-async fn ask_on(connection: &mut TcpStream, request: &[u8]) -> Result<Response, Failure> {
+async fn request_on(connection: &mut TcpStream, request: &[u8]) -> Result<Response, Failure> {
     let closed = |error: io::Error| Failure::Closed(error.kind().to_string());
     connection.write_all(request).await.map_err(closed)?;
     let mut answer = Vec::with_capacity(16 * 1024);

@@ -1,4 +1,4 @@
-//! What came of many requests.
+//! The results of many requests.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -7,27 +7,27 @@ use std::time::{Duration, Instant};
 /// Counts by outcome.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
-    /// How long each answer took.
+    /// The time that each answered request took.
     pub latencies: Vec<Duration>,
-    /// How often requests failed, by the reason.
+    /// The number of failed requests, by reason.
     pub failures: BTreeMap<String, usize>,
-    /// From when to when those that failed were waited for.
+    /// The time from start to end of each failed request.
     pub lost: Vec<Range<Instant>>,
-    /// Requests that were repeated on a new connection, because an idle one had been closed.
-    pub asked_again: usize,
+    /// Requests that were repeated on a new connection, because the server had closed an idle one.
+    pub retries: usize,
 }
 
-/// What came of one request.
-pub struct Asked {
+/// The result of one request.
+pub struct Exchange {
     outcome: Result<(), String>,
     waited: Range<Instant>,
 }
 
-impl Asked {
-    /// Asks, and takes the time.
-    pub async fn by(asking: impl Future<Output = Result<(), String>>) -> Self {
+impl Exchange {
+    /// Runs the request and measures its time.
+    pub async fn of(request: impl Future<Output = Result<(), String>>) -> Self {
         let began = Instant::now();
-        let outcome = asking.await;
+        let outcome = request.await;
         Self {
             outcome,
             waited: began..Instant::now(),
@@ -36,17 +36,17 @@ impl Asked {
 }
 
 impl Tally {
-    /// Requests made.
+    /// All requests.
     pub fn sent(&self) -> usize {
         self.latencies.len() + self.lost.len()
     }
 
-    /// Requests without a good answer.
+    /// Failed requests.
     pub fn failed(&self) -> usize {
         self.lost.len()
     }
 
-    /// The longest that a client waited, answered or not.
+    /// The longest time that a client waited, with or without success.
     pub fn slowest(&self) -> Duration {
         let lost = self.lost.iter().map(|waited| waited.end - waited.start);
         let all = self.latencies.iter().copied().chain(lost);
@@ -54,7 +54,7 @@ impl Tally {
     }
 
     /// Counts one request.
-    pub fn count(&mut self, Asked { outcome, waited }: Asked) {
+    pub fn count(&mut self, Exchange { outcome, waited }: Exchange) {
         match outcome {
             Ok(()) => self.latencies.push(waited.end - waited.start),
             Err(why) => {
@@ -64,11 +64,11 @@ impl Tally {
         }
     }
 
-    /// Counts those of another client.
+    /// Adds the results of another client.
     pub fn add(&mut self, other: Self) {
         self.latencies.extend(other.latencies);
         self.lost.extend(other.lost);
-        self.asked_again += other.asked_again;
+        self.retries += other.retries;
         for (why, count) in other.failures {
             *self.failures.entry(why).or_default() += count;
         }

@@ -1,4 +1,4 @@
-//! Whether machines can be booted here.
+//! Checks whether this host can boot machines.
 
 use std::env;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use crate::skip;
 
-/// Whether this host can boot machines; says loudly why not, and panics with `CI` set.
+/// Whether this host can boot machines. Prints a warning with the reason if not; panics if `CI` is set.
 #[track_caller]
 pub(super) fn possible() -> bool {
     static OBSTACLE: LazyLock<Option<&str>> = LazyLock::new(obstacle);
@@ -25,7 +25,7 @@ fn obstacle() -> Option<&'static str> {
         |program: &str| env::split_paths(&path).any(|folder| folder.join(program).exists());
     if !installed("systemd-nspawn") {
         return Some(
-            "there is no systemd-nspawn (Debian: systemd-container; tests/setup installs it)",
+            "systemd-nspawn is not installed (Debian: systemd-container; run tests/setup)",
         );
     }
     if !Path::new("/sys/fs/cgroup/unified").exists()

@@ -1,12 +1,12 @@
-//! That machines are machines, and that nothing of them stays.
+//! Machines are isolated from the host, and leave nothing behind.
 
 use std::net::{Ipv4Addr, TcpListener};
 
 use super::*;
 use crate::poll::eventually;
 
-/// Everything by which a machine could be noticed after it is gone.
-fn traces_of(name: &str) -> Vec<String> {
+/// The mounts, cgroups, state and processes of a machine. Empty when the machine is gone.
+fn remains_of(name: &str) -> Vec<String> {
     let mounts = fs::read_to_string("/proc/mounts").expect("proc is mounted");
     let mounts = mounts
         .lines()
@@ -24,7 +24,7 @@ fn traces_of(name: &str) -> Vec<String> {
         .flatten()
         .map(|entry| {
             entry
-                .expect("a folder can be read")
+                .expect("the folder can be read")
                 .path()
                 .display()
                 .to_string()
@@ -51,10 +51,10 @@ fn a_machine_has_a_systemd_and_a_network_and_files_of_its_own() {
     assert_eq!(state.stdout, b"running\n", "{state:?}");
 
     let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
-    let address = taken.local_addr().expect("it is bound");
+    let address = taken.local_addr().expect("the socket is bound");
     machine
         .network(|| TcpListener::bind(address))
-        .expect("the port is free inside");
+        .expect("the port is free in the machine");
 
     machine.write("/etc/only-inside/file", "x");
     assert_eq!(machine.succeed("cat /etc/only-inside/file"), "x");
@@ -70,14 +70,14 @@ fn nothing_stays_of_a_machine_that_is_dropped_or_powered_off() {
         return;
     };
     let name = machine.name.clone();
-    assert!(traces_of(&name).len() >= 3, "{:?}", traces_of(&name));
+    assert!(remains_of(&name).len() >= 3, "{:?}", remains_of(&name));
     drop(machine);
-    assert_eq!(traces_of(&name), Vec::<String>::new());
+    assert_eq!(remains_of(&name), Vec::<String>::new());
 
     let machine = Machine::boot("off").expect("the first one booted");
     let name = machine.name.clone();
     machine.power_off();
-    assert_eq!(traces_of(&name), Vec::<String>::new());
+    assert_eq!(remains_of(&name), Vec::<String>::new());
 }
 
 #[test]
@@ -88,12 +88,10 @@ fn a_machine_whose_holder_is_killed_ends_and_the_next_run_removes_the_rest() {
     let name = machine.name.clone();
     let leader = PathBuf::from(format!("/proc/{}/root", machine.leader));
     rustix::process::kill_process(holder_of(&machine), rustix::process::Signal::KILL)
-        .expect("it is ours");
+        .expect("the holder runs as our user");
     drop(machine);
-    eventually("the end of the machine", || {
-        (!leader.exists()).then_some(())
-    });
-    assert!(!traces_of(&name).is_empty());
+    eventually("the machine to end", || (!leader.exists()).then_some(()));
+    assert!(!remains_of(&name).is_empty());
     service::run(SDBOX, ["reap"], &[]);
-    assert_eq!(traces_of(&name), Vec::<String>::new());
+    assert_eq!(remains_of(&name), Vec::<String>::new());
 }

@@ -1,5 +1,5 @@
-//! What the store holds, as ListImages lists it. Filters are ignored, and manifests are sent whether asked for or not: the
-//! service asks for neither.
+//! The images in the store, as ListImages lists them. The request's filters and its `detail` flag are ignored, because the
+//! service uses neither.
 
 mod generated;
 
@@ -7,32 +7,32 @@ use self::generated::Generator;
 use super::v1alpha::Image;
 use crate::stand_in::{Listing, encoded_len};
 
-/// What the store holds.
+/// The images in the store.
 #[derive(Clone, Debug)]
 pub enum Images {
-    /// Distinct images of 254 bytes each as encoded (up to 1,000,000 of them), the same for the same seed.
+    /// Distinct images, 254 encoded bytes each for up to 1,000,000 images. The same seed gives the same images.
     Generated {
-        /// Images, at most 16,000,000: what a gRPC message can hold.
+        /// Number of images; at most 16,000,000 fit in a gRPC message.
         count: usize,
         /// Any number.
         seed: u64,
     },
-    /// These.
+    /// These images.
     Listed(Vec<Image>),
 }
 
-/// What a client should find out about the images.
+/// The totals that a client should compute.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Totals {
     /// Images.
     pub count: u64,
     /// Sum of all sizes in bytes; a negative size counts as 0.
     pub size_bytes: u64,
-    /// Least import time, seconds since the epoch; 0 when there is no image.
+    /// Earliest import time in seconds since the epoch; 0 if there are no images.
     pub oldest: i64,
-    /// Greatest import time, seconds since the epoch; 0 when there is no image.
+    /// Latest import time in seconds since the epoch; 0 if there are no images.
     pub newest: i64,
-    /// Length of the ListImagesResponse, without the 5 bytes of gRPC's prefix.
+    /// Length of the ListImagesResponse, without gRPC's prefix of 5 bytes.
     pub encoded_bytes: u64,
 }
 
@@ -62,7 +62,7 @@ impl Images {
         Self::Listed(samples.map(image).into())
     }
 
-    /// What a client should find out.
+    /// The totals that a client should compute.
     pub fn totals(&self) -> Totals {
         match self {
             Self::Generated { count, seed } => {
@@ -81,7 +81,7 @@ impl Images {
         }
     }
 
-    /// One message with all of them.
+    /// One message with all images.
     pub(super) fn listing(&self) -> Listing {
         match self {
             Self::Generated { count, seed } => Generator::new(*count, *seed).listing(),
@@ -112,12 +112,12 @@ mod tests {
     use prost::Message as _;
     use std::collections::HashSet;
 
-    /// The images as prost decodes them, once they are known to be what `totals` says.
+    /// The images as decoded by prost. Asserts that `totals` agrees with them.
     fn sent(images: &Images) -> Vec<Image> {
         let listing = images.listing();
         let length = listing.length;
         let bytes: Vec<u8> = listing.blocks.flatten().collect();
-        assert_eq!(bytes.len() as u64, length, "the length announced");
+        assert_eq!(bytes.len() as u64, length, "the announced length");
         let sent = ListImagesResponse::decode(&bytes[..]).unwrap().images;
         let sizes = sent.iter().map(|image| u64::try_from(image.size));
         let times = || sent.iter().map(|image| image.import_timestamp);
@@ -145,12 +145,12 @@ mod tests {
         for count in [0, 1, 2, 10_007] {
             let ids = sent(&Images::generated(count)).into_iter();
             let ids: HashSet<String> = ids.map(|image| image.id).collect();
-            assert_eq!(ids.len(), count, "they are distinct");
+            assert_eq!(ids.len(), count, "the ids are distinct");
         }
     }
 
     #[test]
-    fn generated_images_are_254_bytes_long_and_others_for_another_seed() {
+    fn generated_images_are_254_bytes_long_and_depend_on_the_seed() {
         let of_seed = |seed| Images::Generated { count: 100, seed };
         assert_eq!(of_seed(1).totals().encoded_bytes, 100 * 254);
         assert_eq!(sent(&of_seed(1)), sent(&of_seed(1)));

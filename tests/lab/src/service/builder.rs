@@ -1,4 +1,4 @@
-//! How the service is to be started.
+//! Configures and starts the service.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -9,19 +9,19 @@ use std::time::Duration;
 
 use super::{BoundBy, Endpoint, NotifySocket, ReservedPort, Service, Sockets};
 
-/// The socket that the service binds itself.
+/// The address that the service binds itself.
 #[derive(Clone, Copy, Debug, Default)]
 pub enum Listen {
-    /// `--listen` with a loopback port that is free.
+    /// `--listen` with a free loopback port.
     #[default]
     FreePort,
     /// `--listen` with this address.
     Flag(SocketAddr),
-    /// No flag, but the variable `EXP_RKT_GRPC_LISTEN`.
+    /// The variable `EXP_RKT_GRPC_LISTEN` instead of the flag.
     Variable(SocketAddr),
 }
 
-/// The sockets that `systemd-socket-activate` hands over; `--listen` is then not given.
+/// The sockets that `systemd-socket-activate` passes to the service, which is then started without `--listen`.
 #[derive(Clone, Debug)]
 pub struct Activation {
     name: String,
@@ -53,14 +53,14 @@ impl Activation {
         self
     }
 
-    /// Hands over another TCP socket of this name before it.
+    /// Passes another TCP socket with this name before it.
     pub fn preceded_by(mut self, name: &str) -> Self {
         self.before.push(name.to_owned());
         self
     }
 }
 
-/// What the service is started with. The child's environment holds `PATH`, `NOTIFY_SOCKET` and what is set here.
+/// Settings of a service. Its environment has only `PATH`, `NOTIFY_SOCKET` and the variables that are set here.
 #[derive(Debug)]
 pub struct Builder {
     program: PathBuf,
@@ -83,7 +83,7 @@ impl Builder {
         }
     }
 
-    /// Adds `--store` and this, as in `rkt+http://127.0.0.1:15441`.
+    /// Adds `--store` with this value, such as `rkt+http://127.0.0.1:15441`.
     pub fn store(self, store: impl AsRef<OsStr>) -> Self {
         self.arg("--store").arg(store)
     }
@@ -101,32 +101,32 @@ impl Builder {
         self
     }
 
-    /// Where the service binds its own socket; a free port unless told.
+    /// Sets the address that the service binds itself; the default is a free port.
     pub fn listen(mut self, listen: Listen) -> Self {
         self.listen = listen;
         self
     }
 
-    /// Starts it at the first connection, with sockets handed over.
+    /// Starts the service by socket activation, at the first connection.
     pub fn activation(mut self, activation: Activation) -> Self {
         self.activation = Some(activation);
         self
     }
 
-    /// Asks for a sign of life within every such period (`WATCHDOG_USEC`).
+    /// Enables the watchdog with this period (`WATCHDOG_USEC`).
     pub fn watchdog(self, period: Duration) -> Self {
         self.env("WATCHDOG_USEC", period.as_micros().to_string())
     }
 
-    /// Leaves `NOTIFY_SOCKET` out, as in a terminal. Nothing is notified then, so `spawn` it.
+    /// Leaves `NOTIFY_SOCKET` out, as in a terminal. The service then sends no notifications, so use `spawn`.
     pub fn unsupervised(mut self) -> Self {
         self.supervised = false;
         self
     }
 
-    /// Starts the service and waits until it is ready; with activation, a first connection wakes it.
+    /// Starts the service and waits until it is ready. With socket activation, a first connection starts it.
     ///
-    /// Panics with its standard error when it ends or takes longer than [`super::PATIENCE`].
+    /// Panics with its standard error if it ends or takes longer than [`super::PATIENCE`].
     #[track_caller]
     pub fn start(self) -> Service {
         let service = self.spawn();
@@ -134,7 +134,7 @@ impl Builder {
         service
     }
 
-    /// Starts the service without waiting for it; with activation, it starts at the first connection.
+    /// Starts the service without waiting until it is ready. With socket activation, it starts at the first connection.
     #[track_caller]
     pub fn spawn(mut self) -> Service {
         let notify_socket = NotifySocket::bind();
@@ -194,7 +194,7 @@ impl Builder {
         for name in activation.before.iter().chain([&activation.name]) {
             command.arg(format!("--fdname={name}"));
         }
-        // The service's environment is made from these alone.
+        // The service's environment has only the variables that --setenv passes.
         for (name, value) in &self.environment {
             let mut assignment = name.clone();
             assignment.push("=");
@@ -213,7 +213,7 @@ impl Builder {
     }
 }
 
-/// A command with nothing in its environment but `PATH`, and nothing to read.
+/// A command with only `PATH` in its environment, and an empty standard input.
 pub(super) fn clean_command(program: &Path) -> Command {
     let mut command = Command::new(program);
     command

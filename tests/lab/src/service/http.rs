@@ -1,4 +1,4 @@
-//! HTTP/1.1 by hand, over TCP or a Unix socket: a test sends the bytes that it wants to, whole requests or parts.
+//! A simple HTTP/1.1 client over TCP or a Unix socket. It can send any bytes, complete requests or parts.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr};
@@ -11,11 +11,11 @@ use super::PATIENCE;
 /// A request for the metrics; the connection stays open.
 pub const SCRAPE: &[u8] = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
-/// The same on a connection that ends with the response.
+/// The same request; the server closes the connection after the response.
 pub const LAST_SCRAPE: &[u8] =
     b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
 
-/// Where a server listens.
+/// The address of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Endpoint {
     /// A TCP address.
@@ -42,19 +42,19 @@ impl From<&Endpoint> for Endpoint {
     }
 }
 
-/// A response, read to its end.
+/// A complete response.
 #[derive(Clone, Debug)]
 pub struct Response {
     /// The status code.
     pub status: u16,
-    /// Names as they were sent, and values.
+    /// Header names as received, and values.
     pub headers: Vec<(String, String)>,
-    /// The body, with chunks joined.
+    /// The body; chunks are joined.
     pub body: Vec<u8>,
 }
 
 impl Response {
-    /// The first response in `bytes`, and its length there; `None` until it is complete.
+    /// The first response in `bytes`, and its length; `None` if it is incomplete.
     pub(crate) fn parse(bytes: &[u8]) -> io::Result<Option<(Self, usize)>> {
         let Some((mut response, head)) = Self::parse_head(bytes)? else {
             return Ok(None);
@@ -75,7 +75,7 @@ impl Response {
         }))
     }
 
-    /// Status line and headers: all there is after a HEAD.
+    /// Status line and headers: the whole response to a HEAD request.
     fn parse_head(bytes: &[u8]) -> io::Result<Option<(Self, usize)>> {
         let Some(head) = bytes.windows(4).position(|end| end == b"\r\n\r\n") else {
             return Ok(None);
@@ -97,20 +97,20 @@ impl Response {
         Ok(Some((response, head + 4)))
     }
 
-    /// The value of the first header of that name, whatever its case.
+    /// The value of the first header of this name, ignoring case.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers
             .iter()
             .find_map(|(sent, value)| sent.eq_ignore_ascii_case(name).then_some(value.as_str()))
     }
 
-    /// The body as text; panics when it is not UTF-8.
+    /// The body as text; panics if it is not UTF-8.
     pub fn text(&self) -> &str {
         std::str::from_utf8(&self.body).expect("the body is UTF-8")
     }
 }
 
-/// The body in these chunks, and their length; `None` until the last one is there.
+/// The body in these chunks, and the length of the chunks; `None` if the last chunk is missing.
 fn parse_chunks(bytes: &[u8]) -> io::Result<Option<(Vec<u8>, usize)>> {
     let (mut body, mut at) = (Vec::new(), 0);
     while let Some(end) = bytes[at..].windows(2).position(|end| end == b"\r\n") {
@@ -136,19 +136,19 @@ fn malformed(what: &[u8]) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, text)
 }
 
-/// Asks once, on a connection of its own that ends with the response.
+/// Sends a GET request on a new connection that is closed after the response.
 ///
 /// # Errors
-/// When the server cannot be reached, takes longer than [`PATIENCE`] or does not speak HTTP/1.1.
+/// If the server cannot be reached, takes longer than [`PATIENCE`] or does not speak HTTP/1.1.
 pub fn get(endpoint: impl Into<Endpoint>, path: &str) -> io::Result<Response> {
     Connection::open(endpoint)?.request("GET", path, &[("Connection", "close")])
 }
 
-/// A connection that stays open between requests. Reads and writes give up after [`PATIENCE`].
+/// A connection that stays open between requests. Reads and writes time out after [`PATIENCE`].
 #[derive(Debug)]
 pub struct Connection {
     stream: Socket,
-    /// What was read of the next response.
+    /// The bytes of the next response that have been read already.
     received: Vec<u8>,
 }
 
@@ -156,7 +156,7 @@ impl Connection {
     /// Connects.
     ///
     /// # Errors
-    /// When nobody listens there, or nobody answers within [`PATIENCE`].
+    /// If no server listens there, or the connection is not established within [`PATIENCE`].
     pub fn open(endpoint: impl Into<Endpoint>) -> io::Result<Self> {
         let address = match endpoint.into() {
             Endpoint::Tcp(address) => address.into(),
@@ -173,7 +173,7 @@ impl Connection {
     /// Sends a GET and reads the response.
     ///
     /// # Errors
-    /// As [`Connection::receive`].
+    /// See [`Connection::receive`].
     pub fn get(&mut self, path: &str) -> io::Result<Response> {
         self.request("GET", path, &[])
     }
@@ -181,7 +181,7 @@ impl Connection {
     /// Sends a request without a body and reads the response.
     ///
     /// # Errors
-    /// As [`Connection::receive`].
+    /// See [`Connection::receive`].
     pub fn request(
         &mut self,
         method: &str,
@@ -199,10 +199,10 @@ impl Connection {
         }
     }
 
-    /// Sends these bytes as they are.
+    /// Sends these bytes unchanged.
     ///
     /// # Errors
-    /// When the server has closed the connection or does not read.
+    /// If the server has closed the connection or does not read.
     pub fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.write_all(bytes)
     }
@@ -210,12 +210,12 @@ impl Connection {
     /// Reads one response with its body.
     ///
     /// # Errors
-    /// When the connection ends within the response, time runs out, or it is not HTTP/1.1.
+    /// If the connection ends before the end of the response, time runs out, or the response is not HTTP/1.1.
     pub fn receive(&mut self) -> io::Result<Response> {
         self.read_until(Response::parse)
     }
 
-    /// Reads until `parse` has its response, and keeps what follows that.
+    /// Reads until `parse` returns a response, and keeps the bytes after it.
     fn read_until(
         &mut self,
         parse: impl Fn(&[u8]) -> io::Result<Option<(Response, usize)>>,
@@ -233,10 +233,10 @@ impl Connection {
         }
     }
 
-    /// Everything that comes until the server ends the connection, be it by a reset.
+    /// All bytes until the server closes or resets the connection.
     ///
     /// # Errors
-    /// When the server keeps the connection open for longer than [`PATIENCE`].
+    /// If the server keeps the connection open for longer than [`PATIENCE`].
     pub fn read_to_close(&mut self) -> io::Result<Vec<u8>> {
         let mut bytes = std::mem::take(&mut self.received);
         match self.stream.read_to_end(&mut bytes) {
@@ -245,10 +245,10 @@ impl Connection {
         }
     }
 
-    /// Says that no further request will come; responses can still be read.
+    /// Shuts down the sending direction; responses can still be read.
     ///
     /// # Errors
-    /// When the connection is gone.
+    /// If the connection is closed.
     pub fn finish(&mut self) -> io::Result<()> {
         self.stream.shutdown(Shutdown::Write)
     }

@@ -1,4 +1,4 @@
-//! The socket on which systemd would hear from the service (`sd_notify(3)`).
+//! A notification socket in place of systemd's (`sd_notify(3)`).
 
 use std::io;
 use std::net::Shutdown;
@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use super::PATIENCE;
 use super::watched::Watched;
 
-/// One datagram: the assignments that were sent together, in their order.
+/// One datagram: its assignments, in their order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notification {
     /// Name and value of each `NAME=value` line.
@@ -37,7 +37,7 @@ impl Notification {
             .find_map(|(assigned, value)| (assigned == name).then_some(value.as_str()))
     }
 
-    /// Whether `name=value` is among the assignments, as in `says("READY", "1")`.
+    /// Whether the first assignment to `name` has this value, as in `says("READY", "1")`.
     pub fn says(&self, name: &str, value: &str) -> bool {
         self.value(name) == Some(value)
     }
@@ -48,114 +48,117 @@ impl Notification {
     }
 }
 
-/// A bound notification socket. A thread reads it all the time, so that nobody who writes to it ever blocks;
-/// file descriptors that come along (`FDSTORE=1`, `BARRIER=1`) are closed unseen.
+/// A bound notification socket. A thread reads from it continuously, so that senders never block. File descriptors in the
+/// messages (`FDSTORE=1`, `BARRIER=1`) are closed.
 #[derive(Debug)]
 pub struct NotifySocket {
     path: PathBuf,
     socket: UnixDatagram,
-    heard: Arc<Watched<Heard>>,
+    received: Arc<Watched<Received>>,
     reader: Option<JoinHandle<()>>,
     _folder: TempDir,
 }
 
 #[derive(Debug, Default)]
-struct Heard {
+struct Received {
     all: Vec<Notification>,
-    /// How many of them `next`, `wait_for` and `skip` have passed.
+    /// The number of notifications that `next`, `wait_for` and `skip` have consumed.
     passed: usize,
-    /// How many [`MARK`]s have been read.
+    /// The number of [`MARK`]s that have been read.
     marks: usize,
-    /// How many have been sent.
+    /// The number of [`MARK`]s that have been sent.
     marked: usize,
-    /// Nothing more will come.
+    /// The socket is shut down and has been read to its end.
     ended: bool,
 }
 
-/// A datagram of ours, which nobody hears of: once it is read, so is what was sent before it.
+/// A datagram that this socket sends to itself. When it has been read, all earlier datagrams have been read, too. It is not a
+/// notification.
 const MARK: &[u8] = b"X_LAB_MARK=1";
 
 impl NotifySocket {
-    /// Binds a socket in a temporary folder of its own.
+    /// Binds a socket in a new temporary folder.
     pub fn bind() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let path = folder.path().join("notify");
         let socket = UnixDatagram::bind(&path).expect("a socket can be bound in a fresh folder");
-        let heard = Arc::new(Watched::default());
+        let received = Arc::new(Watched::default());
         let reader = thread::spawn({
-            let heard = Arc::clone(&heard);
+            let received = Arc::clone(&received);
             let socket = socket.try_clone().expect("a descriptor can be duplicated");
-            move || read(&socket, &heard)
+            move || read(&socket, &received)
         });
         Self {
             path,
             socket,
-            heard,
+            received,
             reader: Some(reader),
             _folder: folder,
         }
     }
 
-    /// What `NOTIFY_SOCKET` is to say.
+    /// The value for `NOTIFY_SOCKET`.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Every notification so far: all that was sent before this call.
+    /// All notifications that were sent before this call.
     pub fn seen(&self) -> Vec<Notification> {
         self.catch_up();
-        self.heard.read(|heard| heard.all.clone())
+        self.received.read(|received| received.all.clone())
     }
 
-    /// The next notification in turn; `None` when time runs out or the sender is gone.
+    /// The next notification; `None` if time runs out or the sender is gone.
     pub fn next(&self, within: Duration) -> Option<Notification> {
         self.wait_for(|_| true, within)
     }
 
-    /// The next notification that `wanted` accepts; those before it are passed over.
+    /// The next notification that `wanted` accepts; earlier ones are skipped.
     pub fn wait_for(
         &self,
         mut wanted: impl FnMut(&Notification) -> bool,
         within: Duration,
     ) -> Option<Notification> {
-        let found = self.heard.wait(within, |heard| {
-            while let Some(notification) = heard.all.get(heard.passed) {
-                heard.passed += 1;
+        let found = self.received.wait(within, |received| {
+            while let Some(notification) = received.all.get(received.passed) {
+                received.passed += 1;
                 if wanted(notification) {
                     return Some(Some(notification.clone()));
                 }
             }
-            heard.ended.then_some(None)
+            received.ended.then_some(None)
         });
         found.flatten()
     }
 
-    /// Waits until nothing more can come, once the sender is gone.
+    /// Waits until the socket is shut down and all notifications have been read.
     pub(super) fn wait_for_end(&self, within: Duration) {
-        self.heard.wait(within, |heard| heard.ended.then_some(()));
+        self.received
+            .wait(within, |received| received.ended.then_some(()));
     }
 
-    /// Passes over what was sent before this call.
+    /// Skips all notifications that were sent before this call.
     pub fn skip(&self) {
         self.catch_up();
-        self.heard.change(|heard| heard.passed = heard.all.len());
+        self.received
+            .change(|received| received.passed = received.all.len());
     }
 
-    /// Waits until all that is queued has been read, by a datagram of our own behind it.
+    /// Waits until all queued datagrams have been read: sends a [`MARK`] and waits until it has been read.
     fn catch_up(&self) {
         let mut marks = 0;
-        self.heard.change(|heard| {
-            heard.marked += 1;
-            marks = heard.marked;
+        self.received.change(|received| {
+            received.marked += 1;
+            marks = received.marked;
         });
         let queued = UnixDatagram::unbound().and_then(|sender| sender.send_to(MARK, &self.path));
-        // It cannot be sent once the socket is shut down, and then the end comes after all that was queued.
-        self.heard.wait(PATIENCE, |heard| {
-            (heard.ended || (queued.is_ok() && heard.marks >= marks)).then_some(())
+        // Sending fails if the socket is shut down. Then wait for the end, which comes after all queued datagrams.
+        self.received.wait(PATIENCE, |received| {
+            (received.ended || (queued.is_ok() && received.marks >= marks)).then_some(())
         });
     }
 
-    /// Another handle, with which to `shutdown` the socket: what is queued is still read, then every wait ends.
+    /// Another handle for `shutdown`. After a shutdown, queued datagrams are still read, and then all waits end.
     pub(super) fn handle(&self) -> io::Result<UnixDatagram> {
         self.socket.try_clone()
     }
@@ -163,7 +166,7 @@ impl NotifySocket {
 
 impl Drop for NotifySocket {
     fn drop(&mut self) {
-        // Fails only if it is shut down already.
+        // Fails only if the socket is shut down already.
         let _ = self.socket.shutdown(Shutdown::Both);
         if let Some(reader) = self.reader.take() {
             let _ = reader.join();
@@ -171,18 +174,18 @@ impl Drop for NotifySocket {
     }
 }
 
-/// Reads until the socket is shut down, which reads as an empty datagram.
-fn read(socket: &UnixDatagram, heard: &Watched<Heard>) {
+/// Reads until the socket is shut down; recv(2) then returns 0.
+fn read(socket: &UnixDatagram, received: &Watched<Received>) {
     let mut buffer = vec![0; 64 * 1024];
     while let Ok(length @ 1..) = socket.recv(&mut buffer) {
         if &buffer[..length] == MARK {
-            heard.change(|heard| heard.marks += 1);
+            received.change(|received| received.marks += 1);
             continue;
         }
         let notification = Notification::parse(&buffer[..length]);
-        heard.change(|heard| heard.all.push(notification));
+        received.change(|received| received.all.push(notification));
     }
-    heard.change(|heard| heard.ended = true);
+    received.change(|received| received.ended = true);
 }
 
 #[cfg(test)]
@@ -209,35 +212,36 @@ mod tests {
     }
 
     #[test]
-    fn waiting_passes_over_what_is_not_wanted_and_remembers_it() {
+    fn waiting_skips_other_notifications_and_keeps_them_in_the_list() {
         let socket = NotifySocket::bind();
         send(&socket, "WATCHDOG=1");
         send(&socket, "STATUS=first");
         send(&socket, "STATUS=second");
         let has_status = |notification: &Notification| notification.status().is_some();
-        let first = socket.wait_for(has_status, WITHIN).expect("it was sent");
-        let second = socket.wait_for(has_status, WITHIN).expect("it was sent");
+        let first = socket.wait_for(has_status, WITHIN).expect("one was sent");
+        let second = socket.wait_for(has_status, WITHIN).expect("two were sent");
         assert_eq!(first.status(), Some("first"));
         assert_eq!(second.status(), Some("second"));
         assert_eq!(socket.seen().len(), 3);
     }
 
     #[test]
-    fn more_datagrams_than_a_socket_holds_do_not_block_their_sender() {
+    fn more_datagrams_than_the_socket_can_queue_do_not_block_their_sender() {
         let socket = NotifySocket::bind();
         for number in 0..2_000 {
             send(&socket, &format!("STATUS={number}"));
         }
-        let last = socket.wait_for(|heard| heard.says("STATUS", "1999"), WITHIN);
+        let is_last = |notification: &Notification| notification.says("STATUS", "1999");
+        let last = socket.wait_for(is_last, WITHIN);
         assert!(last.is_some());
     }
 
     #[test]
-    fn what_was_sent_before_the_end_is_heard_and_then_waits_end_at_once() {
+    fn notifications_sent_before_the_end_are_received_and_then_waits_end_at_once() {
         let socket = NotifySocket::bind();
         send(&socket, "STOPPING=1");
         let handle = socket.handle().expect("a descriptor can be duplicated");
-        handle.shutdown(Shutdown::Both).expect("it is open");
+        handle.shutdown(Shutdown::Both).expect("the socket is open");
         assert!(socket.next(WITHIN).is_some());
         assert!(socket.next(Duration::MAX / 4).is_none());
     }

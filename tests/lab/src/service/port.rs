@@ -1,12 +1,12 @@
-//! A TCP port that nobody else gets.
+//! A reserved TCP port.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 
 use rustix::net::{self, AddressFamily, SocketFlags, SocketType, sockopt};
 
-/// A loopback port, held by a bound socket that does not listen: the kernel gives it to nobody who asks for any port,
-/// connections to it are refused, and a program that sets `SO_REUSEADDR` (as servers do) can still bind it and listen.
+/// A loopback port, reserved by a bound socket that does not listen. The kernel does not assign the port to other sockets, and
+/// connections to it are refused. A program that sets `SO_REUSEADDR`, as servers do, can still bind it and listen.
 #[derive(Debug)]
 pub struct ReservedPort {
     address: SocketAddr,
@@ -23,13 +23,13 @@ impl ReservedPort {
             None,
         )
         .expect("a socket can be made");
-        sockopt::set_socket_reuseaddr(&socket, true).expect("a fresh socket takes the option");
+        sockopt::set_socket_reuseaddr(&socket, true).expect("a new socket accepts the option");
         let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         net::bind(&socket, &any_port).expect("a loopback port is free");
         let address = net::getsockname(&socket)
             .expect("the socket is bound")
             .try_into()
-            .expect("it was bound to an internet address");
+            .expect("the socket is bound to an internet address");
         Self {
             address,
             _socket: socket,
@@ -52,7 +52,7 @@ mod tests {
     #[test]
     fn a_reserved_port_refuses_connections_until_a_server_listens_there() {
         let port = ReservedPort::reserve();
-        let refused = TcpStream::connect(port.address()).expect_err("nobody listens");
+        let refused = TcpStream::connect(port.address()).expect_err("no server listens");
         assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
         let _server = TcpListener::bind(port.address()).expect("a server can still bind it");
         TcpStream::connect(port.address()).expect("the server listens");

@@ -1,4 +1,4 @@
-//! A child process: signalled, waited for, looked at, and never left behind.
+//! A child process: signals, waits and inspection. It never outlives its handle.
 
 use std::fs;
 use std::os::fd::OwnedFd;
@@ -16,16 +16,16 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 pub(super) struct Process {
     child: Mutex<Child>,
     pid: u32,
-    /// Names the process also after it has ended, when its number may be another's.
+    /// Refers to the process even after it has ended, when another process may get its number.
     pidfd: OwnedFd,
 }
 
-/// How a loop sleeps that waits in epoll_wait(2).
+/// The sleep of an event loop in epoll_wait(2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sleep {
-    /// No timer runs.
+    /// Without a timeout: no timer is running.
     UntilSomethingHappens,
-    /// The next timer ends after that time, counted from when the sleep began.
+    /// With a timeout for the next timer, counted from the beginning of the sleep.
     Until(Duration),
 }
 
@@ -38,7 +38,7 @@ const EPOLL_WAITS: [&str; 1] = ["22"];
 impl Process {
     pub(super) fn adopt(child: Child) -> Self {
         let pidfd = pidfd_open(Pid::from_child(&child), PidfdFlags::empty())
-            .expect("a child that is not reaped exists");
+            .expect("a child that has not been reaped exists");
         Self {
             pid: child.id(),
             child: Mutex::new(child),
@@ -54,12 +54,12 @@ impl Process {
         pidfd_send_signal(&self.pidfd, signal)
     }
 
-    /// How it ended, or `None` when it still runs after that time.
+    /// Its exit status; `None` if it is still running after that time.
     pub(super) fn wait(&self, within: Duration) -> Option<ExitStatus> {
-        let timeout = Timespec::try_from(within).expect("a bound is not centuries long");
+        let timeout = Timespec::try_from(within).expect("a timeout is shorter than centuries");
         let mut ended = [PollFd::new(&self.pidfd, PollFlags::IN)];
-        let ready = retry_on_intr(|| poll(&mut ended, Some(&timeout)))
-            .expect("a process descriptor can be polled");
+        let ready =
+            retry_on_intr(|| poll(&mut ended, Some(&timeout))).expect("a pidfd can be polled");
         (ready == 1).then(|| self.reap())
     }
 
@@ -76,18 +76,18 @@ impl Process {
         number_of(&status, "VmHWM:") * 1024
     }
 
-    /// What the main thread waits for: the arguments of epoll_wait(2) in `/proc/PID/syscall`, see proc_pid_syscall(5).
+    /// The main thread's sleep, from the arguments of epoll_wait(2) in `/proc/PID/syscall`: see proc_pid_syscall(5).
     pub(super) fn sleep(&self) -> Option<Sleep> {
         const TIMEOUT: usize = 4;
         let call = fs::read_to_string(format!("/proc/{}/syscall", self.pid))
-            .expect("the process runs and is ours");
+            .expect("the process runs as our user");
         let words: Vec<&str> = call.split(' ').collect();
         if !EPOLL_WAITS.contains(words.first()?) {
             return None;
         }
         let timeout = words.get(TIMEOUT)?.strip_prefix("0x")?;
         let timeout = u64::from_str_radix(timeout, 16).expect("the kernel writes hexadecimal");
-        // An int of the C language: -1 is no timeout.
+        // A C int: -1 means no timeout.
         Some(match i32::try_from(timeout as u32) {
             Ok(millis) => Sleep::Until(Duration::from_millis(millis.unsigned_abs().into())),
             Err(_) => Sleep::UntilSomethingHappens,
@@ -110,13 +110,13 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Fails only if it is gone already.
+        // Fails only if the process has ended already.
         let _ = self.signal(Signal::KILL);
         self.reap();
     }
 }
 
-/// Whether each thread of the process has been stopped by a signal: see proc_pid_stat(5).
+/// Whether all threads of the process are stopped by a signal: see proc_pid_stat(5).
 pub(crate) fn is_stopped(pid: u32) -> bool {
     entries(pid, "task").iter().all(|thread| {
         fs::read_to_string(thread.join("stat")).is_ok_and(|stat| stat.contains(") T "))
@@ -125,17 +125,17 @@ pub(crate) fn is_stopped(pid: u32) -> bool {
 
 fn entries(pid: u32, folder: &str) -> Vec<PathBuf> {
     fs::read_dir(format!("/proc/{pid}/{folder}"))
-        .expect("the process runs and is ours")
-        .map(|entry| entry.expect("the folder can be read").path())
+        .expect("the process runs as our user")
+        .map(|entry| entry.expect("the folder is readable").path())
         .collect()
 }
 
-/// See proc(5); a size is in kB.
+/// A number from `/proc/PID/status`: see proc(5). Sizes are in kB.
 fn number_of(status: &Path, name: &str) -> u64 {
     fs::read_to_string(status)
         .expect("the process runs")
         .lines()
         .find_map(|line| line.strip_prefix(name))
         .and_then(|number| number.trim().trim_end_matches(" kB").parse().ok())
-        .expect("every status tells it")
+        .expect("every status file has this line")
 }

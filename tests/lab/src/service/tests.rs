@@ -1,8 +1,8 @@
 use super::*;
 
-/// Else the settings of whoever runs the tests would decide them.
+/// Otherwise the environment of the tests could change their results.
 #[test]
-fn the_program_sees_nothing_of_our_environment() {
+fn the_program_does_not_inherit_our_environment() {
     let seen = run("/usr/bin/env", [""; 0], &[("NAME", "value")]).stdout;
     let seen = String::from_utf8_lossy(&seen);
     let names: Vec<_> = seen

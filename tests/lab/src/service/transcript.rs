@@ -1,4 +1,4 @@
-//! What a program has written to its standard error so far.
+//! The output of a program so far.
 
 use std::io::{ErrorKind, Read};
 use std::os::fd::{AsFd, OwnedFd};
@@ -15,7 +15,7 @@ use super::watched::Watched;
 #[derive(Debug)]
 pub(super) struct Transcript {
     written: Arc<Watched<Written>>,
-    /// Another handle, to see how much has not been read yet.
+    /// Another handle, to get the number of unread bytes.
     source: OwnedFd,
 }
 
@@ -26,7 +26,7 @@ struct Written {
 }
 
 impl Transcript {
-    /// Reads `source` in a thread of its own and calls `at_end` when nobody can write to it any more.
+    /// Reads `source` in a new thread and calls `at_end` when all writers have closed it.
     pub(super) fn of(
         source: impl Read + AsFd + Send + 'static,
         at_end: impl FnOnce() + Send + 'static,
@@ -46,11 +46,11 @@ impl Transcript {
         transcript
     }
 
-    /// All that was written before this call.
+    /// All output that was written before this call.
     pub(super) fn text(&self) -> String {
         let mut length = None;
         self.written.wait(PATIENCE, |written| {
-            // Read is only while this is locked: what is not in one place is in the other.
+            // The thread reads only while it holds this lock, so every byte is either in `written` or unread.
             let unread = || usize::try_from(ioctl_fionread(&self.source).ok()?).ok();
             let length =
                 *length.get_or_insert_with(|| written.bytes.len() + unread().unwrap_or_default());
@@ -59,7 +59,7 @@ impl Transcript {
         self.written.read(|written| text(&written.bytes))
     }
 
-    /// The text as soon as `complete` holds for it; `None` when time runs out or the program ends without it.
+    /// Waits until `complete` accepts the text, and returns it; `None` if time runs out or the program ends before.
     pub(super) fn wait_for(
         &self,
         mut complete: impl FnMut(&str) -> bool,
@@ -75,7 +75,7 @@ impl Transcript {
         found.flatten()
     }
 
-    /// Waits until nobody can write any more; returns all that was written.
+    /// Waits until all writers have closed the source; returns the whole output.
     pub(super) fn wait_for_end(&self, within: Duration) -> Vec<u8> {
         self.written
             .wait(within, |written| written.ended.then_some(()));
@@ -87,7 +87,7 @@ fn copy(mut source: impl Read + AsFd, written: &Watched<Written>) {
     let mut buffer = vec![0; 64 * 1024];
     let mut ended = false;
     while !ended {
-        // A failure of poll(2) is one of read(2), too.
+        // If poll(2) fails, read(2) fails, too.
         let _ = poll(&mut [PollFd::new(&source, PollFlags::IN)], None);
         written.change(|written| {
             match source.read(&mut buffer) {

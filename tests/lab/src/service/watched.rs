@@ -19,7 +19,7 @@ impl<T> Watched<T> {
         read(&self.lock())
     }
 
-    /// What `find` makes of the value, asked now and after every change, or `None` when time runs out.
+    /// Calls `find` with the value now and after every change, until it returns something; `None` if time runs out.
     pub(super) fn wait<R>(
         &self,
         within: Duration,

@@ -1,4 +1,4 @@
-//! A call as it arrived.
+//! A received call.
 
 use std::fmt;
 use std::time::Instant;
@@ -8,36 +8,36 @@ use tonic::Status;
 
 use super::Protocol;
 
-/// A call as it arrived, request body included.
+/// A received call, including its request message.
 #[derive(Clone, Debug)]
 pub struct Call<P: Protocol> {
     /// `:path`, such as `/v1alpha.PublicAPI/ListImages`.
     pub path: String,
-    /// `:authority`, where there was one.
+    /// `:authority`, if present.
     pub authority: Option<String>,
-    /// All other headers, pseudo headers excepted.
+    /// All headers except pseudo-headers.
     pub headers: HeaderMap,
-    /// The decoded message, or the status with which the call was refused.
+    /// The decoded message, or the status with which the stand-in refused the call.
     pub request: Result<P::Request, Status>,
-    /// When it had arrived whole.
+    /// The time at which the whole request had arrived.
     pub at: Instant,
-    /// On which connection: the first one accepted is 1.
+    /// The number of its connection; the first accepted connection is 1.
     pub connection: usize,
 }
 
 impl<P: Protocol> Call<P> {
-    /// The first value of a header, such as `traceparent`; `None` also when it is not text.
+    /// The first value of a header, such as `traceparent`; `None` if it is missing or not text.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// Which method it was, when it is one that is served.
+    /// The method; `None` if it is not served.
     pub fn method(&self) -> Option<P::Method> {
         P::method(&self.path)
     }
 }
 
-/// One line for people.
+/// One line for humans.
 impl<P: Protocol> fmt::Display for Call<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} connection={}", self.path, self.connection)?;

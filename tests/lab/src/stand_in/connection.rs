@@ -18,14 +18,14 @@ use super::listen::{Listener, Stream};
 use super::response::{ResponseBody, respond};
 use super::shared::Shared;
 
-/// How long accepting pauses after it failed, for example because no file descriptor was left.
+/// Pause after a failed accept, for example because no file descriptor is left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 
-/// Accepts connections without end.
+/// Accepts connections forever.
 pub(super) async fn accept<P: Protocol>(listener: Listener, shared: Arc<Shared<P>>) {
     let listener = listener
         .accepting()
-        .expect("a nonblocking listener joins a runtime");
+        .expect("a nonblocking listener can join a runtime");
     loop {
         match listener.accept().await {
             Ok(stream) => {
@@ -40,10 +40,10 @@ pub(super) async fn accept<P: Protocol>(listener: Listener, shared: Arc<Shared<P
     }
 }
 
-/// An open connection; counted as such until it is dropped.
+/// An open connection; counted as open until it is dropped.
 pub(super) struct Connection<P: Protocol> {
     pub(super) shared: Arc<Shared<P>>,
-    /// Told to close the connection at once.
+    /// Closes the connection at once when notified.
     pub(super) cut: Notify,
     ordinal: usize,
 }
@@ -70,7 +70,7 @@ impl<P: Protocol> Connection<P> {
                 let _bytes_or_error = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
             }
             Behaviour::Speak(language) => {
-                let _client_gone = language.converse(&mut *stream).await;
+                let _client_gone = language.serve(&mut *stream).await;
             }
             _ => Arc::new(self).serve_http(stream).await,
         }
@@ -112,7 +112,7 @@ impl<P: Protocol> Connection<P> {
             at: Instant::now(),
             connection: self.ordinal,
         };
-        // Before the call is seen: what hangs now is let go by the next release, not by an earlier one.
+        // Subscribe before the call becomes visible, so that a release after that ends its hang, and an earlier release does not.
         let releases = self.shared.releases.subscribe();
         let behaviour = self.shared.change(|state| {
             let behaviour = call
@@ -135,7 +135,7 @@ impl<P: Protocol> Drop for Connection<P> {
     }
 }
 
-/// The request message, or how a real server refuses what it cannot read.
+/// The request message, or the status with which a real server refuses a malformed request.
 fn read_request<P: Protocol>(
     path: &str,
     encoding: Option<&str>,
@@ -165,7 +165,7 @@ mod tests {
     use crate::rkt_api_service::Rkt;
     use tonic::Code;
 
-    /// A stand-in that is more lenient than a real server would hide a broken client.
+    /// A stand-in that is more lenient than a real server would hide faults of a client.
     #[test]
     fn a_request_that_a_real_server_refuses_is_refused() {
         const LIST: &str = "/v1alpha.PublicAPI/ListImages";

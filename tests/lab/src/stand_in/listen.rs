@@ -1,4 +1,4 @@
-//! Where the stand-in listens: TCP or a Unix socket.
+//! The stand-in's sockets: TCP or Unix.
 
 use std::io;
 use std::net::SocketAddr;
@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 
-/// An address to listen at.
+/// An address to listen on.
 #[derive(Clone, Debug)]
 pub(super) enum Listen {
-    /// TCP; port 0 means any free one.
+    /// TCP; port 0 selects a free port.
     Tcp(SocketAddr),
     /// A Unix socket at this path.
     Unix(PathBuf),
@@ -22,7 +22,7 @@ pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
-/// A bound socket, outside of any runtime.
+/// A bound socket that does not belong to a runtime yet.
 #[derive(Debug)]
 pub(super) enum Listener {
     Tcp(std::net::TcpListener),
@@ -30,7 +30,7 @@ pub(super) enum Listener {
 }
 
 impl Listener {
-    /// Also says where it is bound, with the port it got.
+    /// Binds the socket; also returns its address with the actual port.
     pub(super) fn bind(listen: &Listen) -> io::Result<(Self, Listen)> {
         match listen {
             Listen::Tcp(address) => {
@@ -48,7 +48,7 @@ impl Listener {
         }
     }
 
-    /// Joins the current runtime.
+    /// Adds the socket to the current runtime.
     pub(super) fn accepting(self) -> io::Result<Accepting> {
         Ok(match self {
             Self::Tcp(listener) => Accepting::Tcp(TcpListener::from_std(listener)?),
@@ -57,7 +57,7 @@ impl Listener {
     }
 }
 
-/// A [`Listener`] in a runtime.
+/// A [`Listener`] that belongs to a runtime.
 #[derive(Debug)]
 pub(super) enum Accepting {
     Tcp(TcpListener),
@@ -77,7 +77,7 @@ impl Accepting {
     }
 }
 
-/// Removes a socket file at which nobody listens any more.
+/// Removes a socket file if no process listens on it.
 fn remove_if_stale(path: &Path) -> io::Result<()> {
     let is_socket =
         std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket());

@@ -1,22 +1,22 @@
-//! A message that lists images, made while it is read.
+//! A message that lists images, generated while it is sent.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use prost::Message;
 
-/// How much of a listing is encoded at a time, in bytes.
+/// The size of the blocks in which a listing is encoded, in bytes.
 pub(crate) const BLOCK: usize = 128 * 1024;
 
-/// Field 1, length-delimited: `images` of every message that lists them.
+/// Field 1, length-delimited: the field `images` of every message that lists images.
 const IMAGES_TAG: u8 = 0x0a;
 
-/// An encoded message, made while it is read.
+/// An encoded message, generated while it is sent.
 pub struct Listing {
     pub(crate) length: u64,
     pub(crate) blocks: Box<dyn Iterator<Item = Bytes> + Send>,
 }
 
 impl Listing {
-    /// A message whose field 1 lists these.
+    /// A message whose field 1 lists these images.
     pub fn of<M: Message>(mut images: impl Iterator<Item = M> + Clone + Send + 'static) -> Self {
         let length = images.clone().map(|image| encoded_len(&image)).sum();
         let blocks = std::iter::from_fn(move || {
@@ -35,7 +35,7 @@ impl Listing {
         }
     }
 
-    /// One message, encoded already.
+    /// An encoded message.
     pub fn of_bytes(bytes: impl Into<Bytes>) -> Self {
         let bytes = bytes.into();
         Self {
@@ -44,7 +44,7 @@ impl Listing {
         }
     }
 
-    /// So many times the same bytes.
+    /// The same bytes, `times` times.
     pub(super) fn repeated(bytes: &[u8], times: usize) -> Self {
         let per_block = (BLOCK / bytes.len()).max(1);
         let whole = Bytes::from(bytes.repeat(per_block.min(times)));
@@ -64,7 +64,7 @@ impl Listing {
     }
 }
 
-/// Bytes of an image as an element of the list.
+/// The encoded length of an image as an element of the list.
 pub(crate) fn encoded_len(image: &impl Message) -> u64 {
     let length = image.encoded_len();
     (1 + prost::length_delimiter_len(length) + length) as u64

@@ -1,17 +1,17 @@
-//! gRPC framing: messages that are made while they are sent, and never held whole.
+//! gRPC framing of messages that are generated while they are sent and never held in memory as a whole.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::listing::Listing;
 
-/// Whether a message's prefix says that it is compressed.
+/// The compressed flag in a message's prefix.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Compressed {
     No = 0,
     Yes = 1,
 }
 
-/// Length-prefixed messages, as far as they have not been taken yet.
+/// The rest of some length-prefixed messages.
 pub(super) struct Messages {
     remaining: u64,
     ready: Bytes,
@@ -19,8 +19,8 @@ pub(super) struct Messages {
 }
 
 impl Messages {
-    /// One after another.
-    /// Panics when one is longer than a gRPC message can be: 4 GiB - 1.
+    /// Frames these messages, one after another.
+    /// Panics if one exceeds the maximum length of a gRPC message: 4 GiB - 1.
     pub(super) fn frame(compressed: Compressed, listings: Vec<Listing>) -> Self {
         listings
             .into_iter()
@@ -29,7 +29,7 @@ impl Messages {
             })
     }
 
-    /// These bytes as they are, prefix or not.
+    /// These bytes without added framing.
     pub(super) fn raw(bytes: &'static [u8]) -> Self {
         Self {
             remaining: bytes.len() as u64,
@@ -38,7 +38,7 @@ impl Messages {
         }
     }
 
-    /// The prefix shares a block with what comes first behind it.
+    /// The prefix is in the same block as the beginning of its message.
     fn followed_by(self, compressed: Compressed, mut listing: Listing) -> Self {
         let length = u32::try_from(listing.length).expect("a gRPC message is shorter than 4 GiB");
         let begin = std::iter::once_with(move || {
@@ -57,7 +57,7 @@ impl Messages {
         }
     }
 
-    /// Bytes that have not been taken yet, prefixes included.
+    /// The number of bytes that have not been taken yet, including prefixes.
     pub(super) fn remaining(&self) -> u64 {
         self.remaining
     }

@@ -1,4 +1,4 @@
-//! What is written in answer to a call, well or badly.
+//! Responses to calls, correct or broken.
 
 mod body;
 
@@ -22,7 +22,7 @@ pub(super) use body::ResponseBody;
 /// A prefix that claims 4 GiB - 1, and the beginning of an image.
 const LIE: &[u8] = b"\x00\xff\xff\xff\xff\x0a\x7f\x12\x47sha512-";
 
-/// A field of wire type 7, which does not exist, and a varint without end.
+/// A field of wire type 7, which does not exist, and an unterminated varint.
 const GARBAGE: &[u8] = b"\x0f\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff";
 
 /// The beginning of an image of 200 bytes.
@@ -30,7 +30,7 @@ const TRUNCATED: &[u8] = b"\x0a\xc8\x01\x12\x47sha512-";
 
 const EMPTY_IMAGE: &[u8] = b"\x0a\x00";
 
-/// The response to one call; its body goes on by itself, until it ends or the client goes away.
+/// The response to one call. A task sends its body until the body ends or the client goes away.
 pub(super) async fn respond<P: Protocol>(
     connection: Arc<Connection<P>>,
     behaviour: Behaviour,
@@ -60,7 +60,7 @@ pub(super) async fn respond<P: Protocol>(
         .headers_mut()
         .insert("content-type", HeaderValue::from_static("application/grpc"));
     if let Behaviour::ContentType(content_type) = &behaviour {
-        let content_type = HeaderValue::try_from(content_type).expect("a field's value");
+        let content_type = HeaderValue::try_from(content_type).expect("the value is valid");
         response.headers_mut().insert("content-type", content_type);
     }
     if matches!(behaviour, Behaviour::Compressed) {
@@ -81,7 +81,7 @@ fn messages<P: Protocol>(
     behaviour: &Behaviour,
     request: &P::Request,
 ) -> Messages {
-    let right = || {
+    let correct = || {
         let store = connection.shared.lock().store.clone();
         store.answer(request)
     };
@@ -93,14 +93,16 @@ fn messages<P: Protocol>(
         Behaviour::Trailers(_) => framed(vec![Listing::of_bytes("")]),
         Behaviour::EmptyImages { count } => framed(vec![Listing::repeated(EMPTY_IMAGE, *count)]),
         Behaviour::Truncated => {
-            let mut listings = right();
+            let mut listings = correct();
             let last = listings.pop().unwrap_or_else(|| Listing::of_bytes(""));
             listings.push(last.followed_by(TRUNCATED));
             framed(listings)
         }
-        Behaviour::Compressed => Messages::frame(Compressed::Yes, right()),
-        Behaviour::FailAfter(messages, _) => framed(right().into_iter().take(*messages).collect()),
-        _ => framed(right()),
+        Behaviour::Compressed => Messages::frame(Compressed::Yes, correct()),
+        Behaviour::FailAfter(messages, _) => {
+            framed(correct().into_iter().take(*messages).collect())
+        }
+        _ => framed(correct()),
     }
 }
 
@@ -136,7 +138,7 @@ fn html(status: u16) -> Response<ResponseBody> {
 }
 
 async fn released(releases: &mut watch::Receiver<u64>) {
-    // An error means that nobody is left to release anything.
+    // An error means that the stand-in is gone, so that no release can follow.
     if releases.changed().await.is_err() {
         future::pending().await
     }

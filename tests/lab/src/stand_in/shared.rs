@@ -1,4 +1,4 @@
-//! What the serving thread and the [`StandIn`](super::StandIn) have in common.
+//! The state that the serving thread and the [`StandIn`](super::StandIn) share.
 
 use std::collections::HashMap;
 use std::sync::mpsc;
@@ -11,7 +11,7 @@ use super::Protocol;
 use super::behaviour::Behaviour;
 use super::call::Call;
 
-/// The state, and who waits for it to change.
+/// The state, and a condition variable for its changes.
 #[derive(Debug)]
 pub(super) struct Shared<P: Protocol> {
     state: Mutex<State<P>>,
@@ -57,7 +57,7 @@ impl<P: Protocol> Shared<P> {
         result
     }
 
-    /// Returns when `reached` holds or `within` is over.
+    /// Waits until `reached` holds or `within` has elapsed.
     pub(super) fn wait_until(
         &self,
         within: Duration,

@@ -1,10 +1,9 @@
-//! Bytes, varints, lengths and strings: what all other encodings are made of.
+//! The basic encodings: bytes, varints, lengths and strings.
 
 use super::{DecodeError, Reader, error};
 
 impl<'a> Reader<'a> {
-    /// A length or a count. Whatever is counted takes a byte at least, so more than the datagram
-    /// has left is a lie.
+    /// A length or a count. Every counted item takes at least one byte, so a value above the number of bytes left is an error.
     pub(super) fn length(&mut self) -> Result<usize, DecodeError> {
         let at = self.at;
         let length = self.varint(32)? as usize;

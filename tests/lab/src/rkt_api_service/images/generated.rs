@@ -1,5 +1,5 @@
-//! Made-up images, fast enough to be no bench's bottleneck: one encoded image is the template, and only the bytes
-//! that differ are written over its copies.
+//! Generated images. The generator must not be the bottleneck of a bench, so it copies one encoded image as a template and
+//! overwrites only the bytes that differ.
 
 use std::ops::Range;
 
@@ -14,7 +14,7 @@ const SIZES: Range<u64> = (1 << 21)..(1 << 28);
 /// December 2015 to November 2023: varints of 5 bytes.
 const IMPORT_TIMES: Range<u64> = 1_450_000_000..1_700_000_000;
 
-// What stands in the template where images differ; none of it occurs elsewhere.
+// Placeholders in the template where images differ. They do not occur elsewhere in it.
 const SIZE: [u8; 5] = [0x38, 0xff, 0xff, 0xff, 0x7f];
 const IMPORT_TIME: [u8; 6] = [0x28, 0xff, 0xff, 0xff, 0xff, 0x7f];
 const DIGEST: [u8; 64] = [b'#'; 64];
@@ -29,7 +29,7 @@ pub(super) struct Generator {
     template: Template,
 }
 
-/// What differs from image to image.
+/// The values that differ between images.
 pub(super) struct Facts {
     digest: [u64; 4],
     ordinal: usize,
@@ -93,7 +93,7 @@ impl Facts {
     }
 }
 
-/// SplitMix64: a generator of two multiplications.
+/// SplitMix64: a fast random number generator.
 fn split_mix(state: &mut u64) -> u64 {
     *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let mut mixed = *state;
@@ -102,7 +102,7 @@ fn split_mix(state: &mut u64) -> u64 {
     mixed ^ (mixed >> 31)
 }
 
-/// An encoded element of the list, and where images differ in it.
+/// An encoded element of the list, and the positions where images differ.
 #[derive(Clone, Debug)]
 struct Template {
     bytes: Vec<u8>,
@@ -224,7 +224,7 @@ fn put_version(place: &mut [u8], mut number: u64) {
     }
 }
 
-/// Fills `place` with a varint that is exactly that long.
+/// Fills `place` with a varint of exactly its length.
 fn put_varint(place: &mut [u8], number: i64) {
     let mut left = number;
     let last = place.len() - 1;

@@ -1,27 +1,27 @@
-//! What is spoken on a connection that somebody took for gRPC's.
+//! Other protocols that a server may speak on a port on which the client expects gRPC.
 
 use tokio::io::{self, AsyncReadExt, AsyncWriteExt};
 
 use crate::stand_in::listen::Stream;
 
-/// Not HTTP/2, or not for long.
+/// A server that does not speak HTTP/2, or ends the connection soon.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Language {
-    /// Waits for a request, calls it a bad one and hangs up.
+    /// Waits for a request, answers it with 400 and closes the connection.
     Http1,
-    /// Introduces itself before it is asked, and waits.
+    /// Sends its banner without waiting for the client, then waits.
     Ssh,
-    /// Introduces itself and hangs up at once, whatever it is sent.
+    /// Sends a line of text and closes the connection at once.
     Farewell,
-    /// Waits, and answers with an alert, as who expects a ClientHello does.
+    /// Waits for a byte and answers with an alert, like a server that expects a ClientHello.
     Tls,
-    /// HTTP/2, whose second frame is GOAWAY with ENHANCE_YOUR_CALM.
+    /// HTTP/2; the second frame is GOAWAY with ENHANCE_YOUR_CALM.
     Goaway,
-    /// HTTP/2, whose second frame is GOAWAY with ENHANCE_YOUR_CALM and what grpc-go says to who pings too often.
+    /// HTTP/2; the second frame is GOAWAY with ENHANCE_YOUR_CALM and grpc-go's debug data for a client that pings too often.
     Pings,
-    /// HTTP/2, whose second frame is GOAWAY with NO_ERROR and what grpc-go says when it stops.
+    /// HTTP/2; the second frame is GOAWAY with NO_ERROR and grpc-go's debug data for a shutdown.
     Shutdown,
-    /// HTTP/2, whose second frame is longer than frames may be.
+    /// HTTP/2; the second frame exceeds the maximum frame size.
     Nonsense,
 }
 
@@ -29,8 +29,8 @@ pub enum Language {
 const SETTINGS: &[u8] = b"\0\0\0\x04\0\0\0\0\0";
 
 impl Language {
-    /// The first words of whoever speaks it.
-    fn words(self) -> Vec<u8> {
+    /// The bytes that the server sends.
+    fn bytes(self) -> Vec<u8> {
         match self {
             Self::Http1 => {
                 let head =
@@ -47,19 +47,19 @@ impl Language {
         }
     }
 
-    /// Until the client hangs up, unless this language's servers do.
-    pub(in crate::stand_in) async fn converse(self, stream: &mut dyn Stream) -> io::Result<()> {
+    /// Serves a connection until the client closes it, unless the server closes it first.
+    pub(in crate::stand_in) async fn serve(self, stream: &mut dyn Stream) -> io::Result<()> {
         if matches!(self, Self::Http1 | Self::Tls) {
-            // The beginning of a request is as bad as the whole.
+            // The first byte of a request is enough to refuse it.
             stream.read_u8().await?;
         }
-        stream.write_all(&self.words()).await?;
+        stream.write_all(&self.bytes()).await?;
         match self {
             Self::Farewell => return Ok(()),
             Self::Http1 | Self::Tls => stream.shutdown().await?,
             Self::Ssh | Self::Goaway | Self::Pings | Self::Shutdown | Self::Nonsense => {}
         }
-        // Hanging up on what is unread would take back what has been said.
+        // Closing a socket with unread data sends a reset, and the client could lose the bytes sent so far.
         io::copy(stream, &mut io::sink()).await.map(drop)
     }
 }

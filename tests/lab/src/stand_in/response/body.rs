@@ -1,4 +1,4 @@
-//! Bodies: frames as they are made, until the body ends or the client goes away.
+//! Response bodies: sends frames until the body ends or the client goes away.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -16,27 +16,27 @@ use crate::stand_in::connection::Connection;
 use crate::stand_in::listing::{BLOCK, Listing};
 use crate::stand_in::message::{Compressed, Messages};
 
-/// How long what was sent gets to leave before its stream or connection is broken, which drops what is still queued.
+/// Time for sent data to leave before its stream or connection is broken, which would drop queued data.
 const SETTLE: Duration = Duration::from_millis(20);
 
-/// DATA frames of a dribbled answer between two pauses.
+/// Number of DATA frames of a dribbled response between two pauses.
 const DRIBBLE_BURST: u64 = 32;
 
 const DRIBBLE_PAUSE: Duration = Duration::from_millis(1);
 
 /// A response's body.
 pub(in crate::stand_in) enum ResponseBody {
-    /// No frame at all: the headers end the stream.
+    /// No frames: the headers end the stream.
     Empty,
     /// One chunk.
     Whole(Option<Bytes>),
-    /// What [`Frames`] sends.
+    /// The frames that [`Frames`] sends.
     Frames(mpsc::Receiver<Part>),
 }
 
 impl Body for ResponseBody {
     type Data = Bytes;
-    /// Its reason is that of the RST_STREAM.
+    /// Its reason becomes the error code of RST_STREAM.
     type Error = h2::Error;
 
     fn poll_frame(
@@ -67,22 +67,22 @@ pub(super) struct ClientGone;
 
 pub(super) type Sent = Result<(), ClientGone>;
 
-/// What a body is made of.
+/// A part of a body.
 pub(in crate::stand_in) enum Part {
     Frame(Frame<Bytes>),
     Reset(h2::Reason),
-    /// Nothing to send; tells when it was asked for.
+    /// Nothing to send; notifies the sender when the server polls the body for it.
     Wanted(oneshot::Sender<()>),
 }
 
-/// Where a body's frames go; waits until the client takes them.
+/// The sending side of a body. Sending waits until the client can receive.
 pub(super) struct Frames {
     pub(super) sender: mpsc::Sender<Part>,
     pub(super) releases: watch::Receiver<u64>,
 }
 
 impl Frames {
-    /// Sends `messages` as `behaviour` will have it.
+    /// Sends `messages` according to `behaviour`.
     pub(super) async fn send_body<P: Protocol>(
         mut self,
         connection: &Connection<P>,
@@ -145,8 +145,8 @@ impl Frames {
 
     async fn half_of(&self, messages: &mut Messages) -> Sent {
         let half = messages.remaining() / 2;
-        // The last byte on its own: it is accepted only when the client's window had room for all before it, so
-        // that waiting until it was, as `settle` does, is waiting for the client.
+        // Send the last byte separately. It is accepted only when the client's window had room for everything before it, so
+        // `settle`, which waits for that, waits for the client.
         self.part_of(messages, half.saturating_sub(1)).await?;
         self.part_of(messages, half.min(1)).await
     }
@@ -168,8 +168,8 @@ impl Frames {
         Ok(())
     }
 
-    /// A burst of frames, a pause, a burst: clients take too many small frames at once for an attack (h2: the unread
-    /// ones of less than 256 bytes may cost half of the connection's window, and each costs up to 255).
+    /// Sends bursts of frames with pauses, because clients treat too many small frames as an attack. (In h2, a frame of less than
+    /// 256 bytes costs up to 255 bytes, and unread frames may cost at most half of the connection's window.)
     async fn dribble(&self, mut messages: Messages, chunk: usize) -> Sent {
         for sent in 1_u64.. {
             let Some(bytes) = messages.take(chunk as u64) else {
@@ -183,7 +183,7 @@ impl Frames {
         Ok(())
     }
 
-    /// The longest messages there can be, one after another, each of whole images.
+    /// Sends messages of nearly the maximum length, one after another, each with complete images.
     async fn flood<P: Protocol>(&self) -> Sent {
         let block = P::generated(BLOCK / 256)
             .blocks
@@ -197,7 +197,7 @@ impl Frames {
         }
     }
 
-    /// Returns when the client's window has room for everything sent so far, and a little later.
+    /// Waits until the client's window has room for everything sent so far, and then for [`SETTLE`].
     async fn settle(&self) -> Sent {
         let (wanted, more_is_wanted) = oneshot::channel();
         self.send(Part::Wanted(wanted)).await?;
