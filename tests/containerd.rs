@@ -1,6 +1,6 @@
 //! Debian's containerd: its images are counted, its failures reported, and the last good numbers kept. Needs root.
 
-use lab::containerd::{Containerd, OciImage, Setup};
+use lab::containerd::{Containerd, Layer, OciImage, Setup};
 use lab::exposition::Scrape;
 use lab::identity::{GROUP, MEMBER, NOBODY, POWERLESS_ROOT, PublicProgram};
 use lab::jaeger_agent::{JaegerAgent, Trace};
@@ -228,6 +228,44 @@ fn images_are_counted_not_their_names() {
     scene.containerd.import(&images(0..3));
     scene.assert_counts(3);
     assert!(scene.containerd.ctr_names() > 3);
+}
+
+/// The import into the other namespace ends before the one that is waited for begins.
+#[test]
+fn images_of_other_namespaces_are_not_counted() {
+    let scene = Scene::start();
+    scene.containerd.import_elsewhere(&images(0..2));
+    scene.containerd.import(&images(2..3));
+    scene.assert_counts(1);
+}
+
+#[test]
+fn an_image_whose_configuration_is_lost_is_counted_until_containerd_starts_again() {
+    let mut scene = Scene::start();
+    let images = images(0..3);
+    scene.containerd.import(&images);
+    scene.containerd.lose_config_of(&images[0]);
+    let counted = |scene: &Scene| number(&scene.ask().scrape, "imagestore_images");
+    assert_eq!(counted(&scene), Some(3.0));
+    scene.containerd.stop();
+    scene.containerd.launch(Setup::Plain);
+    scene.containerd.wait_until_ready();
+    assert_eq!(counted(&scene), Some(2.0));
+}
+
+#[test]
+fn a_layer_that_images_share_counts_for_each_of_them_and_compressed() {
+    let scene = Scene::start();
+    scene.containerd.import(&images(0..2));
+    let size = || number(&scene.ask().scrape, "imagestore_images_size_bytes").expect("it answers");
+    let before = size();
+    let layer = Layer::of_zeros(10_000_000);
+    let images = images(2..4).into_iter();
+    let images: Vec<OciImage> = images.map(|image| image.with(&layer)).collect();
+    scene.containerd.import(&images);
+    let added = size() - before;
+    assert!(added > 2.0 * layer.compressed.len() as f64, "{added}");
+    assert!(added < 100_000.0, "{added}");
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! A stranger's plausible mistakes: each is made, and ends in the sentence that `docs/mistakes.md` has for it.
+//! `docs/troubleshooting.md`: each mistake is made and ends in the message that the page shows, and all other messages on the page
+//! are in the sources.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::net::UnixListener;
@@ -105,12 +106,12 @@ fn make(mistake: &Mistake) -> Output {
         }
         ("wrong port", _) => query(&format!("rkt+http://{}", nobody_there.address())),
         ("no store configured", _) => alone(&[], &["query"]),
-        (name, None) => panic!("nobody makes the mistake {name:?}"),
+        (name, None) => panic!("no test makes the mistake {name:?}"),
     }
 }
 
 #[test]
-fn each_mistake_ends_in_the_sentence_that_is_documented() {
+fn each_mistake_ends_in_the_documented_message() {
     let mistakes = mistakes::all();
     assert!(mistakes.len() > 15, "{mistakes:?}");
     let here = mistakes
@@ -133,4 +134,57 @@ fn the_mistakes_that_need_a_systemd_are_made_on_a_booted_one() {
         assert!(sources.contains(&format!("named(\"{name}\")")), "{name}");
         mistakes::named(name);
     }
+}
+
+/// The fixed parts of a message, which are between values (`…` on the page, `{value}` in the sources) and between sentences.
+fn parts(message: &str) -> impl Iterator<Item = &str> {
+    let fixed = message.split(['{', '}']).step_by(2);
+    let sentences = fixed.flat_map(|part| part.split(['…', ';', ':']));
+    sentences.map(str::trim)
+}
+
+/// The program's sources, with each string on one line and `'` in place of escaped quotes.
+fn sources() -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut folders = vec![root.join("src"), root.join("crates/scan/src")];
+    let mut sources = String::new();
+    while let Some(folder) = folders.pop() {
+        let entries = fs::read_dir(folder).expect("it is there").flatten();
+        for entry in entries.filter(|entry| entry.file_name() != "tests.rs") {
+            match fs::read_to_string(entry.path()) {
+                Ok(text) => {
+                    let (program, _tests) = text.split_once("#[cfg(test)]").unwrap_or((&text, ""));
+                    sources.extend(program.split("\\\n").map(str::trim_start));
+                }
+                Err(_) => folders.push(entry.path()),
+            }
+        }
+    }
+    sources.replace("\\\"", "'")
+}
+
+#[test]
+fn every_message_on_the_page_is_one_of_the_programs() {
+    let sources = sources();
+    let messages: Vec<String> = mistakes::messages()
+        .map(|message| message.replace('"', "'"))
+        .collect();
+    let parts = messages.iter().flat_map(|message| parts(message));
+    let others: Vec<&str> = parts.filter(|part| !sources.contains(part)).collect();
+    assert!(others.is_empty(), "{others:#?}");
+}
+
+#[test]
+fn every_error_type_of_the_program_is_on_the_page() {
+    let page = include_str!("../docs/troubleshooting.md").replace('"', "'");
+    let sources = sources();
+    let attributes = sources.split("#[error(").skip(1).map(str::trim_start);
+    let errors = attributes.filter_map(|attribute| attribute.strip_prefix('"')?.split('"').next());
+    let missing: Vec<&str> = errors
+        .filter(|error| {
+            let longest = parts(error).max_by_key(|part| part.len());
+            longest.is_some_and(|part| !page.contains(part))
+        })
+        .collect();
+    assert!(missing.is_empty(), "{missing:#?}");
 }

@@ -20,7 +20,7 @@ use crate::identity::set_mode;
 use crate::poll::eventually;
 use crate::service::process;
 
-pub use oci::{OciImage, layout};
+pub use oci::{Layer, OciImage, layout};
 
 /// A file system in memory: on a disk, containerd's fsync of every file of an image would be slow.
 const MEMORY: &str = "/dev/shm";
@@ -182,6 +182,22 @@ impl Containerd {
         self.wait_for_images(before + images.len());
     }
 
+    /// Imports images into `ctr`'s default namespace, which CRI does not see.
+    #[track_caller]
+    pub fn import_elsewhere(&self, images: &[OciImage]) {
+        let tar = self.path("elsewhere.tar");
+        fs::write(&tar, layout(images)).expect("there is room for the images");
+        let tar = tar.to_str().expect("its name is text");
+        self.ctr_in("default", &["images", "import", "--no-unpack", tar]);
+    }
+
+    /// Removes an image's configuration from the content store; its names stay.
+    #[track_caller]
+    pub fn lose_config_of(&self, image: &OciImage) {
+        let digest = format!("sha256:{}", image.config_digest());
+        self.ctr(&["content", "rm", &digest]);
+    }
+
     /// Waits until CRI lists `count` images.
     #[track_caller]
     pub fn wait_for_images(&self, count: usize) {
@@ -227,10 +243,16 @@ impl Containerd {
     /// Runs `ctr` in the namespace of Kubernetes, and returns its output.
     #[track_caller]
     fn ctr(&self, arguments: &[&str]) -> String {
+        self.ctr_in("k8s.io", arguments)
+    }
+
+    /// Runs `ctr` in this namespace, and returns its output.
+    #[track_caller]
+    fn ctr_in(&self, namespace: &str, arguments: &[&str]) -> String {
         let output = Command::new("ctr")
             .arg("--address")
             .arg(self.socket())
-            .args(["--namespace", "k8s.io"])
+            .args(["--namespace", namespace])
             .args(arguments)
             .stdin(Stdio::null())
             .output()

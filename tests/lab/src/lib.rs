@@ -16,7 +16,7 @@
 //! | [`documents`] | the code blocks of README.md and docs/ |
 //! | [`debian`] | minimal root file systems of Debian suites |
 //! | [`machine`] | boots throw-away machines with their own systemd |
-//! | [`mistakes`] | the messages that `docs/mistakes.md` promises for configuration mistakes |
+//! | [`mistakes`] | the messages that `docs/troubleshooting.md` explains |
 //! | [`name_server`] | a DNS server with a few names |
 //! | [`skip`] | warns that a test cannot run on this host |
 //! | [`load`] | scrapes many times a second and counts the responses |

@@ -1,6 +1,9 @@
-//! The configuration mistakes in `docs/mistakes.md`, and the messages that the program must report for them.
+//! The messages in `docs/troubleshooting.md`: those of the mistakes that tests make, and all others.
 
-const TABLE: &str = include_str!("../../../docs/mistakes.md");
+const PAGE: &str = include_str!("../../../docs/troubleshooting.md");
+
+/// First cells of the headers of tables whose rows begin with messages of the program.
+const OF_MESSAGES: [&str; 3] = ["message", "log line", "`error` of a lost trace"];
 
 /// A row of the table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,10 +15,25 @@ pub struct Mistake {
     message: &'static str,
 }
 
-/// All rows of the table.
+/// All mistakes.
 pub fn all() -> Vec<Mistake> {
-    let rows = TABLE.lines().filter(|line| line.starts_with("| "));
-    rows.skip(2).map(mistake).collect()
+    rows(&["mistake"]).map(mistake).collect()
+}
+
+/// All other messages. A cell that goes on after its messages quotes another program.
+pub fn messages() -> impl Iterator<Item = &'static str> {
+    let cells = rows(&OF_MESSAGES).filter_map(|row| row.split(" | ").next());
+    let quoted = cells.filter_map(|cell| cell.trim_start_matches("| `").strip_suffix('`'));
+    quoted.flat_map(|cell| cell.split("`, `"))
+}
+
+/// The rows of all tables whose headers begin with one of these cells.
+fn rows(headers: &'static [&str]) -> impl Iterator<Item = &'static str> {
+    let tables = PAGE.split("\n\n").filter(move |paragraph| {
+        let header = paragraph.trim_start_matches("| ").split(" |").next();
+        paragraph.starts_with("| ") && header.is_some_and(|header| headers.contains(&header))
+    });
+    tables.flat_map(|table| table.lines().skip(2))
 }
 
 /// The row with this name; panics if there is none.
@@ -70,7 +88,7 @@ fn matches(message: &str, text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{all, matches, named};
+    use super::{all, matches, messages, named};
 
     #[test]
     fn the_parts_of_a_message_must_appear_in_their_order() {
@@ -80,8 +98,9 @@ mod tests {
     }
 
     #[test]
-    fn the_table_is_parsed() {
+    fn the_tables_are_parsed() {
         assert!(all().len() > 15);
+        assert!(messages().count() > 100);
         assert_eq!(named("misspelt flag").input, Some("--stroe"));
         assert_eq!(named("port in use").input, None);
     }

@@ -2,6 +2,9 @@
 //!
 //! <https://github.com/opencontainers/image-spec/blob/main/image-layout.md>; the archive format is POSIX ustar.
 
+use std::io::Write;
+use std::process::{Command, Stdio};
+
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -13,18 +16,65 @@ const RECORD: usize = 20 * BLOCK;
 
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 
-/// An image without layers. Its configuration contains its name, so that images differ.
+/// An image with one layer or none. Its configuration contains its name, so that images differ.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OciImage {
     /// The name with registry and tag, such as `example.org/a:1`.
     pub name: String,
+    layer: Option<Layer>,
+}
+
+/// A layer, which images may share.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layer {
+    /// As it is stored and transferred.
+    pub compressed: Vec<u8>,
+    /// The digest of the archive that it unpacks to, in hexadecimal.
+    diff_id: String,
+}
+
+impl Layer {
+    /// One with a file of so many zeros.
+    #[track_caller]
+    pub fn of_zeros(bytes: usize) -> Self {
+        let mut archive = Archive::default();
+        archive.add("zeros", &vec![0; bytes]);
+        let archive = archive.finish();
+        let mut gzip = Command::new("gzip")
+            .arg("--no-name")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("gzip is a part of every Debian");
+        let mut input = gzip.stdin.take().expect("it was asked for");
+        // What it writes meanwhile fits its pipe: zeros are compressed to a thousandth.
+        input.write_all(&archive).expect("it reads");
+        drop(input);
+        let output = gzip.wait_with_output().expect("it is our child");
+        assert!(output.status.success(), "{output:?}");
+        Self {
+            compressed: output.stdout,
+            diff_id: digest(&archive),
+        }
+    }
 }
 
 impl OciImage {
     /// An image of this name.
     pub fn named(name: impl Into<String>) -> Self {
-        Self { name: name.into() }
+        Self {
+            name: name.into(),
+            layer: None,
+        }
+    }
+
+    /// The same with this layer.
+    #[must_use]
+    pub fn with(self, layer: &Layer) -> Self {
+        let layer = Some(layer.clone());
+        Self { layer, ..self }
     }
 
     /// The digest of its configuration, in hexadecimal.
@@ -33,11 +83,14 @@ impl OciImage {
     }
 
     fn config(&self) -> Vec<u8> {
+        let layers = self.layer.iter();
+        let diff_ids = layers.map(|layer| format!("sha256:{}", layer.diff_id));
+        let diff_ids: Vec<String> = diff_ids.collect();
         let config = json!({
             "architecture": architecture(),
             "os": "linux",
             "config": { "Labels": { "name": self.name } },
-            "rootfs": { "type": "layers", "diff_ids": [] },
+            "rootfs": { "type": "layers", "diff_ids": diff_ids },
         });
         config.to_string().into_bytes()
     }
@@ -51,11 +104,14 @@ pub fn layout(images: &[OciImage]) -> Vec<u8> {
         .iter()
         .map(|image| {
             let config = archive.add_blob(CONFIG, &image.config());
+            let layers = image.layer.iter();
+            let layers = layers.map(|layer| archive.add_blob(LAYER, &layer.compressed));
+            let layers: Vec<Value> = layers.collect();
             let manifest = json!({
                 "schemaVersion": 2,
                 "mediaType": MANIFEST,
                 "config": config,
-                "layers": [],
+                "layers": layers,
             });
             let mut manifest = archive.add_blob(MANIFEST, manifest.to_string().as_bytes());
             manifest["annotations"] = json!({ "io.containerd.image.name": image.name });
