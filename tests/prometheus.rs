@@ -4,6 +4,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 
+use lab::documents::Page;
 use lab::poll::eventually;
 use lab::rkt_api_service::{Images, StandIn};
 use lab::service::{ReservedPort, Service, http};
@@ -100,30 +101,60 @@ fn prometheus_learns_the_count_and_that_the_service_is_up() {
     prometheus.wait_for("imagestore_images_size_bytes", &size.to_string());
 }
 
-/// The alerts that the README has for those who run a Prometheus.
-fn alerts() -> String {
-    let readme = include_str!("../README.md");
-    let begin = readme.find("    groups:\n").expect("the README has alerts");
-    let lines = readme[begin..].lines();
-    let lines = lines.map_while(|line| line.strip_prefix("    "));
-    lines.flat_map(|line| [line, "\n"]).collect()
+/// The YAML blocks of the page for operators of Prometheus that begin with this line.
+fn yaml(begin: &str) -> Vec<String> {
+    let page = Page {
+        name: "docs/scraping.md".to_owned(),
+        text: include_str!("../docs/scraping.md").to_owned(),
+    };
+    let blocks = page.blocks().into_iter();
+    let blocks = blocks.filter(|block| block.language == "yaml" && block.text.starts_with(begin));
+    blocks.map(|block| block.text).collect()
 }
 
-#[test]
-fn the_alerts_of_the_readme_fire_when_they_should_and_not_otherwise() {
+fn alerts() -> String {
+    let mut blocks = yaml("groups:\n");
+    assert_eq!(blocks.len(), 1, "{blocks:?}");
+    blocks.remove(0)
+}
+
+/// Runs promtool on these files; panics unless it is content.
+#[track_caller]
+fn promtool(arguments: &[&str], files: &[(&str, &str)]) {
     let folder = tempdir().expect("a temporary folder can be made");
-    let write = |name: &str, text: &str| {
+    for (name, text) in files {
         fs::write(folder.path().join(name), text).expect("a fresh folder can be written to");
-    };
-    write("rules.yml", &alerts());
-    write("alerts.yml", include_str!("prometheus/alerts.yml"));
+    }
     let output = Command::new("promtool")
-        .args(["test", "rules", "alerts.yml"])
+        .args(arguments)
         .current_dir(folder.path())
         .output()
         .expect("promtool is missing: run tests/setup, or install Debian's package prometheus");
-    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-    assert!(output.status.success(), "{said}");
+    let shown = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert!(output.status.success(), "{shown}");
+}
+
+#[test]
+fn the_scrape_configurations_of_the_documentation_are_valid() {
+    let configurations = yaml("scrape_configs:\n");
+    assert_eq!(configurations.len(), 2, "{configurations:?}");
+    for configuration in configurations {
+        promtool(
+            &["check", "config", "--syntax-only", "prometheus.yml"],
+            &[("prometheus.yml", &configuration)],
+        );
+    }
+}
+
+#[test]
+fn the_alerts_of_the_documentation_fire_when_they_should_and_not_otherwise() {
+    promtool(
+        &["test", "rules", "alerts.yml"],
+        &[
+            ("rules.yml", &alerts()),
+            ("alerts.yml", include_str!("prometheus/alerts.yml")),
+        ],
+    );
 }
 
 #[test]

@@ -16,7 +16,13 @@ use crate::containerd::Scene;
 use crate::host::{Host, is_complete};
 
 /// Those that have commands for a host. Each has a test below.
-const PAGES: [&str; 3] = ["README.md", "docs/configuration.md", "docs/tracing.md"];
+const PAGES: [&str; 5] = [
+    "README.md",
+    "docs/configuration.md",
+    "docs/scraping.md",
+    "docs/systemd.md",
+    "docs/tracing.md",
+];
 
 #[test]
 fn every_page_with_commands_is_tested() {
@@ -34,6 +40,16 @@ fn the_commands_of_the_readme_do_what_it_shows() {
 #[test]
 fn the_commands_of_the_page_about_configuration_do_what_it_shows() {
     run("docs/configuration.md", "configuration");
+}
+
+#[test]
+fn the_commands_of_the_page_about_scraping_do_what_it_shows() {
+    run("docs/scraping.md", "scraping");
+}
+
+#[test]
+fn the_commands_of_the_page_about_systemd_do_what_it_shows() {
+    run("docs/systemd.md", "systemd");
 }
 
 #[test]

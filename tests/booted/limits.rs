@@ -9,7 +9,7 @@ use lab::service::http;
 
 use crate::host::{Host, METRICS, SERVICE};
 
-/// See README, "Limits".
+/// See docs/scraping.md, "Limits".
 const CONNECTIONS: usize = 640;
 
 /// The bytes of unread answers that the kernel holds for each of them: see `SEND_BUFFER` in `src/activation.rs`.
