@@ -15,46 +15,36 @@ use lab::{cri_runtime, rkt_api_service};
 use crate::containerd::Scene;
 use crate::host::{Host, is_complete};
 
-/// Those that have commands for a host. Each has a test below.
-const PAGES: [&str; 5] = [
-    "README.md",
-    "docs/configuration.md",
-    "docs/scraping.md",
-    "docs/systemd.md",
-    "docs/tracing.md",
-];
+/// A test for each page with commands for a host.
+macro_rules! pages {
+    ($($test:ident: $page:literal,)*) => {
+        const PAGES: &[&str] = &[$($page),*];
+
+        $(
+            #[test]
+            fn $test() {
+                run($page, stringify!($test));
+            }
+        )*
+    };
+}
+
+pages! {
+    readme: "README.md",
+    configuration: "docs/configuration.md",
+    runtimes: "docs/runtimes.md",
+    scraping: "docs/scraping.md",
+    systemd: "docs/systemd.md",
+    tracing: "docs/tracing.md",
+    troubleshooting: "docs/troubleshooting.md",
+}
 
 #[test]
-fn every_page_with_commands_is_tested() {
+fn every_page_with_commands_for_a_host_is_tested() {
     let is_host = |block: &Block| matches!(block.place, Place::Host(_));
     let found = pages().into_iter();
     let found = found.filter(|page| page.blocks().iter().any(is_host));
     assert_eq!(found.map(|page| page.name).collect::<Vec<_>>(), PAGES);
-}
-
-#[test]
-fn the_commands_of_the_readme_do_what_it_shows() {
-    run("README.md", "readme");
-}
-
-#[test]
-fn the_commands_of_the_page_about_configuration_do_what_it_shows() {
-    run("docs/configuration.md", "configuration");
-}
-
-#[test]
-fn the_commands_of_the_page_about_scraping_do_what_it_shows() {
-    run("docs/scraping.md", "scraping");
-}
-
-#[test]
-fn the_commands_of_the_page_about_systemd_do_what_it_shows() {
-    run("docs/systemd.md", "systemd");
-}
-
-#[test]
-fn the_commands_of_the_page_about_traces_do_what_it_shows() {
-    run("docs/tracing.md", "tracing");
 }
 
 #[test]
@@ -182,9 +172,10 @@ impl<'a> Terminal<'a> {
                 let shown = self.shown(&line, command);
                 shown
                     .inspect_err(|why| {
-                        if *why != last {
+                        let reason = why.lines().next().unwrap_or_default();
+                        if reason != last {
                             eprintln!("{place}: {why}");
-                            last.clone_from(why);
+                            last = reason.to_owned();
                         }
                     })
                     .ok()
