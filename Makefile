@@ -4,8 +4,8 @@ PREFIX = /usr
 DESTDIR =
 
 TARGET = $(or $(CARGO_TARGET_DIR),target)
-UNITS = $(wildcard systemd/exp-rkt-grpc*)
-SCRIPTS = .ci/run benches/setup tests/advisories tests/setup tests/lab/debian tests/lab/sdbox packaging/build-deb packaging/build-rpm packaging/files packaging/notices $(wildcard packaging/debian/*.p*rm packaging/debian/*.postinst)
+UNITS = $(wildcard systemd/exp-rkt-grpc*) packaging/exp-rkt-grpc-trace.socket
+SCRIPTS = .ci/run benches/setup tests/advisories tests/setup tests/lab/debian tests/lab/released tests/lab/sdbox packaging/build-deb packaging/build-rpm packaging/files packaging/notices $(wildcard packaging/debian/*.p*rm packaging/debian/*.postinst)
 
 # The installed program is linked statically, because it runs in an empty root directory. It uses musl, because glibc would load
 # the host's NSS modules, which may be from another release. It contains no paths of the build machine. For another processor:
@@ -92,7 +92,9 @@ manual:
 	@cargo build --quiet --locked --workspace --bins
 	@$(TARGET)/debug/manual $(MANUAL)
 
+# With the released package that the tests upgrade from, if its sources are in this repository's history.
 packages: deb rpm
+	@CARGO_TARGET_DIR=$(abspath $(TARGET)) tests/lab/released >/dev/null || test $$? = 3
 
 $(TOOLS)/bin/cargo-deny:
 	$(call install_tool,cargo-deny@0.20.2)

@@ -11,6 +11,7 @@
 //! | `occasions` | queries on request, by a timer, and when the store changes |
 //! | `operator` | everyday operation: start, trigger, reconfigure, stop, and what systemctl and the journal show |
 //! | `refused` | a refused configuration, until it is corrected |
+//! | `released` | upgrades from version 0.1.0, and downgrades to it |
 //! | `sandbox` | the unit's sandbox denies everything that the service does not need |
 //! | `scrapes` | no scrape is lost during restarts, crashes, upgrades and reloads |
 //! | `state` | the numbers that survive a restart or a crash |
@@ -43,6 +44,8 @@ mod operator;
 mod package;
 #[path = "booted/refused.rs"]
 mod refused;
+#[path = "booted/released.rs"]
+mod released;
 #[path = "booted/sandbox.rs"]
 mod sandbox;
 #[path = "booted/scrapes.rs"]

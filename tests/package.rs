@@ -17,7 +17,7 @@ use std::{
 };
 
 /// What the Debian package puts on a machine.
-const FILES: [&str; 23] = [
+const FILES: [&str; 24] = [
     "/etc/default/exp-rkt-grpc",
     "/usr/bin/exp-rkt-grpc",
     "/usr/lib/systemd/catalog/exp-rkt-grpc.catalog",
@@ -25,6 +25,7 @@ const FILES: [&str; 23] = [
     "/usr/lib/systemd/system/exp-rkt-grpc-names@.path",
     "/usr/lib/systemd/system/exp-rkt-grpc-query.service",
     "/usr/lib/systemd/system/exp-rkt-grpc-query.timer",
+    "/usr/lib/systemd/system/exp-rkt-grpc-trace.socket",
     "/usr/lib/systemd/system/exp-rkt-grpc.service",
     "/usr/lib/systemd/system/exp-rkt-grpc.socket",
     "/usr/lib/tmpfiles.d/exp-rkt-grpc.conf",

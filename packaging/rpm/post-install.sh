@@ -12,14 +12,12 @@ if [ -d /run/systemd/system ]; then
     systemctl daemon-reload || :
     # The socket stays open, so that an upgrade loses no scrape.
     [ "$1" -eq 1 ] || systemctl try-restart exp-rkt-grpc.service exp-rkt-grpc-query.timer || :
-    # Version 0.1.0 had a socket for traces, which its drop-in cri.conf requires. Its unit is gone; stopping it would also stop a
-    # service that requires it.
+    # See exp-rkt-grpc-trace.socket.
     case "$(systemctl show --property=Requires --value exp-rkt-grpc.service)" in
     *exp-rkt-grpc-trace.socket*)
-        echo "exp-rkt-grpc.service requires exp-rkt-grpc-trace.socket, which is gone, and cannot be started again: copy" \
+        echo "exp-rkt-grpc.service has a drop-in like cri.conf of version 0.1.0, and cannot send traces with it: copy" \
             "/usr/share/doc/exp-rkt-grpc/examples/cri.conf to /etc/systemd/system/exp-rkt-grpc.service.d, then systemctl" \
-            "daemon-reload, systemctl stop exp-rkt-grpc-trace.socket and systemctl restart exp-rkt-grpc" >&2
+            "daemon-reload and systemctl restart exp-rkt-grpc" >&2
         ;;
-    *) systemctl stop exp-rkt-grpc-trace.socket 2>/dev/null || : ;;
     esac
 fi

@@ -10,3 +10,7 @@ if [ "$1" -eq 0 ]; then
         systemctl reset-failed 'exp-rkt-grpc*' 2>/dev/null || :
     fi
 fi
+# A downgrade to version 0.1.0, which does not have these units, would leave them behind.
+if [ "$1" -ge 1 ] && [ ! -e /usr/lib/systemd/system/exp-rkt-grpc-names.service ] && [ -d /run/systemd/system ]; then
+    systemctl stop 'exp-rkt-grpc-names@*.path' || :
+fi

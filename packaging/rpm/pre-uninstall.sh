@@ -4,7 +4,5 @@ if [ "$1" -eq 0 ]; then
     if [ -d /run/systemd/system ]; then
         # All at once, so that no scrape starts the service again in between.
         systemctl stop exp-rkt-grpc-query.timer exp-rkt-grpc.socket exp-rkt-grpc.service || :
-        # Of version 0.1.0, if the upgrade could not stop it.
-        systemctl stop exp-rkt-grpc-trace.socket 2>/dev/null || :
     fi
 fi

@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
+use std::sync::LazyLock;
 
 use lab::cri_runtime;
 use lab::exposition::Scrape;
@@ -15,7 +16,7 @@ use lab::rkt_api_service::{Images, StandIn};
 use lab::service::http;
 use lab::{TempDir, tempdir};
 
-use crate::package::PACKAGES;
+use crate::package::{PACKAGES, released};
 
 pub(crate) const SERVICE: &str = "exp-rkt-grpc.service";
 pub(crate) const SOCKET: &str = "exp-rkt-grpc.socket";
@@ -64,6 +65,23 @@ impl Host {
     #[track_caller]
     pub(crate) fn boot_and<T>(name: &str, look: impl FnOnce(&Machine) -> T) -> Option<(Self, T)> {
         let package = Machine::possible().then(|| &PACKAGES.this)?;
+        Self::boot_and_install(name, package, look)
+    }
+
+    /// A machine with version 0.1.0 of the service. `None` also where the sources of that version are not available.
+    #[track_caller]
+    pub(crate) fn boot_0_1_0(name: &str) -> Option<Self> {
+        let package = Machine::possible().then(released)??;
+        LazyLock::force(&PACKAGES);
+        Self::boot_and_install(name, package, |_| ()).map(|(host, ())| host)
+    }
+
+    #[track_caller]
+    fn boot_and_install<T>(
+        name: &str,
+        package: &Path,
+        look: impl FnOnce(&Machine) -> T,
+    ) -> Option<(Self, T)> {
         let host = Self {
             machine: Machine::boot(name)?,
             _installed: None,

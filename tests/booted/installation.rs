@@ -76,60 +76,6 @@ fn an_upgrade_restarts_a_running_service_which_keeps_its_numbers() {
     );
 }
 
-/// Version 0.1.0 enabled it for another unit.
-#[test]
-fn an_upgrade_moves_a_timer_that_was_enabled_for_all_timers_to_the_socket() {
-    const TIMER: &str = "exp-rkt-grpc-query.timer";
-    let Some(host) = Host::boot("moved") else {
-        return;
-    };
-    let before = format!("/etc/systemd/system/timers.target.wants/{TIMER}");
-    host.machine
-        .succeed("mkdir /etc/systemd/system/timers.target.wants");
-    host.machine
-        .succeed(&format!("ln -s /lib/systemd/system/{TIMER} {before}"));
-    host.install(&PACKAGES.next);
-    host.machine.succeed(&format!("test ! -L {before}"));
-    assert_eq!(host.systemctl(&format!("is-enabled {TIMER}")), "enabled");
-    host.systemctl("restart exp-rkt-grpc.socket");
-    assert_eq!(host.machine.property(TIMER, "ActiveState"), "active");
-}
-
-/// Its unit is gone with the upgrade, and a service that requires it could not be started again.
-#[test]
-fn an_upgrade_stops_the_socket_for_traces_of_0_1_0_unless_a_drop_in_requires_it() {
-    const TRACES: &str = "exp-rkt-grpc-trace.socket";
-    let Some(host) = Host::boot("trace-socket") else {
-        return;
-    };
-    let unit = format!("/usr/lib/systemd/system/{TRACES}");
-    host.machine.write(
-        &unit,
-        format!("[Socket]\nListenDatagram=127.0.0.1:26831\nService={SERVICE}\n"),
-    );
-    host.machine.write(
-        &format!("/etc/systemd/system/{SERVICE}.d/cri.conf"),
-        format!(
-            "[Unit]\nRequires={TRACES}\nAfter={TRACES}\n[Service]\nSockets={SOCKET} {TRACES}\n"
-        ),
-    );
-    host.systemctl("daemon-reload");
-    host.systemctl("start exp-rkt-grpc");
-    let process = host.property("MainPID");
-    host.machine.succeed(&format!("rm {unit}"));
-    let said = host.install(&PACKAGES.next);
-    assert!(said.contains(&format!("requires {TRACES}")), "{said}");
-    assert_eq!(host.property("MainPID"), process);
-    host.scrape();
-
-    host.drop_in(&["cri.conf"]);
-    let said = host.install(&PACKAGES.this);
-    assert!(!said.contains(TRACES), "{said}");
-    assert_ne!(host.property("MainPID"), process);
-    host.scrape();
-    assert_eq!(host.machine.property(TRACES, "ActiveState"), "inactive");
-}
-
 #[test]
 fn a_removal_stops_everything_and_leaves_the_settings() {
     let Some(host) = Host::boot("removed") else {

@@ -1,8 +1,10 @@
-//! What is tested: the Debian package that `make deb` makes of these sources.
+//! What is tested: the Debian package that `make deb` makes of these sources, and the released one that it replaces.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::LazyLock;
+
+use lab::skip;
 
 /// The packages; built before a machine is booted, because they may be built below files that machines see.
 pub(crate) struct Packages {
@@ -16,13 +18,37 @@ pub(crate) static PACKAGES: LazyLock<Packages> = LazyLock::new(|| Packages {
     this: make_deb(1),
 });
 
+/// The package of version 0.1.0; says loudly if its sources are not in this repository.
+pub(crate) fn released() -> Option<&'static Path> {
+    static RELEASED: LazyLock<Result<PathBuf, String>> = LazyLock::new(build_released);
+    RELEASED.as_deref().map_err(skip::permitted).ok()
+}
+
+fn build_released() -> Result<PathBuf, String> {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/lab/released");
+    let output = Command::new(script)
+        .env("CARGO_TARGET_DIR", target())
+        .stdin(Stdio::null())
+        .output()
+        .expect("the script is there");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end().to_owned();
+    match output.status.code() {
+        Some(0) => Ok(text(&output.stdout).into()),
+        Some(3) => Err(text(&output.stderr)),
+        _ => panic!("{script}: {}\n{}", output.status, text(&output.stderr)),
+    }
+}
+
+fn target() -> &'static Path {
+    let temporary = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    temporary.parent().expect("it is in the target folder")
+}
+
 fn make_deb(revision: u32) -> PathBuf {
-    let target = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
-    let target = target.parent().expect("it is in the target folder");
     let mut make = Command::new("make");
     make.args(["--silent", "deb", &format!("REVISION={revision}")])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .env("CARGO_TARGET_DIR", target)
+        .env("CARGO_TARGET_DIR", target())
         // What this test's own cargo and make have told it is not meant for these.
         .env_remove("MAKEFLAGS")
         .env_remove("MAKELEVEL")

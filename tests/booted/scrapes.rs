@@ -24,7 +24,7 @@ const MANY: Load = Load {
     kept_rate: 40,
 };
 
-const SOME: Load = Load {
+pub(crate) const SOME: Load = Load {
     rate: 200,
     requests: 1_600,
     kept_rate: 40,
@@ -32,7 +32,12 @@ const SOME: Load = Load {
 
 /// Puts the load on a running service while `act` runs, and records the result.
 #[track_caller]
-fn under_load(host: &Host, action: &str, load: Load, act: impl FnOnce(&Progress)) -> Report {
+pub(crate) fn under_load(
+    host: &Host,
+    action: &str,
+    load: Load,
+    act: impl FnOnce(&Progress),
+) -> Report {
     host.systemctl("start exp-rkt-grpc");
     let (report, ()) = load.during(&host.machine, METRICS, act);
     results::add(action, load, &report);
@@ -40,7 +45,7 @@ fn under_load(host: &Host, action: &str, load: Load, act: impl FnOnce(&Progress)
 }
 
 #[track_caller]
-fn assert_none_is_lost(host: &Host, report: &Report) {
+pub(crate) fn assert_none_is_lost(host: &Host, report: &Report) {
     assert_eq!(lost(report), 0, "{report:#?}\n{}", host.log());
     assert!(report.kept.sent() > 0);
 }

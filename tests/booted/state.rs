@@ -195,10 +195,6 @@ fn warnings(host: &Host) -> Vec<String> {
 
 const RECORD: &str = r#"{"version": 2, "stores": [{"name": "rkt", "url": "rkt+http://127.0.0.1:15441", "gauges": [["imagestore_images", [], 9]]}]}"#;
 
-/// The format of 0.1.0.
-const RECORD_WITHOUT_ADDRESSES: &str =
-    r#"{"version": 1, "gauges": [["imagestore_images", ["rkt"], 9]]}"#;
-
 #[test]
 fn a_record_stored_by_another_program_is_read() {
     let Some(host) = Host::boot("record") else {
@@ -220,10 +216,6 @@ fn an_unusable_record_is_dropped_with_one_warning_and_the_next_query_is_kept_aga
     for (record, why) in [
         ("\u{1}\u{2}\u{3}", "it is not JSON"),
         (&later, "it has version 3, and this program reads 2"),
-        (
-            RECORD_WITHOUT_ADDRESSES,
-            "it has version 1, which lacks the addresses of the stores",
-        ),
         (&long, "it is longer than 64 KiB"),
     ] {
         start_with(&host, record);
