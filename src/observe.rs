@@ -173,7 +173,7 @@ impl Outcome {
         } = self;
         match &self.answer {
             Ok(answer) => format!(
-                "{store}: {}, asked in {duration:.1?}",
+                "{store}: {}, queried in {duration:.1?}",
                 counted(answer.contents.images, "image")
             ),
             Err(QueryError::Abandoned) => format!("{store}: query abandoned"),

@@ -93,11 +93,11 @@ fn make(mistake: &Mistake) -> Output {
         (_, Some(store)) => query(store),
         ("two stores of one name", _) => query("rkt+http://127.0.0.1:1,rkt+http://127.0.0.1:2"),
         ("port in use", _) => port_in_use(),
-        ("port of root's", _) => alone(
+        ("privileged port", _) => alone(
             &[&["setpriv"], &NOBODY[..]].concat(),
             &["--listen=127.0.0.1:99"],
         ),
-        ("address of another host", _) => quiet(PROGRAM, &["--listen=192.0.2.1:33333"]),
+        ("not an address of this host", _) => quiet(PROGRAM, &["--listen=192.0.2.1:33333"]),
         ("missing socket", _) => query(&store_at(&folder().path().join("cri.sock"))),
         ("stale socket", _) => stale_socket(),
         ("no permission", _) => no_permission(),

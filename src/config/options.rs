@@ -20,13 +20,15 @@ const AFTER_ENVIRONMENT: &str = "\
 Signals:
   SIGQUIT                    query the image stores now
   SIGTERM, SIGINT, SIGHUP    stop: answer what was accepted, give a running query 5 s;
-                             a second signal aborts; each of the four interrupts a query
+                             a second signal aborts
+  Each of the four interrupts the command query.
 
 Exit status:
   0   stopped by a signal; of query: every store answered
   1   runtime failure, or aborted by a second signal; of query: a store did not answer,
       it was interrupted, or its result could not be printed
-  78  configuration refused (EX_CONFIG of sysexits.h)";
+  78  configuration refused (EX_CONFIG of sysexits.h)
+  101 a bug: a panic that ended the service";
 
 /// The part of `--help` that clap cannot generate.
 fn after_help() -> String {
@@ -51,7 +53,7 @@ fn after_help() -> String {
     text + AFTER_ENVIRONMENT
 }
 
-/// Counts the images of container image stores when asked by SIGQUIT.
+/// Counts the images of container image stores when sent SIGQUIT.
 ///
 /// Serves the numbers as Prometheus metrics on a socket that systemd passes (or on its own), sends each query as one trace to
 /// Jaeger or an OpenTelemetry collector, and logs to the journal. Runs until SIGTERM, SIGINT or SIGHUP.
@@ -144,9 +146,10 @@ impl Options {
 pub enum Command {
     /// Query the image stores once and print what they answer
     ///
-    /// Without --store or its variable it queries the stores in /etc/default/exp-rkt-grpc, and reports them on standard error.
-    /// Exits with 0 if every store answered, with 1 if a store did not, with 78 if the configuration is refused. Nothing is logged
-    /// unless --log-level or its variable is given.
+    /// Without --store or its variable it queries the stores in /etc/default/exp-rkt-grpc, and names them on standard error.
+    /// The variables OTEL_* apply. Exits with 0 if every store answered; with 1 if a store did not, if it was interrupted, or if
+    /// its result could not be printed; with 78 if the configuration is refused. Nothing is logged unless --log-level or its
+    /// variable is given.
     Query {
         /// A table for people, or JSON for programs
         #[arg(long, value_name = "FORMAT", default_value = "table")]

@@ -13,7 +13,7 @@ const LANDING_PAGE: &str = "<!DOCTYPE html>
 <head><meta charset=\"utf-8\"><title>exp-rkt-grpc</title></head>
 <body>
 <h1>exp-rkt-grpc</h1>
-<p>Counts the images of container image stores when asked by SIGQUIT.</p>
+<p>Counts the images of container image stores when sent SIGQUIT.</p>
 <ul>
 <li><a href=\"/metrics\">Metrics</a></li>
 <li><a href=\"/-/healthy\">Healthy</a></li>

@@ -15,7 +15,7 @@ pub(crate) struct LastQueries {
     /// Whether the last completed query succeeded.
     pub(crate) up: bool,
     /// Its end, in seconds since the epoch.
-    pub(crate) asked: f64,
+    pub(crate) queried: f64,
     /// Number of images in the last good answer.
     pub(crate) images: Option<f64>,
     /// Time of that answer, in seconds since the epoch.
@@ -73,7 +73,7 @@ impl StoreMetrics {
         let last_queries = |gauges: &StoreGauges| {
             Some(LastQueries {
                 up: gauges.value(UP)? == 1.0,
-                asked: gauges.value(LAST_QUERY)?,
+                queried: gauges.value(LAST_QUERY)?,
                 images: gauges.value(IMAGES),
                 answered: gauges.value(LAST_SUCCESS),
             })

@@ -4,22 +4,22 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::metrics::LastQueries;
 
-/// The last results of a store and their age, for example `rkt: 5 images, asked 3 min ago`.
+/// The last results of a store and their age, for example `rkt: 5 images, queried 3 min ago`.
 pub(super) fn summary(store: &str, last: Option<LastQueries>, now: SystemTime) -> String {
     let Some(last) = last else {
-        return format!("{store}: not asked yet");
+        return format!("{store}: not queried yet");
     };
     let ago = |seconds| ago(age(seconds, now));
     let images = last.images.map(images);
-    let asked = ago(last.asked);
+    let queried = ago(last.queried);
     match (last.up, images, last.answered) {
-        (true, Some(images), _) => format!("{store}: {images}, asked {asked}"),
-        (true, None, _) => format!("{store}: asked {asked}"),
+        (true, Some(images), _) => format!("{store}: {images}, queried {queried}"),
+        (true, None, _) => format!("{store}: queried {queried}"),
         (false, Some(images), Some(answered)) => {
             let answered = ago(answered);
-            format!("{store}: query failed {asked}; {images} {answered}")
+            format!("{store}: query failed {queried}; {images} {answered}")
         }
-        (false, ..) => format!("{store}: query failed {asked}"),
+        (false, ..) => format!("{store}: query failed {queried}"),
     }
 }
 
@@ -65,7 +65,7 @@ mod tests {
     fn last(up: bool, images: Option<f64>) -> Option<LastQueries> {
         Some(LastQueries {
             up,
-            asked: NOW as f64 - 200.0,
+            queried: NOW as f64 - 200.0,
             images,
             answered: images.map(|_| if up { NOW as f64 - 200.0 } else { 0.0 }),
         })
@@ -75,9 +75,12 @@ mod tests {
     fn numbers_are_shown_with_their_age() {
         assert_eq!(
             line(last(true, Some(5.0))),
-            "rkt: 5 images, asked 3 min ago"
+            "rkt: 5 images, queried 3 min ago"
         );
-        assert_eq!(line(last(true, Some(1.0))), "rkt: 1 image, asked 3 min ago");
+        assert_eq!(
+            line(last(true, Some(1.0))),
+            "rkt: 1 image, queried 3 min ago"
+        );
     }
 
     #[test]
@@ -87,7 +90,7 @@ mod tests {
             line(last(false, Some(5.0))),
             "rkt: query failed 3 min ago; 5 images 11 days ago"
         );
-        assert_eq!(line(None), "rkt: not asked yet");
+        assert_eq!(line(None), "rkt: not queried yet");
     }
 
     #[test]
@@ -108,9 +111,9 @@ mod tests {
     #[test]
     fn a_time_in_the_future_has_age_zero() {
         let last = LastQueries {
-            asked: 2.0 * NOW as f64,
+            queried: 2.0 * NOW as f64,
             ..last(true, Some(2.0)).expect("it was asked")
         };
-        assert_eq!(line(Some(last)), "rkt: 2 images, asked 0 s ago");
+        assert_eq!(line(Some(last)), "rkt: 2 images, queried 0 s ago");
     }
 }

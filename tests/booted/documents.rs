@@ -274,8 +274,8 @@ fn shape(line: &str) -> String {
 fn lines_are_compared_by_what_does_not_vary() {
     for (expected, shown) in [
         (
-            "rkt: 5 images, asked in 3.5ms",
-            "rkt: 5 images, asked in 1s",
+            "rkt: 5 images, queried in 3.5ms",
+            "rkt: 5 images, queried in 1s",
         ),
         (
             "… images counted trace_id=…",
@@ -298,8 +298,8 @@ fn lines_are_compared_by_what_does_not_vary() {
     }
     for (expected, shown) in [
         (
-            "rkt: 5 images, asked in 3.5ms",
-            "rkt: 5 images, asked 3 min ago",
+            "rkt: 5 images, queried in 3.5ms",
+            "rkt: 5 images, queried 3 min ago",
         ),
         ("… images counted", "images counted twice"),
         ("imagestore_images 5", "imagestore_images 6"),

@@ -93,7 +93,7 @@ fn a_trigger_updates_the_gauge_and_the_status() {
             host.log()
         );
         let shown = host.systemctl("status --no-pager exp-rkt-grpc");
-        let expected = format!("Status: \"rkt: {count} images, asked in ");
+        let expected = format!("Status: \"rkt: {count} images, queried in ");
         assert!(shown.contains(&expected), "{shown}");
     };
     images(3);

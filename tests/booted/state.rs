@@ -290,7 +290,7 @@ fn the_status_after_a_restart_shows_the_kept_numbers_and_their_age() {
     host.systemctl("start exp-rkt-grpc");
     host.query();
     host.systemctl("restart exp-rkt-grpc");
-    wait_for_status(&host, "rkt: 3 images, asked ", " s ago");
+    wait_for_status(&host, "rkt: 3 images, queried ", " s ago");
 
     store.behave(Behaviour::Refuse);
     host.query();

@@ -242,5 +242,5 @@ fn a_single_image_is_reported_in_the_singular() {
     let store = StandIn::tcp(Images::generated(1));
     let service = program().store(store.url()).start();
     let status = service.query();
-    assert!(status.starts_with("rkt: 1 image, asked in "), "{status}");
+    assert!(status.starts_with("rkt: 1 image, queried in "), "{status}");
 }
