@@ -8,12 +8,12 @@ use std::{ffi::OsString, io, net::SocketAddr, path::Path};
 use clap::{ArgMatches, CommandFactory, FromArgMatches, parser::ValueSource};
 use tracing_subscriber::filter::Targets;
 
+mod clap_error;
 mod environment;
 mod environment_file;
 mod error;
 mod log_filter;
 mod options;
-mod refusal;
 mod service_file;
 mod store;
 mod stores;
@@ -34,7 +34,7 @@ use crate::{
     words,
 };
 
-use refusal::{not_of_query, refusal};
+use clap_error::{not_of_query, refusal};
 use stores::STORE;
 
 /// All settings, validated.
@@ -114,7 +114,7 @@ impl Config {
         .map_err(|error| refusal(&command, &error))?;
         refuse_before_command(&command, &matches)?;
         both.require_known_flags(&variables(&command))?;
-        let given = |name: &str| matches.value_source(name).is_some_and(given);
+        let given = |name: &str| matches.value_source(name).is_some_and(is_given);
         let (no_log_given, listen_given) = (!given("log"), given("listen"));
         let stores_from = if given(stores::ARGUMENT) {
             StoresFrom::Given
@@ -161,10 +161,10 @@ impl Config {
 
     /// The stores that a query asks, and where they were named; `None` if the command line or the environment named them.
     #[must_use]
-    pub fn asks(&self) -> Option<String> {
+    pub fn stores_and_origin(&self) -> Option<String> {
         let stores: Vec<String> = self.stores.iter().map(ToString::to_string).collect();
         let origin = self.stores_from.to_string();
-        (!origin.is_empty()).then(|| format!("asking {} ({origin})", stores.join(",")))
+        (!origin.is_empty()).then(|| format!("querying {} ({origin})", stores.join(",")))
     }
 }
 
@@ -186,7 +186,7 @@ fn invalid(variable: &str, value: &str, expected: &str) -> ConfigError {
     }
 }
 
-fn given(source: ValueSource) -> bool {
+fn is_given(source: ValueSource) -> bool {
     source != ValueSource::DefaultValue
 }
 

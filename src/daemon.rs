@@ -184,7 +184,7 @@ async fn drain_or_abort(drained: impl Future<Output = ()>, stops: &mut Stops) ->
     }
 }
 
-/// Notifies systemd from the loop itself that it runs: a stuck loop sends nothing.
+/// Sends watchdog notifications from the loop itself, so that a stuck loop sends none.
 struct Watchdog {
     interval: Option<Interval>,
     notifier: Notifier,

@@ -60,7 +60,7 @@ static BEFORE_MAIN: extern "C" fn() = before_main;
 /// blocked, it stays pending and becomes the first trigger.
 extern "C" fn before_main() {
     signals::block();
-    stdout::note_whether_closed();
+    stdout::note_whether_writable();
 }
 
 fn main() -> ExitCode {
@@ -70,7 +70,8 @@ fn main() -> ExitCode {
     })
 }
 
-/// Runs on one thread. Registers the signal handlers first, and takes the sockets before any other thread exists.
+/// Runs on one thread: the sockets must be taken before any other thread exists. SIGQUIT stays blocked until the handlers are
+/// registered.
 fn start() -> Result<ExitCode, Refusal> {
     process::require_descriptors()?;
     let runtime = runtime::Builder::new_current_thread()
@@ -84,7 +85,7 @@ fn start() -> Result<ExitCode, Refusal> {
     let mut passed = Passed::from_env()?;
     let done = match configure(&mut passed) {
         Ok(Action::Serve(config, sockets)) => runtime.block_on(serve(config, sockets, signals)),
-        Ok(Action::Query(config, output)) => runtime.block_on(ask(config, output, signals)),
+        Ok(Action::Query(config, output)) => runtime.block_on(query(config, output, signals)),
         Ok(Action::Print(text)) => runtime
             .block_on(stdout::show(text, signals.interrupt()))
             .map(|()| ExitCode::SUCCESS)
@@ -155,12 +156,12 @@ async fn serve(config: Config, sockets: Sockets, signals: Signals) -> Result<Exi
     })
 }
 
-async fn ask(config: Config, output: Output, signals: Signals) -> Result<ExitCode, Refusal> {
+async fn query(config: Config, output: Output, signals: Signals) -> Result<ExitCode, Refusal> {
     let metrics = Metrics::new(env!("CARGO_PKG_VERSION"), REVISION)?;
     let (telemetry, observer) = prepare(&config, &metrics)?;
     let warnings = config.warnings.iter();
     let warnings = warnings.map(|warning| format!("exp-rkt-grpc: {warning}"));
-    for line in warnings.chain(config.asks()) {
+    for line in warnings.chain(config.stores_and_origin()) {
         // Without standard error, nothing can be reported.
         let _ = writeln!(io::stderr(), "{line}");
     }

@@ -112,9 +112,9 @@ impl Observer {
             "otel.status_description" = Empty,
         );
         let limit = Limit::new(self.deadline, abandoned);
-        let asked = self.stores.iter_mut().map(|store| store.ask(&limit));
+        let queries = self.stores.iter_mut().map(|store| store.query(&limit));
         let event = Event {
-            outcomes: join_all(asked).instrument(root.clone()).await,
+            outcomes: join_all(queries).instrument(root.clone()).await,
             trace_id: trace_id(&root),
         };
         if let Some(failures) = event.failures() {
@@ -220,7 +220,7 @@ impl ObservedStore {
         &self.store.config().name
     }
 
-    async fn ask(&mut self, limit: &Limit) -> Outcome {
+    async fn query(&mut self, limit: &Limit) -> Outcome {
         let began = Instant::now();
         let connection = Connection::default();
         let answer = self.store.count(limit, &connection).await;

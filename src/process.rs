@@ -179,8 +179,8 @@ fn memory_bytes(statm: &File) -> io::Result<(f64, f64)> {
     }
 }
 
-/// Linux 6.2 and later report the count as the directory's size. Before, that size is 0 and the entries are counted, without the
-/// one for the directory itself.
+/// Linux 6.2 and later report the count as the directory's size. Before, that size is 0 and the entries are counted, minus the
+/// descriptor used for reading the directory.
 fn open_fds() -> io::Result<u64> {
     match fs::metadata("/proc/self/fd")?.size() {
         0 => Ok((fs::read_dir("/proc/self/fd")?.count() as u64).saturating_sub(1)),

@@ -11,7 +11,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 const ENDLESS: &str = "tokio keeps the sender of a signal stream until the process ends";
 
 /// The signals that are not blocked: they stop, suspend or continue the program, report its faults or limits, or do nothing by
-/// default.
+/// default; and SIGPIPE, which Rust ignores.
 const DELIVERED: [Name; 19] = [
     Name::SIGHUP,
     Name::SIGINT,

@@ -14,7 +14,7 @@ use thiserror::Error;
 use tokio::sync::oneshot;
 
 /// Whether standard output was closed or read-only when the program started.
-static IS_CLOSED: AtomicBool = AtomicBool::new(false);
+static IS_UNWRITABLE: AtomicBool = AtomicBool::new(false);
 
 /// A text could not be written to standard output.
 #[derive(Debug, Error)]
@@ -24,14 +24,14 @@ pub struct Unprinted {
     source: io::Error,
 }
 
-/// Records whether standard output can be written to. Call it before Rust's runtime starts, which replaces a closed one by
-/// /dev/null; and the standard library ignores EBADF when it writes to standard output.
-pub fn note_whether_closed() {
-    let is_closed = match fcntl_getfl(rustix::stdio::stdout()) {
+/// Records whether standard output can be written to. Must run before Rust's runtime starts: that replaces a closed descriptor by
+/// /dev/null, and the standard library ignores EBADF.
+pub fn note_whether_writable() {
+    let is_unwritable = match fcntl_getfl(rustix::stdio::stdout()) {
         Ok(flags) => flags & OFlags::ACCMODE == OFlags::RDONLY,
         Err(error) => error == Errno::BADF,
     };
-    IS_CLOSED.store(is_closed, Ordering::Relaxed);
+    IS_UNWRITABLE.store(is_unwritable, Ordering::Relaxed);
 }
 
 /// Prints `text`; an error names it as `what`. A signal, whose name `interrupted` returns, ends the wait for a reader.
@@ -67,7 +67,7 @@ pub async fn show(
     }
 }
 
-/// Writes in a thread of its own, which may block: the runtime's may all be busy with lookups of names.
+/// Writes on a thread of its own: the write may block, and the runtime's blocking threads may all be busy with name lookups.
 async fn write(text: String) -> io::Result<()> {
     let (sender, written) = oneshot::channel();
     thread::Builder::new().spawn(move || sender.send(write_all(&text)))?;
@@ -75,7 +75,7 @@ async fn write(text: String) -> io::Result<()> {
 }
 
 fn write_all(text: &str) -> io::Result<()> {
-    if IS_CLOSED.load(Ordering::Relaxed) {
+    if IS_UNWRITABLE.load(Ordering::Relaxed) {
         return Err(Errno::BADF.into());
     }
     let mut stdout = io::stdout().lock();

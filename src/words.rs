@@ -17,7 +17,7 @@ pub(crate) fn is_command(character: char) -> bool {
         )
 }
 
-/// The text on one line, with such characters escaped as in Rust: `\n`, `\u{9b}`.
+/// The text on one line, with the characters that [`is_command`] accepts escaped as in Rust: `\n`, `\u{9b}`.
 pub(crate) fn escaped(text: &str) -> String {
     escaped_if(text, is_command)
 }

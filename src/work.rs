@@ -1,4 +1,4 @@
-//! Work on input from outside: a panic fails only this work and not the process, and its tasks end with it.
+//! Work on input from outside: a panic fails only that work, not the process, and the work's tasks end with it.
 
 use std::{any::Any, panic::AssertUnwindSafe};
 

@@ -244,8 +244,8 @@ fn an_invalid_value_of_a_switch_is_refused() {
 fn a_switch_with_a_value_is_refused_with_the_variable_that_takes_one() {
     for value in ["true", "false", ""] {
         let refused = refusal(&run(PROGRAM, [format!("--query-at-start={value}")], &[]));
-        let sentence = format!("--query-at-start takes no value, and was given {value:?}: ");
-        let right = "give it alone, or set EXP_RKT_GRPC_QUERY_AT_START to true or false";
+        let sentence = format!("--query-at-start takes no value, but was given {value:?}: ");
+        let right = "remove the value, or set EXP_RKT_GRPC_QUERY_AT_START to true or false";
         assert_contains(&refused, &[&sentence, right]);
     }
 }

@@ -173,7 +173,7 @@ fn without_a_store_query_uses_the_services_stores_and_reports_it() {
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     assert_eq!(
         text(&output.stderr),
-        format!("asking rkt={url} (EXP_RKT_GRPC_STORE in /etc/default/exp-rkt-grpc)\n")
+        format!("querying rkt={url} (EXP_RKT_GRPC_STORE in /etc/default/exp-rkt-grpc)\n")
     );
     assert!(text(&output.stdout).contains("rkt 1.30.0"), "{output:?}");
 }

@@ -13,7 +13,7 @@ pub(super) const OURS: &str = "EXP_RKT_GRPC_";
 /// The variables of OpenTelemetry's batch processor for log records, which differ by two letters from those for spans.
 const LOG_RECORDS: &str = "OTEL_BLRP_";
 
-/// Most differences from a known name in a misspelt one: a letter too many, missing or wrong, or two swapped.
+/// Maximum edit distance between a misspelt name and a known one; swapping two adjacent letters counts as one.
 const MISSPELT: usize = 2;
 
 /// Characters of a name that are compared; all known names are shorter.

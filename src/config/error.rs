@@ -40,7 +40,7 @@ pub enum ConfigError {
     NotText(String),
     /// A variable of OpenTelemetry that is not supported.
     #[error("{variable} is not supported: {why}; unset it")]
-    NotOffered {
+    NotSupported {
         /// The environment variable.
         variable: &'static str,
         /// Why it is not supported.

@@ -64,7 +64,7 @@ fn after_help() -> String {
 #[derive(Clone, Debug, Parser)]
 #[command(name = "exp-rkt-grpc", version = env!("BUILD_VERSION"), after_long_help = after_help(), max_term_width = WIDTH)]
 pub struct Options {
-    /// An image store to ask: [NAME=]KIND+URL; repeatable, or separated by commas
+    /// An image store to query: [NAME=]KIND+URL; repeatable, or separated by commas
     #[arg(
         long = "store",
         env = "EXP_RKT_GRPC_STORE",
@@ -137,7 +137,7 @@ impl Options {
     /// A warning about a removed flag, if it is given.
     pub(super) fn removed(&self) -> Option<String> {
         self.max_response.as_ref()?;
-        Some("--max-response (EXP_RKT_GRPC_MAX_RESPONSE) was removed and has no effect: a list of any length is read in the same memory".to_owned())
+        Some("--max-response (EXP_RKT_GRPC_MAX_RESPONSE) was removed and has no effect: a list of any length is read in constant memory".to_owned())
     }
 }
 

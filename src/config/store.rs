@@ -76,7 +76,7 @@ pub(super) fn help() -> String {
         Some(format!("; {}'s default port is {port}", kind.name))
     });
     format!(
-        "An image store to ask: [NAME=]KIND+URL; repeatable, or separated by commas\n\n\
+        "An image store to query: [NAME=]KIND+URL; repeatable, or separated by commas\n\n\
         KIND is {}. URL is unix:///PATH (KIND defaults to `{}`) or http://HOST:PORT{}. NAME is the value of the metrics' label \
         `store`, defaults to KIND, and must be unique. It may contain letters, digits, `.`, `_` and `-`.",
         kinds.join(" or "),

@@ -19,8 +19,8 @@ pub use variables::{VARIABLES, Variable};
 pub(super) use variables::names;
 
 use variables::{
-    DISABLED, EXPORTER, JAEGER, NOT_OFFERED, NOT_OFFERED_BY_JAEGER, NOT_OFFERED_BY_OTLP, OTLP,
-    PROPAGATORS, SERVICE_NAME,
+    DISABLED, EXPORTER, JAEGER, NOT_SUPPORTED, NOT_SUPPORTED_BY_JAEGER, NOT_SUPPORTED_BY_OTLP,
+    OTLP, PROPAGATORS, SERVICE_NAME,
 };
 
 /// The exporters by name.
@@ -47,7 +47,7 @@ pub(super) fn read(
     };
     if exporter != Exporter::None {
         environment.require_known_traces()?;
-        refuse_all(environment, &NOT_OFFERED)?;
+        refuse_all(environment, &NOT_SUPPORTED)?;
         require_trace_context(environment)?;
         config.service_name = environment.text(SERVICE_NAME)?;
         config.attributes = attributes::read(environment)?;
@@ -56,11 +56,11 @@ pub(super) fn read(
     }
     config.export = match exporter {
         Exporter::Jaeger => {
-            refuse_all(environment, &NOT_OFFERED_BY_JAEGER)?;
+            refuse_all(environment, &NOT_SUPPORTED_BY_JAEGER)?;
             Some(jaeger::read(environment, &mut decided_by)?)
         }
         Exporter::Otlp => {
-            refuse_all(environment, &NOT_OFFERED_BY_OTLP)?;
+            refuse_all(environment, &NOT_SUPPORTED_BY_OTLP)?;
             let otlp = otlp::read(environment, &mut decided_by, warnings)?;
             Some(TraceExport::Otlp(otlp))
         }
@@ -118,7 +118,7 @@ fn require_trace_context(environment: &Environment) -> Result<(), ConfigError> {
     if known && names.any(|name| name == "tracecontext") {
         Ok(())
     } else {
-        let expected = "expected tracecontext, alone or with baggage: traceparent is what is sent to the stores";
+        let expected = "expected tracecontext, or tracecontext,baggage: only traceparent is sent to the stores";
         Err(invalid(PROPAGATORS, &list, expected))
     }
 }
@@ -149,7 +149,7 @@ fn refuse_all(
         .iter()
         .find(|(name, _)| environment.is_set(name))
     {
-        Some(&(variable, why)) => Err(ConfigError::NotOffered { variable, why }),
+        Some(&(variable, why)) => Err(ConfigError::NotSupported { variable, why }),
         None => Ok(()),
     }
 }

@@ -1,4 +1,4 @@
-//! The transport: calls a store's methods over gRPC, and explains why a call fails. No other file of `images` uses tonic's channel.
+//! The transport: calls a store's methods over gRPC, and explains why a call fails. Nothing else in `images` uses tonic's channel.
 
 use tonic::Status;
 use tracing::Instrument;
@@ -17,7 +17,7 @@ mod spans;
 mod status;
 mod target;
 
-pub(super) use call::{Context, ask, list, require_one_message};
+pub(super) use call::{Context, list, require_one_message, unary};
 pub(crate) use connection::Connection;
 pub(crate) use limit::Limit;
 pub(super) use peer::Channel;
@@ -59,7 +59,7 @@ impl<'a> Calls<'a> {
     pub(super) async fn call<T>(
         &self,
         method: &'static str,
-        ask: impl AsyncFnOnce(&mut Channel, Context) -> Result<T, Status>,
+        request: impl AsyncFnOnce(&mut Channel, Context) -> Result<T, Status>,
     ) -> Result<T, QueryError> {
         let span = spans::call(method, self.store, &self.target.address);
         let work = async {
@@ -70,7 +70,7 @@ impl<'a> Calls<'a> {
                 metadata: spans::propagated(&span),
                 timeout: self.limit.remaining(),
             };
-            let answer = async { Ok(ask(&mut channel, context).await?) };
+            let answer = async { Ok(request(&mut channel, context).await?) };
             self.limit.hold(answer).await
         };
         let outcome = self.connection.guard(work.instrument(span.clone())).await;

@@ -24,15 +24,15 @@ impl SideCall {
 
     /// Makes the call; `None` when it fails.
     ///
-    /// The first failure in a row is logged as a warning, further ones at debug, and the recovery at info. An abandoned call is not
+    /// The first of several consecutive failures is logged as a warning, the others at debug, and the recovery at info. An abandoned call is not
     /// logged.
-    pub(super) async fn ask<T>(
+    pub(super) async fn call<T>(
         &mut self,
         calls: &Calls<'_>,
-        ask: impl AsyncFnOnce(&mut Channel, Context) -> Result<T, Status>,
+        request: impl AsyncFnOnce(&mut Channel, Context) -> Result<T, Status>,
     ) -> Option<T> {
         let (store, call) = (calls.store(), self.method);
-        let error = match calls.call(call, ask).await {
+        let error = match calls.call(call, request).await {
             Ok(answer) => {
                 if mem::take(&mut self.failing) {
                     tracing::info!({ imagestore.store = store, call }, "side call answered again");

@@ -32,8 +32,8 @@ fn scene() -> (StandIn, ImageStore) {
             port: store.address().port(),
         },
     };
-    let asking = ImageStore::new(&config);
-    (store, asking)
+    let image_store = ImageStore::new(&config);
+    (store, image_store)
 }
 
 fn limit() -> Limit {
@@ -49,9 +49,9 @@ fn assert_is_our_fault(error: &QueryError) {
 }
 
 /// One query that has to work.
-async fn count(asking: &mut ImageStore) -> u64 {
+async fn count(image_store: &mut ImageStore) -> u64 {
     let connection = Connection::default();
-    let answer = asking.count(&limit(), &connection).await;
+    let answer = image_store.count(&limit(), &connection).await;
     connection.close().await;
     answer.expect("the store answers").contents.images
 }
@@ -93,25 +93,25 @@ impl AsyncWrite for Panics {
 }
 
 /// A connection that is made, and whose task panics.
-async fn panicking(asking: &ImageStore) -> Connection {
+async fn panicking(image_store: &ImageStore) -> Connection {
     let connection = Connection::default();
     let stream = Panics {
         greeting: b"\0\0\0\x04\0\0\0\0\0",
     };
-    let connected = connection.over(&asking.target, stream).await;
+    let connected = connection.over(&image_store.target, stream).await;
     connected.expect("it has begun to speak HTTP/2");
     connection
 }
 
 #[tokio::test]
 async fn first_words_that_come_after_a_failed_write_are_reported() {
-    let (_store, asking) = scene();
+    let (_store, image_store) = scene();
     let (stream, mut other) = UnixStream::pair().expect("there are descriptors");
     // Every write to it fails from now on.
     let shut = SockRef::from(&other).shutdown(Shutdown::Read);
     shut.expect("it is connected");
     let connection = Connection::default();
-    let connecting = connection.over(&asking.target, stream);
+    let connecting = connection.over(&image_store.target, stream);
     let speaking = async {
         yield_now().await;
         other.write_all(b"421 too many\r\n").await
@@ -125,38 +125,43 @@ async fn first_words_that_come_after_a_failed_write_are_reported() {
 
 #[tokio::test]
 async fn a_panic_while_an_answer_is_read_fails_its_query_and_the_next_one_works() {
-    let (store, mut asking) = scene();
+    let (store, mut image_store) = scene();
     let connection = Connection::default();
     let panicking = async |_: &mut Channel, _| panic!("out of cheese");
     let limit = limit();
-    let calls = Calls::new(&asking.config.name, &asking.target, &limit, &connection);
+    let calls = Calls::new(
+        &image_store.config.name,
+        &image_store.target,
+        &limit,
+        &connection,
+    );
     let panicked: Result<(), _> = calls.call("v1alpha.PublicAPI/ListImages", panicking).await;
     assert_is_our_fault(&panicked.expect_err("it panics"));
     connection.close().await;
     store.wait_for_open_connections(0, PATIENCE);
-    assert_eq!(count(&mut asking).await, 7);
+    assert_eq!(count(&mut image_store).await, 7);
 }
 
 #[tokio::test]
 async fn a_panic_in_the_task_of_a_connection_fails_its_query_and_the_next_one_works() {
-    let (_store, mut asking) = scene();
-    let connection = panicking(&asking).await;
-    let panicked = asking.count(&limit(), &connection).await;
+    let (_store, mut image_store) = scene();
+    let connection = panicking(&image_store).await;
+    let panicked = image_store.count(&limit(), &connection).await;
     assert_is_our_fault(&panicked.expect_err("it panics"));
     connection.close().await;
-    assert_eq!(count(&mut asking).await, 7);
+    assert_eq!(count(&mut image_store).await, 7);
 }
 
 #[tokio::test]
 async fn a_panic_in_a_side_call_loses_only_its_result() {
-    let (_store, mut asking) = scene();
+    let (_store, mut image_store) = scene();
     let connection = Connection::default();
-    let answer = asking.count(&limit(), &connection).await;
+    let answer = image_store.count(&limit(), &connection).await;
     let answer = answer.expect("the store answers");
-    let described = asking
-        .describe(&limit(), &panicking(&asking).await, answer.clone())
+    let described = image_store
+        .describe(&limit(), &panicking(&image_store).await, answer.clone())
         .await;
     assert_eq!(described, answer);
-    let described = asking.describe(&limit(), &connection, answer).await;
+    let described = image_store.describe(&limit(), &connection, answer).await;
     assert!(described.runtime.is_some());
 }

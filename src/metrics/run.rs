@@ -79,13 +79,13 @@ impl Run {
     /// The state for the next process.
     pub(super) fn kept(&self) -> Value {
         let state = self.lock();
-        let row = state
+        let streak = state
             .streak
-            .map(|row| json!([row.ends, row.first.as_secs()]));
+            .map(|streak| json!([streak.ends, streak.first.as_secs()]));
         json!({
             "began": state.began.as_secs(),
             "asked_to_end": state.asked_to_end,
-            "row": row,
+            "streak": streak,
             "total": self.total.get(),
         })
     }
@@ -102,7 +102,7 @@ impl Run {
         self.total.inc();
         let mut state = self.lock();
         let was_long = state.began.saturating_sub(began) >= LONG_RUN;
-        let streak = KeptStreak::read(&kept["row"]).filter(|_| !was_long);
+        let streak = KeptStreak::read(&kept["streak"]).filter(|_| !was_long);
         state.streak = Some(match streak {
             Some(streak) => KeptStreak {
                 ends: streak.ends.saturating_add(1),

@@ -123,7 +123,8 @@ fn size(bytes: u64) -> String {
     let mut scaled = bytes as f64;
     let mut unit = "B";
     for larger in UNITS {
-        if scaled < 1000.0 {
+        // Larger numbers would be rounded to 1000.0.
+        if scaled < 999.95 {
             break;
         }
         scaled /= 1000.0;

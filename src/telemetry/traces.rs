@@ -1,7 +1,7 @@
 //! Finished traces: collects the spans of each trace, and passes the trace to the exporter when its root ends.
 //!
 //! Unlike the SDK's batch processor, this needs no thread and no timer: a trace goes through a bounded queue to a task on the
-//! service's runtime, which awaits the exporter. The first trace lost in a row is logged as a warning.
+//! service's runtime, which awaits the exporter. The first of several consecutive losses is logged as a warning.
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
@@ -69,7 +69,7 @@ impl TraceQueue {
         let dropped = Arc::new(Dropped::default());
         let collector = Collector::new(finished, Arc::clone(&dropped));
         let outcomes = Outcomes {
-            row: None,
+            losses: None,
             on_outcome: Box::new(on_outcome),
         };
         let ended = CancellationToken::new();
@@ -139,8 +139,8 @@ async fn export(
     }
     outcomes.dropped(dropped.take());
     outcomes
-        .row
-        .map_or(Ok(()), |row| Err(Undelivered::Lost(row.error)))
+        .losses
+        .map_or(Ok(()), |losses| Err(Undelivered::Lost(losses.error)))
 }
 
 /// The exporter's own error text.
@@ -153,12 +153,12 @@ fn error_text(error: OTelSdkError) -> String {
 
 /// Counts and logs the outcomes of traces.
 struct Outcomes {
-    row: Option<Row>,
+    losses: Option<Losses>,
     on_outcome: Box<dyn Fn(TraceOutcome) + Send + Sync>,
 }
 
 /// Consecutive traces that were lost.
-struct Row {
+struct Losses {
     traces: u64,
     /// Why the last one was lost.
     error: String,
@@ -167,8 +167,8 @@ struct Row {
 impl Outcomes {
     fn exported(&mut self) {
         (self.on_outcome)(TraceOutcome::Exported);
-        if let Some(row) = self.row.take() {
-            tracing::info!(lost = row.traces, "traces exported again");
+        if let Some(losses) = self.losses.take() {
+            tracing::info!(lost = losses.traces, "traces exported again");
         }
     }
 
@@ -190,15 +190,15 @@ impl Outcomes {
     }
 
     fn lost(&mut self, traces: u64, error: String) {
-        match &mut self.row {
-            Some(row) => {
+        match &mut self.losses {
+            Some(losses) => {
                 tracing::debug!(error, traces, "trace not exported");
-                row.traces += traces;
-                row.error = error;
+                losses.traces += traces;
+                losses.error = error;
             }
             None => {
                 tracing::warn!(error, traces, "trace not exported");
-                self.row = Some(Row { traces, error });
+                self.losses = Some(Losses { traces, error });
             }
         }
     }

@@ -56,8 +56,8 @@ fn variables(variables: &[(&str, &str)]) -> Environment {
         .collect()
 }
 
-fn asks(config: &Config) -> String {
-    config.asks().expect("no store is given")
+fn stores_and_origin(config: &Config) -> String {
+    config.stores_and_origin().expect("no store is given")
 }
 
 #[test]
@@ -68,8 +68,11 @@ fn query_uses_the_stores_of_the_file_and_reports_it() {
     let path = scene.path();
     assert_eq!(config.stores_from, StoresFrom::File(path.clone()));
     let stores = "a=rkt+http://127.0.0.1:1,cri=cri+unix:///run/x.sock";
-    let line = format!("asking {stores} (EXP_RKT_GRPC_STORE in {})", path.display());
-    assert_eq!(asks(&config), line);
+    let line = format!(
+        "querying {stores} (EXP_RKT_GRPC_STORE in {})",
+        path.display()
+    );
+    assert_eq!(stores_and_origin(&config), line);
 }
 
 #[test]
@@ -77,7 +80,7 @@ fn if_a_store_is_given_query_does_not_read_the_file() {
     let scene = Scene::with("EXP_RKT_GRPC_STORE=nonsense\nEXP_RKT_GRPC_DEADLINE=1s\n");
     let arguments = ["query", "--store=rkt+http://127.0.0.1:2"];
     let config = scene.read(&arguments).expect("the configuration is valid");
-    assert_eq!(config.asks(), None);
+    assert_eq!(config.stores_and_origin(), None);
     assert_eq!(config.options.deadline, Duration::from_secs(60));
 }
 
@@ -92,8 +95,8 @@ fn if_the_file_is_missing_or_has_no_store_query_uses_the_default_store() {
     let silent = Scene::with("EXP_RKT_GRPC_STORE=\nEXP_RKT_GRPC_DEADLINE=3s\n");
     let config = silent.query();
     assert_eq!(
-        asks(&config),
-        "asking rkt=rkt+http://127.0.0.1:15441 (default)"
+        stores_and_origin(&config),
+        "querying rkt=rkt+http://127.0.0.1:15441 (default)"
     );
     assert_eq!(config.options.deadline, Duration::from_secs(3));
     fs::remove_file(silent.path()).expect("the file exists");
@@ -106,7 +109,7 @@ fn if_the_file_cannot_be_read_query_uses_the_default_store_and_reports_why() {
     let scene = Scene::with("");
     fs::remove_file(scene.path()).expect("the file exists");
     fs::create_dir(scene.path()).expect("the folder is writable");
-    let line = asks(&scene.query());
+    let line = stores_and_origin(&scene.query());
     let why = format!("(default; {} cannot be read: ", scene.path().display());
     assert!(line.contains(&why), "{line}");
 }
@@ -119,17 +122,17 @@ fn a_fifo_a_device_and_an_overlong_file_are_not_read() {
         .arg(scene.path())
         .status();
     assert!(made.expect("mkfifo(1) can be run").success());
-    let fifo = asks(&scene.query());
+    let fifo = stores_and_origin(&scene.query());
     fs::remove_file(scene.path()).expect("the file exists");
     std::os::unix::fs::symlink("/dev/zero", scene.path()).expect("the path is free");
-    for asked in [fifo, asks(&scene.query())] {
+    for asked in [fifo, stores_and_origin(&scene.query())] {
         assert!(
             asked.contains("cannot be read: it is not a regular file"),
             "{asked}"
         );
     }
     let long = Scene::with(&"#".repeat(1024 * 1024 + 1));
-    let asked = asks(&long.query());
+    let asked = stores_and_origin(&long.query());
     assert!(
         asked.contains("cannot be read: it is longer than 1 MiB"),
         "{asked}"

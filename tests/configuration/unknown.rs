@@ -69,7 +69,7 @@ fn a_flag_of_query_is_refused_before_that_word() {
         let refused = refusal(&run(PROGRAM, arguments, &[]));
         assert_contains(
             &refused,
-            &["--output is a flag of query: put it after that word"],
+            &["--output is a flag of query: put it after \"query\""],
         );
     }
 }

@@ -61,7 +61,7 @@ fn the_error_for_a_user_without_permission_states_what_to_do() {
     assert_eq!(output.status.code(), Some(1));
     let text = String::from_utf8_lossy(&output.stdout);
     let sentence = format!(
-        "no permission to connect to unix://{}; it belongs to the user root and the group root, mode 0660: ask as root or in the group root",
+        "no permission to connect to unix://{}; it belongs to the user root and the group root, mode 0660: connect as root or in the group root",
         guarded.path().display()
     );
     assert!(text.contains(&sentence), "{text}");

@@ -141,7 +141,7 @@ fn a_server_that_does_not_speak_http_2_is_unavailable_and_its_first_bytes_are_sh
         ),
         (Language::Ssh, r#""SSH-2.0-OpenSSH_9.2p1\r\n""#),
         (Language::Farewell, r#""421 too many connections\r\n""#),
-        (Language::Tls, "TLS, which is not offered"),
+        (Language::Tls, "TLS, which is not supported"),
     ] {
         let words = format!("ADDRESS does not speak gRPC (HTTP/2): its answer begins with {words}");
         assert_always_fails(&Behaviour::Speak(language), "UNAVAILABLE", &words);

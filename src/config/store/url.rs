@@ -19,7 +19,7 @@ pub(super) fn parse(kind: &StoreKind, url: &str) -> Result<StoreAddress, String>
         Some(("unix", path)) => parse_path(path.strip_prefix("//").unwrap_or(path)),
         Some(("http", _)) => parse_http(kind, url),
         Some(("https", _)) => Err(
-            "TLS is not offered, since stores are on this host: expected http:// or unix://"
+            "TLS is not supported, since stores are on this host: expected http:// or unix://"
                 .to_owned(),
         ),
         Some((scheme, _)) => Err(format!(

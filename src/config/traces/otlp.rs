@@ -73,7 +73,7 @@ fn require_only(environment: &Environment, option: &str, only: &str) -> Result<(
     let name = effective(environment, option);
     match environment.text(&name)? {
         Some(value) if value != only => {
-            let expected = format!("expected {only}; nothing else is offered");
+            let expected = format!("expected {only}; nothing else is supported");
             Err(invalid(&name, &value, &expected))
         }
         _ => Ok(()),
@@ -99,7 +99,7 @@ fn endpoint_of(text: &str, scheme: Scheme) -> Result<String, String> {
     url::require_host_and_port(&with_scheme)?;
     let uri: Uri = with_scheme.parse().map_err(|_| EXPECTED.to_owned())?;
     if uri.scheme_str() != Some("http") {
-        return Err(format!("{EXPECTED}; TLS is not offered"));
+        return Err(format!("{EXPECTED}; TLS is not supported"));
     }
     let authority = uri.authority().ok_or(EXPECTED)?;
     let host = authority.host();

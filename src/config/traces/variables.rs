@@ -92,25 +92,15 @@ pub const VARIABLES: [Variable; 18] = [
     ),
 ];
 
-/// Suffixes of the OTLP variables that are read.
-pub(super) const OTLP_OPTIONS: [&str; 6] = [
-    "ENDPOINT",
-    "HEADERS",
-    "TIMEOUT",
-    "INSECURE",
-    "PROTOCOL",
-    "COMPRESSION",
-];
-
-const NO_TLS: &str = "TLS is not offered";
+const NO_TLS: &str = "TLS is not supported";
 const AGENT_ONLY: &str =
     "traces go to a Jaeger agent's UDP port only, or use OTEL_TRACES_EXPORTER=otlp";
 const NO_BATCHES: &str = "a finished trace is sent at once and whole, there are no batches";
-const OTHER_LIMITS: &str = "only OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT, OTEL_SPAN_EVENT_COUNT_LIMIT and OTEL_SPAN_LINK_COUNT_LIMIT are offered";
+const OTHER_LIMITS: &str = "only OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT, OTEL_SPAN_EVENT_COUNT_LIMIT and OTEL_SPAN_LINK_COUNT_LIMIT are supported";
 const NO_FILE: &str = "OpenTelemetry's configuration files are not read";
 
 /// Refused with every exporter, and why.
-pub(super) const NOT_OFFERED: [(&str, &str); 12] = [
+pub(super) const NOT_SUPPORTED: [(&str, &str); 12] = [
     ("OTEL_BSP_SCHEDULE_DELAY", NO_BATCHES),
     ("OTEL_BSP_EXPORT_TIMEOUT", NO_BATCHES),
     ("OTEL_BSP_MAX_QUEUE_SIZE", NO_BATCHES),
@@ -126,7 +116,7 @@ pub(super) const NOT_OFFERED: [(&str, &str); 12] = [
 ];
 
 /// Refused with the exporter `otlp`.
-pub(super) const NOT_OFFERED_BY_OTLP: [(&str, &str); 6] = [
+pub(super) const NOT_SUPPORTED_BY_OTLP: [(&str, &str); 6] = [
     ("OTEL_EXPORTER_OTLP_CERTIFICATE", NO_TLS),
     ("OTEL_EXPORTER_OTLP_CLIENT_KEY", NO_TLS),
     ("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", NO_TLS),
@@ -136,7 +126,7 @@ pub(super) const NOT_OFFERED_BY_OTLP: [(&str, &str); 6] = [
 ];
 
 /// Refused with the exporter `jaeger`.
-pub(super) const NOT_OFFERED_BY_JAEGER: [(&str, &str); 5] = [
+pub(super) const NOT_SUPPORTED_BY_JAEGER: [(&str, &str); 5] = [
     ("OTEL_EXPORTER_JAEGER_ENDPOINT", AGENT_ONLY),
     ("OTEL_EXPORTER_JAEGER_PROTOCOL", AGENT_ONLY),
     ("OTEL_EXPORTER_JAEGER_TIMEOUT", AGENT_ONLY),
@@ -147,13 +137,14 @@ pub(super) const NOT_OFFERED_BY_JAEGER: [(&str, &str); 5] = [
 /// Every name that is read or refused.
 pub(in crate::config) fn names() -> impl Iterator<Item = String> {
     let read = VARIABLES.iter().map(|variable| variable.name.to_owned());
-    let of_traces = OTLP_OPTIONS
+    let options = VARIABLES
         .iter()
-        .map(|option| format!("{OTLP_TRACES}{option}"));
-    let refused = NOT_OFFERED
+        .filter_map(|variable| variable.name.strip_prefix(OTLP));
+    let of_traces = options.map(|option| format!("{OTLP_TRACES}{option}"));
+    let refused = NOT_SUPPORTED
         .iter()
-        .chain(&NOT_OFFERED_BY_OTLP)
-        .chain(&NOT_OFFERED_BY_JAEGER)
+        .chain(&NOT_SUPPORTED_BY_OTLP)
+        .chain(&NOT_SUPPORTED_BY_JAEGER)
         .map(|(name, _)| (*name).to_owned());
     read.chain(of_traces).chain(refused)
 }

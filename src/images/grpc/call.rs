@@ -68,7 +68,7 @@ pub(in crate::images) async fn list<V: Visitor>(
 /// # Errors
 ///
 /// As [`list`]; RESOURCE_EXHAUSTED for an answer of more than 64 KiB.
-pub(in crate::images) async fn ask<M: Message + Default>(
+pub(in crate::images) async fn unary<M: Message + Default>(
     channel: &mut Channel,
     method: &str,
     message: &impl Message,

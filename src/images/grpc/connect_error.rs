@@ -13,16 +13,6 @@ use crate::{
 /// Why connecting failed.
 #[derive(Debug, Error)]
 pub(super) enum ConnectError {
-    /// Any other error of connect(2) or the name lookup.
-    #[error("cannot connect to {address}: {cause}{}", suffix(advice))]
-    Connect {
-        /// Where the store was expected.
-        address: StoreAddress,
-        /// The innermost cause.
-        cause: String,
-        /// What to do; may be empty.
-        advice: String,
-    },
     /// This user may not use the socket.
     #[error("no permission to connect to {address}{}", suffix(advice))]
     Permission {
@@ -72,6 +62,16 @@ pub(super) enum ConnectError {
         timeout: Duration,
         /// The phase that was not complete.
         phase: Phase,
+    },
+    /// Any other error of connect(2) or the name lookup.
+    #[error("cannot connect to {address}: {cause}{}", suffix(advice))]
+    Connect {
+        /// Where the store was expected.
+        address: StoreAddress,
+        /// The innermost cause.
+        cause: String,
+        /// What to do; may be empty.
+        advice: String,
     },
 }
 

@@ -17,7 +17,7 @@ use super::{
 pub(super) struct Reply {
     body: Body,
     observed: Observed,
-    /// Whether the status came in the headers, where grpc-go sends OK if there is no message.
+    /// Whether the status came in the headers: grpc-go sends OK there if the answer has no message.
     status_first: bool,
     has_begun: bool,
 }

@@ -1,4 +1,4 @@
-//! Kubernetes runtimes (containerd, CRI-O): `runtime.v1`, see proto/cri.proto. The only file that uses its generated types.
+//! Kubernetes runtimes (containerd, CRI-O): `runtime.v1`, see proto/cri.proto. Only this module uses its generated types.
 
 use std::{collections::BTreeMap, mem};
 
@@ -114,8 +114,8 @@ impl Store for Cri {
 
     async fn describe(&mut self, calls: &Calls<'_>) -> Description {
         let (runtime, filesystems) = tokio::join!(
-            self.version.ask(calls, version),
-            self.image_fs_info.ask(calls, image_fs_info)
+            self.version.call(calls, version),
+            self.image_fs_info.call(calls, image_fs_info)
         );
         if let Some(runtime) = &runtime {
             self.remember(runtime);
@@ -162,7 +162,7 @@ async fn version(channel: &mut Channel, context: Context) -> Result<Runtime, Sta
     let request = v1::VersionRequest {
         version: String::new(),
     };
-    let answer: v1::VersionResponse = grpc::ask(channel, VERSION, &request, context).await?;
+    let answer: v1::VersionResponse = grpc::unary(channel, VERSION, &request, context).await?;
     Ok(Runtime {
         name: label(&answer.runtime_name),
         version: label(&answer.runtime_version),
@@ -174,7 +174,7 @@ async fn version(channel: &mut Channel, context: Context) -> Result<Runtime, Sta
 async fn image_fs_info(channel: &mut Channel, context: Context) -> Result<Vec<Filesystem>, Status> {
     let request = v1::ImageFsInfoRequest {};
     let answer: v1::ImageFsInfoResponse =
-        grpc::ask(channel, IMAGE_FS_INFO, &request, context).await?;
+        grpc::unary(channel, IMAGE_FS_INFO, &request, context).await?;
     let mut by_mountpoint: BTreeMap<String, Filesystem> = BTreeMap::new();
     for usage in answer.image_filesystems {
         let filesystem = filesystem(usage);

@@ -1,4 +1,4 @@
-//! rkt's api-service: `v1alpha.PublicAPI`, see proto/rkt.proto. The only file that uses its generated types.
+//! rkt's api-service: `v1alpha.PublicAPI`, see proto/rkt.proto. Only this module uses its generated types.
 
 use async_trait::async_trait;
 use scan::Visitor;
@@ -58,7 +58,7 @@ impl Store for Rkt {
 
     async fn describe(&mut self, calls: &Calls<'_>) -> Description {
         Description {
-            runtime: self.info.ask(calls, info).await,
+            runtime: self.info.call(calls, info).await,
             filesystems: None,
         }
     }
@@ -83,7 +83,8 @@ async fn list_images(channel: &mut Channel, context: Context) -> Result<Listed, 
 /// Calls GetInfo. rkt's own builds leave their version empty.
 async fn info(channel: &mut Channel, context: Context) -> Result<Runtime, Status> {
     let request = v1alpha::GetInfoRequest {};
-    let answer: v1alpha::GetInfoResponse = grpc::ask(channel, GET_INFO, &request, context).await?;
+    let answer: v1alpha::GetInfoResponse =
+        grpc::unary(channel, GET_INFO, &request, context).await?;
     let info = answer
         .info
         .ok_or_else(|| Status::internal("the answer holds no info"))?;

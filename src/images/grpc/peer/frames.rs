@@ -44,8 +44,8 @@ impl fmt::Display for Goaway {
 }
 
 impl Observed {
-    /// Whether headers or trailers may have exceeded [`MAX_HEADERS`]. Their length is known compressed: the shortest codes of HPACK
-    /// have five bits in place of eight (RFC 7541, appendix B).
+    /// Whether headers or trailers may have exceeded [`MAX_HEADERS`]. Only their compressed length is known. HPACK's shortest codes
+    /// have five bits instead of eight (RFC 7541, appendix B).
     pub(in crate::images::grpc) fn has_long_headers(&self) -> bool {
         self.facts().longest_headers >= MAX_HEADERS as usize / 8 * 5
     }

@@ -72,7 +72,7 @@ fn begins_settings(bytes: &[u8]) -> bool {
 fn quoted(bytes: &[u8]) -> String {
     match bytes {
         // An alert, or a handshake.
-        [0x15 | 0x16, 3, ..] => "TLS, which is not offered".to_owned(),
+        [0x15 | 0x16, 3, ..] => "TLS, which is not supported".to_owned(),
         _ => {
             let beginning = &bytes[..bytes.len().min(MAX_QUOTED)];
             format!("\"{}\"", beginning.escape_ascii())
@@ -125,7 +125,7 @@ mod tests {
             let right = format!("\"{}\"", bytes.escape_ascii());
             assert_eq!(read(bytes), Some(Greeting::Other(right)));
         }
-        let tls = "TLS, which is not offered".to_owned();
+        let tls = "TLS, which is not supported".to_owned();
         assert_eq!(
             read(b"\x15\x03\x01\0\x02\x02\x46"),
             Some(Greeting::Other(tls))

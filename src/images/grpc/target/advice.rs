@@ -74,12 +74,12 @@ fn not_permitted(path: &str, host: &Host) -> String {
             "set SupplementaryGroups= in a drop-in, as cri.conf does, to the group that stat(1) shows on the host".to_owned()
         }
         (true, true) => format!("set SupplementaryGroups={} in a drop-in, as cri.conf does", name(group)),
-        (true, false) => format!("ask as root or in the group {}", name(group)),
+        (true, false) => format!("connect as root or in the group {}", name(group)),
         (false, true) if user == ROOT => {
             format!("only the owner may connect, copy root.conf beside cri.conf to {DROP_INS}")
         }
         (false, true) => "only the owner, who is not root, may connect: give the socket a group".to_owned(),
-        (false, false) => format!("only the owner may connect, ask as {}", name(user)),
+        (false, false) => format!("only the owner may connect: connect as {}", name(user)),
     };
     let whose = |what: &str, id: u32| {
         if is_hidden(id) {
@@ -110,7 +110,7 @@ pub(super) fn about_default(host: &Host) -> String {
         return String::new();
     };
     format!(
-        "no store is configured, and rkt, the default, is not there. To ask {unit}{others}, set EXP_RKT_GRPC_STORE={kind}+unix://{path} in /etc/default/exp-rkt-grpc, copy {CRI} to {DROP_INS}, then {RESTART}"
+        "no store is configured, and rkt, the default, is not there. To query {unit}{others}, set EXP_RKT_GRPC_STORE={kind}+unix://{path} in /etc/default/exp-rkt-grpc, copy {CRI} to {DROP_INS}, then {RESTART}"
     )
 }
 

@@ -33,8 +33,8 @@ impl Host {
         !self.inside("/bin/sh").exists() && self.inside("/run/systemd/journal").is_dir()
     }
 
-    /// Whether a socket would be visible if it existed: its directory is, or all of the host's `/run`, which contains the unit's
-    /// own root directory.
+    /// Whether a socket would be visible if it existed: the sandbox shows its directory, or all of the host's `/run`, recognizable
+    /// by the unit's root directory in it.
     pub(super) fn would_show(&self, socket: &str) -> bool {
         let socket = Path::new(socket);
         let mut run = ["/run", "/var/run"].iter();

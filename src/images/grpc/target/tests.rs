@@ -184,8 +184,8 @@ fn a_stale_socket_is_distinguished_from_another_file() {
 #[test]
 fn the_error_of_another_users_socket_names_its_owner() {
     let groups_of_root = [
-        "ask as root or in the group 64000",
-        "the owner may connect, ask as root",
+        "connect as root or in the group 64000",
+        "the owner may connect: connect as root",
     ];
     let groups_of_the_unit = ["SupplementaryGroups=64000", "root.conf beside cri.conf"];
     for (root, [by_group, by_owner]) in [
@@ -274,7 +274,7 @@ fn a_default_that_is_not_there_names_the_runtime_that_is() {
         "{text}"
     );
     assert!(
-        text.contains("To ask containerd (others: see exp-rkt-grpc(8)),"),
+        text.contains("To query containerd (others: see exp-rkt-grpc(8)),"),
         "{text}"
     );
     assert!(text.len() < 490, "{} bytes in {text}", text.len());

@@ -25,16 +25,10 @@ pub(super) fn refusal(command: &clap::Command, error: &clap::Error) -> ConfigErr
                     None => flag.to_owned(),
                 },
                 value: context(error, ContextKind::InvalidValue),
-                expected: Error::source(error).map_or_else(
-                    || match context(error, ContextKind::ValidValue).as_str() {
-                        "" => format!("expected {}", cut(&argument)),
-                        values => format!("expected {values}"),
-                    },
-                    ToString::to_string,
-                ),
+                expected: expected(error, &argument),
             }
         }
-        ErrorKind::TooManyValues => ConfigError::Usage(needless_value(command, error)),
+        ErrorKind::TooManyValues => ConfigError::Usage(unexpected_value(command, error)),
         ErrorKind::UnknownArgument => ConfigError::Usage(unknown_argument(command, error)),
         ErrorKind::InvalidSubcommand => {
             let given = context(error, ContextKind::InvalidSubcommand);
@@ -42,6 +36,17 @@ pub(super) fn refusal(command: &clap::Command, error: &clap::Error) -> ConfigErr
             ConfigError::Usage(unknown("command", &given, &nearest))
         }
         _ => ConfigError::Usage(first_line(error)),
+    }
+}
+
+/// The valid values: as the flag's own parser reports them, or as clap does.
+fn expected(error: &clap::Error, argument: &str) -> String {
+    if let Some(reported) = Error::source(error) {
+        return reported.to_string();
+    }
+    match context(error, ContextKind::ValidValue).as_str() {
+        "" => format!("expected {}", cut(argument)),
+        values => format!("expected {values}"),
     }
 }
 
@@ -57,13 +62,13 @@ fn variable<'a>(command: &'a clap::Command, flag: &str) -> Option<&'a OsStr> {
     arg.get_env()
 }
 
-fn needless_value(command: &clap::Command, error: &clap::Error) -> String {
+fn unexpected_value(command: &clap::Command, error: &clap::Error) -> String {
     let flag = context(error, ContextKind::InvalidArg);
     let value = shown(&context(error, ContextKind::InvalidValue));
     let or_set = variable(command, &flag).map_or_else(String::new, |variable| {
         format!(", or set {} to true or false", variable.display())
     });
-    format!("{flag} takes no value, and was given {value}: give it alone{or_set}")
+    format!("{flag} takes no value, but was given {value}: remove the value{or_set}")
 }
 
 fn unknown_argument(command: &clap::Command, error: &clap::Error) -> String {
@@ -78,7 +83,7 @@ fn unknown_argument(command: &clap::Command, error: &clap::Error) -> String {
     }
     if let Some(other) = command.get_subcommands().find(|command| has_flag(command)) {
         let other = other.get_name();
-        return format!("{given} is a flag of {other}: put it after that word");
+        return format!("{given} is a flag of {other}: put it after \"{other}\"");
     }
     let nearest = context(error, ContextKind::SuggestedArg);
     let what = if given.starts_with('-') {
