@@ -87,7 +87,7 @@ fn start() -> Result<ExitCode, Refusal> {
         Ok(Action::Serve(config, sockets)) => runtime.block_on(serve(config, sockets, signals)),
         Ok(Action::Query(config, output)) => runtime.block_on(query(config, output, signals)),
         Ok(Action::Print(text)) => runtime
-            .block_on(stdout::show(text, signals.interrupt()))
+            .block_on(stdout::show(text, signals.stops.next()))
             .map(|()| ExitCode::SUCCESS)
             .map_err(Refusal::from),
         Err(refusal) => {

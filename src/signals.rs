@@ -92,7 +92,7 @@ impl Signals {
     }
 
     /// Waits for any of the four signals and returns its name: at a terminal, ctrl-\ interrupts like ctrl-c.
-    pub async fn interrupt(&mut self) -> &'static str {
+    pub(crate) async fn interrupt(&mut self) -> &'static str {
         tokio::select! {
             () = self.triggers.next() => "SIGQUIT",
             signal = self.stops.next() => signal,
@@ -109,7 +109,7 @@ impl Triggers {
 
 impl Stops {
     /// Waits for any of the three signals and returns its name.
-    pub(crate) async fn next(&mut self) -> &'static str {
+    pub async fn next(&mut self) -> &'static str {
         let (signal, name) = tokio::select! {
             signal = self.terminate.recv() => (signal, "SIGTERM"),
             signal = self.interrupt.recv() => (signal, "SIGINT"),

@@ -559,7 +559,7 @@ fn help_goes_to_standard_output_and_lists_the_flags_and_the_exit_status() {
     let output = run(PROGRAM, ["query", "--help"], &[]);
     assert_eq!(output.status.code(), Some(0));
     assert_eq!(text(&output.stderr), "");
-    let printed = text(&output.stdout);
+    let printed = text(&output.stdout).replace('\n', " ");
     for words in [
         "--output",
         "--store",
