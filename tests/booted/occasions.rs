@@ -161,5 +161,28 @@ fn the_query_unit_fails_if_the_services_configuration_is_refused() {
         .write("/etc/default/exp-rkt-grpc", "EXP_RKT_GRPC_DEADLINE=never\n");
     let started = host.machine.run(["systemctl", "start", QUERY]);
     assert!(!started.status.success(), "{started:?}");
-    assert_eq!(host.machine.property(QUERY, "Result"), "exit-code");
+    let stderr = String::from_utf8_lossy(&started.stderr);
+    assert!(
+        stderr.contains(&format!("Job for {QUERY} failed")),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn stopping_everything_during_a_requested_query_leaves_its_unit_inactive() {
+    let Some(host) = Host::boot("stopped-query") else {
+        return;
+    };
+    host.edit(
+        SERVICE,
+        "[Service]\nTimeoutStartSec=infinity\nExecStartPre=+/bin/sleep infinity\n",
+    );
+    host.systemctl("start --no-block exp-rkt-grpc-query.service");
+    eventually("the start", || {
+        (host.property("ActiveState") == "activating").then_some(())
+    });
+    host.systemctl(STOP);
+    eventually("the failure to be forgotten", || {
+        (host.machine.property(QUERY, "ActiveState") == "inactive").then_some(())
+    });
 }
