@@ -27,8 +27,8 @@
 //! | `words` | 0 | escapes and truncates text before it is shown | – |
 //! | `work` | 0 | panics as errors, and tasks that end with their owner | – |
 //!
-//! Imports go down a level, never up or in circles; `tests/rooms.rs` checks the sources against this table. What is `pub` is for
-//! `main`, tests and tools; everything else is `pub(crate)`, so that the compiler finds unused code. The parser of lists is a
+//! Imports go down a level, never up or in circles; `tests/modules.rs` checks the sources against this table. What is `pub` is
+//! for `main`, tests and tools; everything else is `pub(crate)`, so that the compiler finds unused code. The parser of lists is a
 //! separate crate: [`scan`].
 
 pub mod activation;

@@ -78,7 +78,7 @@ mod tests {
     use super::{CUT, counted, cut, escaped, escaped_lines};
 
     #[test]
-    fn what_commands_a_terminal_is_escaped_and_what_it_shows_is_not() {
+    fn control_characters_are_escaped_and_printable_text_is_not() {
         for (text, shown) in [
             ("a\nb\tc", "a\\nb\\tc"),
             ("\u{0}\u{1b}[2J\u{7f}", "\\u{0}\\u{1b}[2J\\u{7f}"),

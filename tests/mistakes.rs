@@ -45,8 +45,8 @@ fn store_at(socket: &Path) -> String {
     format!("cri+unix://{}", socket.display())
 }
 
-/// In a network of its own, where nobody listens and no name server answers, and without settings of a service; as a user
-/// without rights if `identity` says so.
+/// Runs the program in a network namespace where nothing listens, without a settings file. `identity` is empty, or a setpriv(1)
+/// command that runs the program as another user.
 fn alone(identity: &[&str], arguments: &[&str]) -> Output {
     let program = PublicProgram::copy_of(PROGRAM);
     let program = program.path().to_str().expect("its name is text");

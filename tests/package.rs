@@ -1,8 +1,8 @@
 //! The packages that `make packages` builds, without installing them.
 //!
-//! | module | what is seen to hold |
+//! | module | what it tests |
 //! | --- | --- |
-//! | `names` | the program looks names up on other hosts than its build's |
+//! | `names` | name lookups on another host |
 
 #[path = "package/names.rs"]
 mod names;
@@ -44,13 +44,13 @@ const FILES: [&str; 24] = [
     "/usr/share/zsh/vendor-completions/_exp-rkt-grpc",
 ];
 
-/// What only Debian asks for.
+/// Files of the Debian package only.
 const OF_DEBIAN: [&str; 2] = [
     "/usr/share/doc/exp-rkt-grpc/changelog.Debian.gz",
     "/usr/share/lintian/overrides/exp-rkt-grpc",
 ];
 
-/// What Debian has elsewhere.
+/// Files of the RPM package only.
 const OF_RPM: [&str; 1] = ["/usr/share/licenses/exp-rkt-grpc/LICENSE"];
 
 /// Folders of systemd, the shells' completions and the RPM package `filesystem`.
@@ -80,13 +80,13 @@ fn lintian_finds_nothing() {
 }
 
 #[test]
-fn the_debian_package_holds_what_belongs_to_the_service() {
+fn the_debian_package_has_exactly_these_files() {
     let paths: Vec<String> = packages().of_deb().into_keys().collect();
     assert_eq!(paths, FILES);
 }
 
 #[test]
-fn the_settings_are_the_only_file_that_an_upgrade_leaves_alone() {
+fn only_the_settings_are_a_conffile() {
     let of_deb = text(&run(dpkg_deb("--info").arg("conffiles")));
     assert_eq!(of_deb, "/etc/default/exp-rkt-grpc\n");
     let of_rpm = text(&run(&mut rpm("--configfiles")));
@@ -143,7 +143,7 @@ fn the_rpm_holds_the_same_tree() {
     assert_eq!(found, expected);
 }
 
-/// A removal leaves a folder behind that no package owns.
+/// A directory that no package owns would stay after a removal.
 #[test]
 fn the_rpm_owns_every_folder_but_those_of_the_system() {
     let entries = packages().of_rpm();
@@ -188,7 +188,7 @@ fn the_program_loads_no_module_of_its_host() {
 }
 
 #[test]
-fn make_adds_the_target_that_is_missing_or_says_how() {
+fn make_installs_a_missing_rust_target_or_fails_with_advice() {
     const HOST: &str = "x86_64-unknown-linux-musl";
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("toolchain");
     let _ = fs::remove_dir_all(&folder);
@@ -226,10 +226,7 @@ fn make_adds_the_target_that_is_missing_or_says_how() {
 fn the_program_does_not_name_the_folders_it_was_built_in() {
     let program = fs::read(packages().program()).unwrap();
     let names = |text| holds(&program, text);
-    assert!(
-        names("/cargo/tokio-"),
-        "nothing tells where a panic came from"
-    );
+    assert!(names("/cargo/tokio-"), "no source paths for panics");
     let home = env::var("HOME").unwrap();
     for folder in [
         env!("CARGO_MANIFEST_DIR"),
@@ -241,13 +238,13 @@ fn the_program_does_not_name_the_folders_it_was_built_in() {
 }
 
 #[test]
-fn an_installation_leaves_the_settings_of_the_one_before_alone() {
+fn an_installation_keeps_existing_settings() {
     const SETTINGS: &str = "EXP_RKT_GRPC_DEADLINE=7s\n";
     let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join("installed");
     let _ = fs::remove_dir_all(&root);
     let settings = root.join("etc/default/exp-rkt-grpc");
     let install = || {
-        // What it is made of is built by then.
+        // Builds everything that `make install` needs.
         packages();
         run(make("install").arg(format!("DESTDIR={}", root.display())));
         fs::read_to_string(&settings).unwrap()
@@ -258,7 +255,7 @@ fn an_installation_leaves_the_settings_of_the_one_before_alone() {
 }
 
 #[test]
-fn what_is_uninstalled_is_what_was_installed_but_for_changed_settings() {
+fn an_uninstallation_removes_what_was_installed_except_changed_settings() {
     let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join("uninstalled");
     let _ = fs::remove_dir_all(&root);
     packages();
@@ -307,7 +304,7 @@ fn what_is_uninstalled_is_what_was_installed_but_for_changed_settings() {
     make("uninstall");
 }
 
-/// It names those that can panic.
+/// The program names only crates that can panic.
 #[test]
 fn the_crates_that_the_program_names_are_in_its_notices() {
     let program = fs::read(packages().program()).unwrap();
@@ -330,7 +327,7 @@ fn the_crates_that_the_program_names_are_in_its_notices() {
     }
 }
 
-/// Only the length of the source's lines is left: breaking them would change no rendering.
+/// Long source lines are accepted: they do not change the rendering.
 #[test]
 fn mandoc_finds_nothing_in_the_man_page() {
     let mut mandoc = Command::new("mandoc");
@@ -389,6 +386,30 @@ struct Shell {
     completions: &'static str,
 }
 
+impl Shell {
+    /// The lines of OFFERS after these keys, and what the shell prints. The current folder has a file whose name begins with z.
+    fn complete(&self, keys: &str) -> (String, String) {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("completions");
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("zone"), "").unwrap();
+        fs::write(folder.join(".zshrc"), self.startup).unwrap();
+        fs::write(folder.join("keys"), format!("{keys}exit\n")).unwrap();
+        let output = run(Command::new("sh")
+            .args(["-c", &format!("{} <keys 2>&1", self.command)])
+            .current_dir(&folder)
+            .env("HOME", &folder)
+            .env("TERM", "dumb")
+            .env(
+                "COMPLETIONS",
+                packages().tree.join("usr/share").join(self.completions),
+            )
+            .env("OFFERS", folder.join("offers")));
+        let offers = fs::read_to_string(folder.join("offers")).unwrap_or_default();
+        (offers, text(&output))
+    }
+}
+
 const SHELLS: [Shell; 3] = [
     Shell {
         command: "bash --noprofile --rcfile .zshrc -i",
@@ -397,7 +418,7 @@ const SHELLS: [Shell; 3] = [
             exp-rkt-grpc() { echo "$*" >>"$OFFERS"; }"#,
         completions: "bash-completion/completions/exp-rkt-grpc",
     },
-    // It edits lines on a terminal only, and has no `insert-completions` as bash has.
+    // zsh edits lines only on a terminal, and lacks bash's `insert-completions`.
     Shell {
         command: "ZDOTDIR=. script --quiet --return --command 'zsh -d -i' /dev/null",
         startup: r#"
@@ -441,25 +462,8 @@ fn shells_complete_words_and_no_file_names() {
     ];
     let keys = LINES.map(|(typed, _)| format!("exp-rkt-grpc {typed}\x1b*\n"));
     for shell in SHELLS {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("completions");
-        let _ = fs::remove_dir_all(&folder);
-        fs::create_dir_all(&folder).unwrap();
-        fs::write(folder.join("zone"), "").unwrap();
-        fs::write(folder.join(".zshrc"), shell.startup).unwrap();
-        fs::write(folder.join("keys"), keys.concat() + "exit\n").unwrap();
-        let output = run(Command::new("sh")
-            .args(["-c", &format!("{} <keys 2>&1", shell.command)])
-            .current_dir(&folder)
-            .env("HOME", &folder)
-            .env("TERM", "dumb")
-            .env(
-                "COMPLETIONS",
-                packages().tree.join("usr/share").join(shell.completions),
-            )
-            .env("OFFERS", folder.join("offers")));
-        let said = text(&output);
+        let (offers, said) = shell.complete(&keys.concat());
         assert!(!said.contains("not found"), "{}: {said}", shell.command);
-        let offers = fs::read_to_string(folder.join("offers")).unwrap();
         assert_eq!(
             offers.lines().count(),
             LINES.len(),
@@ -522,7 +526,7 @@ impl Packages {
     }
 }
 
-/// Built once, which is a matter of seconds after `make packages`.
+/// Built once; takes seconds after `make packages`.
 fn packages() -> &'static Packages {
     static PACKAGES: OnceLock<Packages> = OnceLock::new();
     PACKAGES.get_or_init(|| {

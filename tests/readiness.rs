@@ -36,7 +36,7 @@ fn becomes_ready(service: &Service) -> bool {
     false
 }
 
-/// If not, the skipped test is reported, which fails the run in CI.
+/// Whether strace(1) can inject faults. If not, the skipped test is reported, which fails the run in CI.
 fn system_calls_can_be_made_to_fail() -> bool {
     let traced = Command::new("strace")
         .args(["-qq", "--output=/dev/null", "true"])

@@ -83,32 +83,13 @@ pub(crate) fn measure(peers: &Peers, report: &mut Report) {
     let mut peaks = Vec::new();
     for (images, rounds) in SIZES {
         let costs = measure_size(peers, images, rounds);
-        let median_of = |name| {
-            let found = costs.iter().find(|costs: &&Costs| costs.name == name);
-            found.map(|costs| median(&costs.times))
-        };
-        let (service, drain) = (
-            median(&costs[0].times),
-            median_of("bare drain").expect("the drain ran"),
-        );
+        let service = median(&costs[0].times);
         peaks.push(median(&costs[0].peaks));
         for costs in &costs {
             rows.push(row(images, costs, service));
         }
         if images == 1_000_000 {
-            let full = median_of("full decode").expect("the full decode ran");
-            report.at_most(
-                "1M images, time vs. bare drain",
-                ratio(service, drain),
-                1.25,
-                " ×",
-            );
-            report.at_most(
-                "1M images, time vs. full decode",
-                ratio(service, full),
-                0.2,
-                " ×",
-            );
+            compare_times(&costs, report);
         }
     }
     let head = [
@@ -120,6 +101,24 @@ pub(crate) fn measure(peers: &Peers, report: &mut Report) {
         "peak RSS, MiB",
     ];
     report.table("Queries", &head, &rows);
+    compare_peaks(&peaks, report);
+}
+
+/// The service's time for a million images with that of the other clients.
+fn compare_times(costs: &[Costs], report: &mut Report) {
+    let service = median(&costs[0].times);
+    let relative = |name| {
+        let other = costs.iter().find(|costs| costs.name == name);
+        ratio(service, median(&other.expect("it ran").times))
+    };
+    let drain = relative("bare drain");
+    report.at_most("1M images, time vs. bare drain", drain, 1.25, " ×");
+    let full = relative("full decode");
+    report.at_most("1M images, time vs. full decode", full, 0.2, " ×");
+}
+
+/// The service's peaks, by ascending number of images.
+fn compare_peaks(peaks: &[u64], report: &mut Report) {
     let (smallest, largest) = (peaks[0], peaks[peaks.len() - 1]);
     report.at_most(
         "peak RSS difference, 1M vs. 1k images",

@@ -118,14 +118,14 @@ mod tests {
     }
 
     #[test]
-    fn as_many_registries_as_are_named_have_no_others() {
+    fn with_exactly_64_registries_none_is_counted_as_other() {
         let counts = counted((0..NAMED).rev());
         assert_eq!(counts.len(), NAMED);
         assert!(counts.iter().all(|(_, count)| *count == 1), "{counts:?}");
     }
 
     #[test]
-    fn one_registry_more_and_the_last_by_name_is_among_the_others() {
+    fn with_65_registries_the_last_by_name_is_counted_as_other() {
         let counts = counted((0..=NAMED).chain([NAMED]));
         assert_eq!(counts.len(), NAMED + 1);
         assert_eq!(counts[NAMED], ("(other)".to_owned(), 2));

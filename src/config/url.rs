@@ -73,7 +73,7 @@ mod tests {
     use super::{require_host_and_port, without_credentials};
 
     #[test]
-    fn a_slash_at_the_end_is_no_path() {
+    fn a_trailing_slash_is_not_a_path() {
         for url in ["http://a", "http://a:1/", "http://[::1]:1/", "a:1"] {
             assert_eq!(require_host_and_port(url), Ok(()), "{url}");
         }

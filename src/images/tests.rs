@@ -104,7 +104,7 @@ async fn panicking(image_store: &ImageStore) -> Connection {
 }
 
 #[tokio::test]
-async fn first_words_that_come_after_a_failed_write_are_reported() {
+async fn bytes_that_arrive_after_a_failed_write_are_reported() {
     let (_store, image_store) = scene();
     let (stream, mut other) = UnixStream::pair().expect("there are descriptors");
     // Every write to it fails from now on.

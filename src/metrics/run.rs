@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn unexpected_ends_are_counted_in_a_row() {
+    fn unexpected_ends_add_to_the_streak() {
         let first = run(Duration::from_secs(100));
         assert_eq!(first.streak(), None);
         let second = after(&first);
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_that_was_asked_for_ends_the_row_and_is_not_counted() {
+    fn an_end_that_was_asked_for_ends_the_streak_and_is_not_counted() {
         let crashed = after(&run(Duration::ZERO));
         crashed.asked_to_end();
         let next = after(&crashed);
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_after_a_long_run_begins_a_row() {
+    fn an_end_after_a_long_run_begins_a_streak() {
         let crashed = after(&after(&run(Duration::ZERO)));
         let almost = LONG_RUN - Duration::from_secs(1);
         let next = after_a_run_of(&crashed, almost);

@@ -115,7 +115,7 @@ impl Runtimes {
     }
 }
 
-/// How commands begin that only read, and may have to wait for what they read.
+/// Prefixes of commands that only read. They are repeated until their output is complete.
 const READS: [&str; 4] = [
     "curl ",
     "journalctl ",
@@ -126,7 +126,7 @@ const READS: [&str; 4] = [
 struct Terminal<'a> {
     host: &'a Host,
     page: &'a Page,
-    /// The last trace id that was shown. One in a command is an example, and stands for it.
+    /// The last trace id shown; it replaces the example id in a command.
     trace_id: Option<String>,
 }
 
@@ -166,7 +166,7 @@ impl<'a> Terminal<'a> {
         }
         let place = format!("{}:{}: {line}", self.page.name, block.line);
         let shown = if READS.iter().any(|read| line.starts_with(read)) {
-            // The log and the status of a query follow its numbers.
+            // The log line and the status follow the numbers, so retry.
             let mut last = String::new();
             eventually(&place, || {
                 let shown = self.shown(&line, command);
@@ -224,13 +224,13 @@ fn was_queried_since(scrape: &Scrape, begun: f64) -> bool {
     stores.all(|info| last(&info.labels["store"]) > Some(begun)) && is_complete(scrape)
 }
 
-/// The first 32 hexadecimal digits in a row.
+/// The first run of exactly 32 hexadecimal digits.
 fn trace_id(line: &str) -> Option<&str> {
     let mut words = line.split(|c: char| !matches!(c, '0'..='9' | 'a'..='f'));
     words.find(|word| word.len() == 32)
 }
 
-/// The first of these lines that is not in the output behind the one before it; `…` stands for anything.
+/// The first expected line that does not follow the previous one in the output; `…` stands for anything.
 fn first_missing<'a>(expected: &'a [String], output: &str) -> Option<&'a str> {
     let mut rest = output.lines();
     let mut expected = expected

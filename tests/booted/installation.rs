@@ -9,8 +9,8 @@ use crate::package::PACKAGES;
 use lab::rkt_api_service::Images;
 use lab::service::http;
 
-/// Every file where packages, systemd and administrators put files. Of those that come and go by themselves, and of dpkg's own
-/// records, only what bears the service's name.
+/// Files in the directories that packages, systemd and administrators use; elsewhere, and among dpkg's records, only files named
+/// after the service.
 fn files(machine: &Machine) -> BTreeSet<String> {
     let find = |find: &str| {
         let found = machine.run(find.split_whitespace());
@@ -99,7 +99,8 @@ fn a_purge_leaves_nothing() {
     };
     host.systemctl("enable --now exp-rkt-grpc-query.timer");
     host.scrape();
-    // What systemd runs for it outside of its root directory has mounts of their own.
+    // systemd's mount points in /run/exp-rkt-grpc/root and the copies in /run/exp-rkt-grpc-names survive a stop, and a second
+    // start creates another mount point, bin. The purge must remove them, too.
     host.systemctl("stop exp-rkt-grpc");
     host.scrape();
     let installed = files(&host.machine);

@@ -12,7 +12,7 @@ use crate::host::{Host, METRICS, SERVICE};
 /// See docs/scraping.md, "Limits".
 const CONNECTIONS: usize = 640;
 
-/// The bytes of unread answers that the kernel holds for each of them: see `SEND_BUFFER` in `src/activation.rs`.
+/// The bytes of unread answers that the kernel holds for each of them: see `SEND_BUFFER` in `src/activation/listening.rs`.
 const UNREAD: f64 = 64.0 * 1024.0;
 
 /// More than the largest number of concurrent lookups.

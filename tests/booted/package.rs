@@ -49,7 +49,7 @@ fn make_deb(revision: u32) -> PathBuf {
     make.args(["--silent", "deb", &format!("REVISION={revision}")])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .env("CARGO_TARGET_DIR", target())
-        // What this test's own cargo and make have told it is not meant for these.
+        // Settings of the cargo and make that run this test must not reach this make.
         .env_remove("MAKEFLAGS")
         .env_remove("MAKELEVEL")
         .stdin(Stdio::null());

@@ -13,8 +13,10 @@ const SENTENCE: &str = "configuration refused: invalid value \"never\" for --dea
 /// systemd's "Starting …".
 const STARTING: &str = "MESSAGE_ID=7d4958e842da4a758f6c1cdc7b36dcc5";
 
-/// In microseconds: in this time there are at most one start attempt and five log lines.
+/// In microseconds. In this time there is at most one start attempt.
 const HALF_A_MINUTE: u64 = 30_000_000;
+
+/// The most log lines between two start attempts.
 const LINES: usize = 5;
 
 /// Sends a scrape, which waits for its answer.

@@ -13,10 +13,10 @@ use crate::scrapes::{SOME, assert_none_is_lost, under_load};
 
 const TIMER: &str = "exp-rkt-grpc-query.timer";
 
-/// What 0.1.0 sent traces by, and its cri.conf requires.
+/// Version 0.1.0 sent traces through this socket, and its cri.conf requires it.
 const TRACES: &str = "exp-rkt-grpc-trace.socket";
 
-/// Installs `package` under load once there are numbers to keep, and returns what dpkg says on standard error.
+/// Installs `package` under load once there are numbers to keep, and returns what dpkg writes to standard error.
 #[track_caller]
 fn change_to(host: &Host, action: &str, package: &Path) -> String {
     let mut said = String::new();
@@ -45,7 +45,7 @@ fn assert_timer_is_enabled_and_runs(host: &Host) {
 
 fn version(scrape: &Scrape) -> &str {
     let mut info = scrape.samples("exp_rkt_grpc_build_info");
-    &info.next().expect("it is always there").labels["version"]
+    &info.next().expect("every scrape has it").labels["version"]
 }
 
 #[track_caller]
@@ -99,7 +99,7 @@ fn a_downgrade_to_0_1_0_keeps_the_timer_and_drops_the_numbers_with_a_line_in_the
     );
     assert_eq!(version(&host.query()), "0.1.0");
     assert_timer_is_enabled_and_runs(&host);
-    // As a boot does.
+    // As at boot, the socket starts the timer.
     host.systemctl(&format!("stop {TIMER}"));
     host.systemctl("restart exp-rkt-grpc.socket");
     assert_timer_is_enabled_and_runs(&host);
@@ -153,7 +153,7 @@ fn an_upgrade_with_the_cri_conf_of_0_1_0_says_how_to_renew_it() {
     assert_eq!(host.machine.property(TRACES, "ActiveState"), "inactive");
 }
 
-/// It requires a unit that this version has no other use for.
+/// That cri.conf requires the trace socket, which this version keeps only for such drop-ins.
 #[test]
 fn the_service_starts_after_a_boot_with_the_cri_conf_of_0_1_0() {
     let Some(before) = Machine::possible().then(released).flatten() else {

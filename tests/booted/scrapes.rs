@@ -268,7 +268,7 @@ fn a_refused_configuration_neither_spins_nor_floods_the_journal_and_loses_no_scr
     };
     let _store = host.store(Images::generated(1));
     let mut cost = None;
-    let action = "a configuration that is refused (exit 78), until it is mended";
+    let action = "a configuration that is refused (exit 78), until it is corrected";
     let report = under_load(&host, action, SOME, |progress| {
         progress.wait_until_sent(SOME.requests / 4);
         host.machine

@@ -226,55 +226,85 @@ fn series(family: &str, labels: &[(&str, &str)]) -> Series {
 
 /// The numbers of a good answer.
 fn numbers(plan: &Plan, address: usize) -> BTreeMap<Series, f64> {
-    let mut numbers = BTreeMap::new();
-    let mut number = |family: &str, labels: &[(&str, &str)], value: f64| {
-        numbers.insert(series(family, labels), value);
-    };
+    let mut numbers = list_numbers(plan, address);
+    numbers.extend(runtime_numbers(plan, address));
+    numbers.extend(filesystem_numbers(plan, address));
+    numbers.into_iter().collect()
+}
+
+fn number(family: &str, labels: &[(&str, &str)], value: f64) -> (Series, f64) {
+    (series(family, labels), value)
+}
+
+/// The numbers of the list of images.
+fn list_numbers(plan: &Plan, address: usize) -> Vec<(Series, f64)> {
     /// The bytes before each gRPC message.
     const PREFIX: u64 = 5;
+    let mut numbers = Vec::new();
     let (images, bytes, response) = if address == RKT {
         let totals = plan.rkt_images().totals();
-        let (oldest, newest) = (totals.oldest as f64, totals.newest as f64);
-        number("imagestore_oldest_image_timestamp_seconds", &[], oldest);
-        number("imagestore_newest_image_timestamp_seconds", &[], newest);
+        for (family, time) in [
+            ("imagestore_oldest_image_timestamp_seconds", totals.oldest),
+            ("imagestore_newest_image_timestamp_seconds", totals.newest),
+        ] {
+            numbers.push(number(family, &[], time as f64));
+        }
         (totals.count, totals.size_bytes, totals.encoded_bytes)
     } else {
         let totals = plan.cri_images().totals();
-        number("imagestore_untagged_images", &[], totals.untagged as f64);
-        number("imagestore_pinned_images", &[], totals.pinned as f64);
+        for (family, images) in [
+            ("imagestore_untagged_images", totals.untagged),
+            ("imagestore_pinned_images", totals.pinned),
+        ] {
+            numbers.push(number(family, &[], images as f64));
+        }
         for (host, images) in plan.registries() {
             let labels = [("registry", host.as_str())];
-            number("imagestore_registry_images", &labels, images as f64);
+            numbers.push(number("imagestore_registry_images", &labels, images as f64));
         }
         (totals.count, totals.size_bytes, totals.encoded_bytes)
     };
-    number("imagestore_images", &[], images as f64);
-    number("imagestore_images_size_bytes", &[], bytes as f64);
-    let response = response + PREFIX;
-    number("imagestore_response_bytes", &[], response as f64);
-
-    if let Side::Answers(reported) = &plan.version {
-        let (runtime, api_version) = match address {
-            RKT => ("rkt", reported.runtime.as_str()),
-            _ => (reported.runtime.as_str(), "v1"),
-        };
-        let labels = [
-            ("runtime", runtime),
-            ("version", reported.version.as_str()),
-            ("api_version", api_version),
-        ];
-        number("imagestore_runtime_info", &labels, 1.0);
+    for (family, value) in [
+        ("imagestore_images", images),
+        ("imagestore_images_size_bytes", bytes),
+        ("imagestore_response_bytes", response + PREFIX),
+    ] {
+        numbers.push(number(family, &[], value as f64));
     }
+    numbers
+}
+
+fn runtime_numbers(plan: &Plan, address: usize) -> Option<(Series, f64)> {
+    let Side::Answers(reported) = &plan.version else {
+        return None;
+    };
+    let (runtime, api_version) = match address {
+        RKT => ("rkt", reported.runtime.as_str()),
+        _ => (reported.runtime.as_str(), "v1"),
+    };
+    let labels = [
+        ("runtime", runtime),
+        ("version", reported.version.as_str()),
+        ("api_version", api_version),
+    ];
+    Some(number("imagestore_runtime_info", &labels, 1.0))
+}
+
+fn filesystem_numbers(plan: &Plan, address: usize) -> Vec<(Series, f64)> {
+    let mut numbers = Vec::new();
     if let Side::Answers(filesystems) = &plan.filesystems
         && address != RKT
     {
         for (mountpoint, used, inodes) in filesystems {
-            let labels = [("mountpoint", *mountpoint)];
-            if let Some(used) = used {
-                number("imagestore_filesystem_used_bytes", &labels, *used as f64);
-            }
-            if let Some(inodes) = inodes {
-                number("imagestore_filesystem_inodes_used", &labels, *inodes as f64);
+            let values = [
+                ("imagestore_filesystem_used_bytes", used),
+                ("imagestore_filesystem_inodes_used", inodes),
+            ];
+            for (family, value) in values {
+                let value = value.map(|value| value as f64);
+                numbers.extend(
+                    value.map(|value| number(family, &[("mountpoint", *mountpoint)], value)),
+                );
             }
         }
     }

@@ -59,13 +59,13 @@ fn a_journal_that_stops_reading_blocks_neither_queries_nor_scrapes_and_loses_no_
         return;
     };
     let scene = scene(&journald);
-    journald.stand_still();
+    journald.freeze();
     for done in 1..=MANY {
         scene.service.query();
         let queries = scene.service.scrape().sum("imagestore_queries_total");
         assert_eq!(queries, Some(done as f64));
     }
-    journald.go_on();
+    journald.thaw();
     scene.stop();
     let counted = journald.entries(&[OURS, "IMAGESTORE_IMAGES=7"]);
     assert_eq!(counted.len(), MANY);
@@ -77,7 +77,7 @@ fn a_journal_that_never_reads_again_does_not_delay_the_exit() {
         return;
     };
     let scene = scene(&journald);
-    journald.stand_still();
+    journald.freeze();
     for _ in 0..MANY {
         scene.service.query();
     }

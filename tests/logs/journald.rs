@@ -78,12 +78,12 @@ impl Journald {
             .arg(program)
     }
 
-    /// Stops journald from reading until [`Self::go_on`].
-    pub(crate) fn stand_still(&self) {
+    /// Stops journald from reading until [`Self::thaw`].
+    pub(crate) fn freeze(&self) {
         self.service.freeze();
     }
 
-    pub(crate) fn go_on(&self) {
+    pub(crate) fn thaw(&self) {
         self.service.thaw();
     }
 

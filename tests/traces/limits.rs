@@ -8,7 +8,7 @@ use tonic::Status;
 
 use super::{LIST_IMAGES, ROOT, Scene, program, store, tag};
 
-/// The end of a truncated text, see README.
+/// The end of a truncated text, see `CUT` in src/words.rs.
 const MARK: &str = "[cut]";
 
 fn failing_with(length: usize) -> Behaviour {

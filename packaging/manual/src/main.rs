@@ -30,8 +30,7 @@ const COMPLETIONS: [(Shell, &str); 3] = [
 /// What the shells offer for `--log-level`.
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
-/// What the shells offer for `--store`: one of each kind, so that bash completes the whole word. It takes what follows a colon for
-/// another word, and would not go on behind a common beginning.
+/// Offered for `--store`: one URL of each kind. bash treats a colon as a word break and would stop at a common prefix.
 const STORES: [&str; 2] = [
     "rkt+http://127.0.0.1:15441",
     "cri+unix:///run/containerd/containerd.sock",
@@ -55,8 +54,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The flags and commands as the shells offer them: without those that are hidden. The service accepts more values than are offered
-/// here, so its own flags have no such hints.
+/// The flags and commands to offer, without hidden ones. The values are only examples, so the service's own flags lack them.
 fn completed() -> Command {
     let command = Options::command();
     let flags = command.get_arguments().filter(|flag| !flag.is_hide_set());
@@ -146,7 +144,7 @@ fn write_synopsis(page: &mut impl Write, command: &Command) -> io::Result<()> {
     Ok(())
 }
 
-/// `[--flag VALUE]...`, in which no line breaks.
+/// `[--flag VALUE]...` as one word, so that no line breaks inside it.
 fn usage(flag: &Arg) -> String {
     let short = flag.get_short().map(|short| format!("-{short}"));
     let long = flag.get_long().map(|long| format!("--{long}"));
@@ -169,7 +167,7 @@ fn usage(flag: &Arg) -> String {
             .join("\\fR|\\fI"),
     };
     let repeated = match flag.get_action() {
-        // Not the end of a sentence.
+        // `\&`: otherwise groff takes the dots for the end of a sentence.
         ArgAction::Append => "...\\&",
         _ => "",
     };

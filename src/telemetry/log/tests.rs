@@ -64,7 +64,7 @@ fn the_end_waits_for_a_full_queue() {
 }
 
 #[test]
-fn what_is_still_waiting_at_the_end_is_lost_and_counted() {
+fn entries_still_queued_at_the_end_are_counted_as_lost() {
     let counted = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&counted);
     let shared = Shared::new(move || {

@@ -1,4 +1,4 @@
-//! The measurements, as a Markdown table for the README.
+//! The measurements, as a Markdown table for docs/systemd.md.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,7 +10,7 @@ use lab::load::{Load, Report, Tally};
 use lab::machine::Machine;
 
 const HEAD: &str = "\
-| meanwhile | requests/s | new connections: lost of sent | longest wait | kept connections: lost of sent | asked again |
+| during | requests/s | new connections: lost of sent | longest wait | kept connections: lost of sent | retried |
 | --- | --- | --- | --- | --- | --- |
 ";
 

@@ -30,11 +30,11 @@ pub struct Block {
 /// Where the commands of a block are run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// `host`: on a booted machine. With a path behind it, the block is a file of that machine.
+    /// `host`: on a booted machine. Followed by a path, the block is that file's content.
     Host(Option<String>),
     /// `checkout`: in a checkout of the sources.
     Checkout,
-    /// `needs …`: nowhere; what is missing for that.
+    /// `needs …`: not run; the text says what is missing.
     Needs(String),
     /// Not commands.
     None,
@@ -91,7 +91,7 @@ impl Page {
             let mut block = Block {
                 language: language.to_owned(),
                 place: Place::parse(place)
-                    .unwrap_or_else(|| panic!("{}:{line}: no place is {place:?}", self.name)),
+                    .unwrap_or_else(|| panic!("{}:{line}: unknown place {place:?}", self.name)),
                 line,
                 text: String::new(),
             };
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn commands_are_told_from_their_output() {
+    fn commands_are_separated_from_their_output() {
         let page = page("a\n```console host\n# one \\\n  two\n1\n…\n# three\n```\nb\n");
         assert_eq!(page.prose().collect::<Vec<_>>(), ["a", "b"]);
         let blocks = page.blocks();
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "page.md:1: no place is \"hst\"")]
+    #[should_panic(expected = "page.md:1: unknown place \"hst\"")]
     fn a_place_that_is_misspelt_is_not_taken_for_none() {
         page("```sh hst\nls\n```\n").blocks();
     }

@@ -20,7 +20,7 @@ pub fn all() -> Vec<Mistake> {
     rows(&["mistake"]).map(mistake).collect()
 }
 
-/// All other messages. A cell that goes on after its messages quotes another program.
+/// All other messages. Cells with text after their messages are skipped: they quote another program.
 pub fn messages() -> impl Iterator<Item = &'static str> {
     let cells = rows(&OF_MESSAGES).filter_map(|row| row.split(" | ").next());
     let quoted = cells.filter_map(|cell| cell.trim_start_matches("| `").strip_suffix('`'));

@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn placeholders_are_no_names() {
+    fn placeholders_are_not_names() {
         for name in [
             "<none>",
             "<none>:<none>",

@@ -36,7 +36,7 @@ pub struct Layer {
 }
 
 impl Layer {
-    /// One with a file of so many zeros.
+    /// A layer with one file of this many zero bytes.
     #[track_caller]
     pub fn of_zeros(bytes: usize) -> Self {
         let mut archive = Archive::default();
@@ -49,7 +49,7 @@ impl Layer {
             .spawn()
             .expect("gzip is a part of every Debian");
         let mut input = gzip.stdin.take().expect("it was asked for");
-        // What it writes meanwhile fits its pipe: zeros are compressed to a thousandth.
+        // Its output fits into the pipe: zeros compress about a thousandfold.
         input.write_all(&archive).expect("it reads");
         drop(input);
         let output = gzip.wait_with_output().expect("it is our child");

@@ -52,24 +52,31 @@ fn sources(module: &Path) -> String {
 fn a_module_imports_exactly_what_the_table_lists_and_only_from_lower_levels() {
     let table = table();
     assert!(table.len() > 15, "{table:?}");
-    for (room, (level, listed)) in &table {
-        if room == "main" {
+    for (module, (level, listed)) in &table {
+        if module == "main" {
             continue;
         }
-        let text = sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(room));
+        let text = sources(
+            &Path::new(env!("CARGO_MANIFEST_DIR"))
+                .join("src")
+                .join(module),
+        );
         let mut found: Vec<_> = imports(&text).into_iter().collect();
-        found.retain(|name| name != room && table.contains_key(*name));
+        found.retain(|name| name != module && table.contains_key(*name));
         found.sort_unstable();
         found.dedup();
         let found: Vec<_> = found.into_iter().map(str::to_owned).collect();
         let expected: Vec<_> = listed.iter().filter(|name| *name != "–").cloned().collect();
-        assert_eq!(found, expected, "{room}");
-        assert!(found.iter().all(|below| table[below].0 < *level), "{room}");
+        assert_eq!(found, expected, "{module}");
+        assert!(
+            found.iter().all(|below| table[below].0 < *level),
+            "{module}"
+        );
     }
 }
 
 #[test]
-fn only_the_jaeger_exporter_uses_the_crates_of_2024() {
+fn only_the_jaeger_exporter_uses_the_crates_of_opentelemetry_0_23() {
     let old = [
         "opentelemetry_jaeger",
         "opentelemetry_sdk_0_23",
