@@ -6,7 +6,6 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
 use std::process::{Command, Output};
 
-use lab::identity::{NOBODY, PublicProgram};
 use lab::service::{
     Activation, Builder, Endpoint, Listen, PATIENCE, ReservedPort, Service, http, run,
 };
@@ -320,60 +319,6 @@ fn a_passed_socket_without_a_listen_address_causes_no_warning() {
 }
 
 #[test]
-fn an_address_in_use_is_an_error_that_names_the_address() {
-    let other = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a loopback port is free");
-    let address = other.local_addr().expect("the socket is bound").to_string();
-    let output = run(PROGRAM, ["--listen", &address], &[]);
-    assert_eq!(output.status.code(), Some(1), "{output:?}");
-    assert_contains(
-        &String::from_utf8_lossy(&output.stderr),
-        &[
-            &format!("cannot listen on {address}: the address is taken"),
-            "exp-rkt-grpc.socket",
-            "--listen (EXP_RKT_GRPC_LISTEN)",
-            "Address already in use",
-        ],
-    );
-}
-
-/// The socket unit is the cause of neither.
-#[test]
-fn the_error_for_a_foreign_address_or_a_privileged_port_does_not_name_the_socket_unit() {
-    let foreign = run(PROGRAM, ["--listen=192.0.2.1:33333"], &[]);
-    let program = PublicProgram::copy_of(PROGRAM);
-    let program = program.path().to_str().expect("its name is text");
-    // In a new network namespace, so that this host's net.ipv4.ip_unprivileged_port_start does not matter.
-    let forbidden = run(
-        "/usr/bin/unshare",
-        [
-            &["--net", "setpriv"],
-            &NOBODY[..],
-            &[program, "--listen=127.0.0.1:99"],
-        ]
-        .concat(),
-        &[],
-    );
-    for (output, status, why) in [
-        (
-            // The network may not be up yet.
-            foreign,
-            1,
-            "192.0.2.1:33333: this host does not have that address",
-        ),
-        (
-            forbidden,
-            EX_CONFIG,
-            "127.0.0.1:99: ports below 1024 are for root",
-        ),
-    ] {
-        assert_eq!(output.status.code(), Some(status), "{output:?}");
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        assert_contains(&stderr, &[why, "--listen (EXP_RKT_GRPC_LISTEN)"]);
-        assert!(!stderr.contains("exp-rkt-grpc.socket"), "{stderr}");
-    }
-}
-
-#[test]
 fn sockets_passed_to_another_process_are_ignored() {
     let service = service()
         .env("LISTEN_PID", "1")
@@ -454,13 +399,6 @@ fn without_a_passed_socket_the_service_binds_the_address_of_the_flag() {
         &service,
         &["bound by the service", &service.address().to_string()],
     );
-}
-
-#[test]
-fn without_a_passed_socket_the_service_binds_the_address_of_the_variable() {
-    let port = ReservedPort::reserve();
-    let service = service().listen(Listen::Variable(port.address())).start();
-    service.scrape();
 }
 
 #[test]

@@ -15,7 +15,7 @@
 //! | `sandbox` | the unit's sandbox denies everything that the service does not need |
 //! | `scrapes` | no scrape is lost during restarts, crashes, upgrades and reloads |
 //! | `state` | the numbers that survive a restart or a crash |
-//! | `watchdog` | systemd replaces a service that hangs |
+//! | `watchdog` | systemd's watchdog leaves a service alone whose stores hang |
 //! | `compiled` | helper programs in C |
 //! | `host` | a booted machine with the package installed |
 //! | `package` | the package under test |

@@ -318,12 +318,17 @@ fn a_containerd_that_hangs_exceeds_the_deadline() {
     let scene = Scene::with(Containerd::start(), |builder| {
         builder.arg("--deadline").arg("5s")
     });
-    scene.assert_counts(0);
+    // On a busy machine even a good answer may take longer.
+    let wait_for_an_answer = || {
+        eventually("an answer within the deadline", || {
+            (number(&scene.ask().scrape, "imagestore_up") == Some(1.0)).then_some(())
+        });
+    };
+    wait_for_an_answer();
     scene.containerd.freeze();
     scene.assert_fails("DEADLINE_EXCEEDED", "no complete answer within 5s");
     scene.containerd.thaw();
-    scene.containerd.wait_until_ready();
-    scene.assert_counts(0);
+    wait_for_an_answer();
 }
 
 #[test]

@@ -32,6 +32,7 @@ fn queries_and_scrapes_leave_no_descriptor_behind() {
     let (stand_in, agent) = (StandIn::tcp(Images::generated(3)), jaeger_agent());
     let service = service(&stand_in, &agent).start();
     work(&service, &stand_in);
+    service.wait_until_idle();
     let before = service.fds();
     for _ in 0..200 {
         work(&service, &stand_in);
@@ -55,9 +56,7 @@ fn an_idle_service_sleeps_without_a_timer() {
     let (stand_in, agent) = (StandIn::tcp(Images::generated(3)), jaeger_agent());
     let service = service(&stand_in, &agent).start();
     work(&service, &stand_in);
-    eventually("a sleep without an end", || {
-        (service.sleep() == Some(Sleep::UntilSomethingHappens)).then_some(())
-    });
+    service.wait_until_idle();
 }
 
 #[test]

@@ -124,6 +124,27 @@ fn each_mistake_ends_in_the_documented_message() {
     assert!(others.is_empty(), "{others:#?}");
 }
 
+/// The socket unit can only be the cause of a port in use. A foreign address may be this host's once the network is up.
+#[test]
+fn the_error_for_an_address_has_its_cause_and_only_a_privileged_port_is_a_refused_configuration() {
+    for (name, code, cause) in [
+        ("port in use", 1, "Address already in use"),
+        (
+            "not an address of this host",
+            1,
+            "Cannot assign requested address",
+        ),
+        ("privileged port", 78, "Permission denied"),
+    ] {
+        let output = make(&mistakes::named(name));
+        assert_eq!(output.status.code(), Some(code), "{output:?}");
+        let text = said(&output);
+        assert!(text.contains(cause), "{text}");
+        let names_socket_unit = text.contains("exp-rkt-grpc.socket");
+        assert_eq!(names_socket_unit, name == "port in use", "{text}");
+    }
+}
+
 #[test]
 fn the_mistakes_that_need_a_systemd_are_made_on_a_booted_one() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/booted");
@@ -153,7 +174,9 @@ fn sources() -> String {
         for entry in entries.filter(|entry| entry.file_name() != "tests.rs") {
             match fs::read_to_string(entry.path()) {
                 Ok(text) => {
-                    let (program, _tests) = text.split_once("#[cfg(test)]").unwrap_or((&text, ""));
+                    let (program, _tests) = text
+                        .split_once("#[cfg(test)]\nmod tests")
+                        .unwrap_or((&text, ""));
                     sources.extend(program.split("\\\n").map(str::trim_start));
                 }
                 Err(_) => folders.push(entry.path()),

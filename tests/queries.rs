@@ -11,8 +11,6 @@ mod answers;
 mod failures;
 #[path = "queries/own_limits.rs"]
 mod own_limits;
-#[path = "queries/several.rs"]
-mod several;
 #[path = "queries/status.rs"]
 mod status;
 #[path = "queries/wire.rs"]

@@ -303,25 +303,6 @@ fn a_failure_in_json_has_a_code_and_a_message() {
 }
 
 #[test]
-fn text_from_a_runtime_can_neither_control_the_terminal_nor_forge_a_line() {
-    let scene = Scene::set();
-    scene
-        .cri
-        .serve_version("\x1b[2J", "1\nforged  forged 1.0  1");
-    let output = scene.table();
-    let printed = text(&output.stdout);
-    assert_eq!(printed.lines().count(), 4, "{printed:?}");
-    assert!(!printed.contains('\x1b'), "{printed:?}");
-    scene.cri.behave(cri::Behaviour::Fail(Status::unavailable(
-        "\x1b[31mred\nforged",
-    )));
-    let output = scene.table();
-    let printed = text(&output.stdout);
-    assert_eq!(printed.lines().count(), 4, "{printed:?}");
-    assert!(!printed.contains('\x1b'), "{printed:?}");
-}
-
-#[test]
 fn when_query_exits_the_trace_with_the_printed_id_has_arrived() {
     let scene = Scene::set();
     let output = scene.table();

@@ -184,12 +184,6 @@ fn the_signal_handlers_are_installed_and_the_socket_listens_before_readiness_is_
 }
 
 #[test]
-fn a_scrape_is_answered_once_readiness_is_reported() {
-    let stand_in = StandIn::tcp(Images::generated(1));
-    service(&stand_in).start().scrape();
-}
-
-#[test]
 fn the_status_of_a_failed_query_is_one_line_whatever_text_the_store_sends() {
     let stand_in = StandIn::tcp(Images::generated(1));
     stand_in.behave(Behaviour::Fail(Status::unavailable(
@@ -223,17 +217,6 @@ fn every_query_updates_the_status() {
     stand_in.behave(Behaviour::Answer);
     stand_in.serve_images(Images::generated(4));
     assert!(service.query().contains("4 images"));
-}
-
-#[test]
-fn stopping_is_reported_before_the_exit() {
-    for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
-        let stand_in = StandIn::tcp(Images::generated(1));
-        let service = service(&stand_in).start();
-        service.signal(signal);
-        service.wait_for_notification(|sent| sent.says("STOPPING", "1"), PATIENCE);
-        assert_eq!(service.wait(PATIENCE).code(), Some(0), "{signal:?}");
-    }
 }
 
 #[test]

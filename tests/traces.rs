@@ -1,9 +1,9 @@
 //! Every query is one trace, which is sent to a Jaeger agent or an OTLP collector as soon as the query has ended.
 
 use std::net::SocketAddr;
-use std::time::Instant;
 
 use lab::jaeger_agent::{JaegerAgent, Span, Trace};
+use lab::poll::eventually;
 use lab::rkt_api_service::{Images, StandIn};
 use lab::service::{Builder, PATIENCE, Service};
 
@@ -92,19 +92,14 @@ fn traces(service: &Service, outcome: &str) -> f64 {
     count.expect("every outcome is counted from the start")
 }
 
-/// Scrapes until this many traces have this outcome: the exporter finishes shortly after the query.
+/// Waits until this many traces have this outcome: the exporter finishes shortly after the query.
 #[track_caller]
 fn wait_for_traces(service: &Service, outcome: &str, count: usize) {
-    let count = count as f64;
-    let began = Instant::now();
-    while traces(service, outcome) < count {
-        assert!(
-            began.elapsed() < PATIENCE,
-            "{} of {count} traces {outcome}",
-            traces(service, outcome)
-        );
-    }
-    assert_eq!(traces(service, outcome), count, "traces {outcome}");
+    let found = eventually(&format!("{count} traces {outcome}"), || {
+        let found = traces(service, outcome);
+        (found >= count as f64).then_some(found)
+    });
+    assert_eq!(found, count as f64, "traces {outcome}");
 }
 
 /// The tag as text; panics if the span does not have it.

@@ -11,11 +11,11 @@ use tonic::Status;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_exp-rkt-grpc");
 
-/// A C0 control, DEL, a C1 control, directional marks and overrides, and the line and paragraph separators, between two words.
-const HOSTILE: &str = "now\u{1b}[2J\u{7f}\u{9b}2J\u{61c}\u{200e}\u{200f}\u{202a}\u{202e}\u{2066}\u{2069}\u{2028}\u{2029}\nthen";
+/// C0 controls, DEL, a C1 control, directional marks and overrides, and the line and paragraph separators, between two words.
+const HOSTILE: &str = "now\u{1b}[2J\u{7f}\u{9b}2J\u{61c}\u{200e}\u{200f}\u{202a}\u{202e}\u{2066}\u{2069}\u{2028}\u{2029}\r\nthen";
 
 /// [`HOSTILE`] as it is shown.
-const SHOWN: &str = r"now\u{1b}[2J\u{7f}\u{9b}2J\u{61c}\u{200e}\u{200f}\u{202a}\u{202e}\u{2066}\u{2069}\u{2028}\u{2029}\nthen";
+const SHOWN: &str = r"now\u{1b}[2J\u{7f}\u{9b}2J\u{61c}\u{200e}\u{200f}\u{202a}\u{202e}\u{2066}\u{2069}\u{2028}\u{2029}\r\nthen";
 
 /// A runtime with a hostile name, version and mountpoint, and the agent that receives traces.
 struct Scene {

@@ -6,7 +6,6 @@ use lab::exposition::Scrape;
 use lab::mistakes;
 use lab::otlp_collector::{FlatSpan, OtlpCollector};
 use lab::poll::eventually;
-use lab::rkt_api_service::Images;
 use lab::service::PATIENCE;
 
 use crate::host::{Host, PROGRAM, SERVICE};
@@ -248,26 +247,6 @@ fn under_cri_conf_traces_arrive_through_either_exporter() {
         spans.iter().any(|span| span.span.name == LIST_IMAGES),
         "{spans:?}"
     );
-}
-
-#[test]
-fn under_cri_conf_rkt_over_tcp_is_queried_beside_containerd() {
-    let Some(scene) = Scene::boot("both") else {
-        return;
-    };
-    scene.host.machine.write(
-        "/etc/default/exp-rkt-grpc",
-        format!("EXP_RKT_GRPC_STORE=rkt+http://127.0.0.1:15441,cri+unix://{RUNTIME_SOCKET}\n"),
-    );
-    let _rkt = scene.host.store(Images::generated(4));
-    scene.import(&["example.org/a:1", "example.org/b:1"], 2);
-    scene.drop_in(&["cri.conf"]);
-    scene.host.systemctl("kill --signal=SIGQUIT exp-rkt-grpc");
-    eventually("the numbers of both", || {
-        let scrape = scene.host.scrape();
-        let images = |store| scrape.value("imagestore_images", &[("store", store)]);
-        (images("rkt") == Some(4.0) && images("cri") == Some(2.0)).then_some(())
-    });
 }
 
 /// root.conf runs the service as root without capabilities: access comes from owning the socket.

@@ -51,6 +51,7 @@ fn the_installed_socket_is_enabled_and_listens_and_the_service_waits_for_a_scrap
     assert_eq!(host.machine.property(SOCKET, "ActiveState"), "active");
     assert_eq!(host.property("ActiveState"), "inactive");
     host.scrape();
+    assert_eq!(host.property("ActiveState"), "active");
 }
 
 #[test]

@@ -31,6 +31,11 @@ impl Scene {
         Some(Self { host, process })
     }
 
+    fn restart(&mut self) {
+        self.host.systemctl("restart exp-rkt-grpc");
+        self.process = self.host.property("MainPID");
+    }
+
     /// Replaces the file at this path, and waits until the service sees the content as `/etc/{copy}`.
     #[track_caller]
     fn replace(&self, path: &str, content: &str, copy: &str) {
@@ -87,7 +92,7 @@ fn a_name_is_looked_up_in_etc_hosts_after_it_was_replaced() {
 #[test]
 fn a_name_server_is_queried_after_the_target_of_resolv_conf_was_replaced() {
     const STUB: &str = "/run/systemd/resolve/stub-resolv.conf";
-    let Some(scene) = Scene::boot("resolv-conf", |host| {
+    let Some(mut scene) = Scene::boot("resolv-conf", |host| {
         host.machine
             .succeed("ln --symbolic ../var/run/systemd/resolve/stub-resolv.conf /etc/resolv.conf");
     }) else {
@@ -103,6 +108,8 @@ fn a_name_server_is_queried_after_the_target_of_resolv_conf_was_replaced() {
             .network(|| NameServer::bind_at(address, &[NAME]))
             .expect("the port is free");
         scene.replace(STUB, &name_server.settings(), "resolv.conf");
+        scene.assert_found(true);
+        scene.restart();
         scene.assert_found(true);
     }
 }
@@ -122,7 +129,6 @@ fn after_a_restart_names_are_looked_up_in_the_current_files() {
         .host
         .machine
         .write("/etc/hosts", "127.0.0.1 store.example\n");
-    scene.host.systemctl("restart exp-rkt-grpc");
-    scene.process = scene.host.property("MainPID");
+    scene.restart();
     scene.assert_found(true);
 }

@@ -22,6 +22,7 @@ fn a_requested_query_starts_the_service() {
     eventually("the query", || {
         (host.of_rkt("imagestore_images") == Some(2.0)).then_some(())
     });
+    assert_eq!(host.machine.property(QUERY, "Result"), "success");
     assert_eq!(host.property("NRestarts"), "0");
 }
 

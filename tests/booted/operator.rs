@@ -37,17 +37,6 @@ fn a_store_that_is_down_is_shown_in_the_status_and_the_service_keeps_running() {
     assert_eq!(host.property("NRestarts"), "0");
 }
 
-#[test]
-fn the_first_scrape_starts_the_service_through_its_socket() {
-    let Some(host) = Host::boot("first") else {
-        return;
-    };
-    host.systemctl("enable --now exp-rkt-grpc.socket");
-    assert_eq!(host.property("ActiveState"), "inactive");
-    host.scrape();
-    assert_eq!(host.property("ActiveState"), "active");
-}
-
 /// The sandbox restricts the addresses that the service connects to, not those that connect to it.
 #[test]
 fn a_socket_at_another_address_can_be_scraped_from_outside_of_localhost() {

@@ -1,12 +1,10 @@
-//! systemd's watchdog replaces a service that hangs.
+//! systemd's watchdog leaves a service alone whose stores hang. `scrapes` and `state` test that it replaces a service that hangs.
 
 use lab::poll::eventually;
 use lab::rkt_api_service::{Behaviour, Images};
 use lab::service::PATIENCE;
 
 use crate::host::{Host, SERVICE};
-
-const SHORT: &str = "[Service]\nWatchdogSec=2s\n";
 
 fn restarts(host: &Host) -> u32 {
     host.property("NRestarts").parse().expect("it is a number")
@@ -17,21 +15,6 @@ fn wait_for_a_keep_alive(host: &Host) {
     let last = || host.property("WatchdogTimestampMonotonic");
     let before = last();
     eventually("a keep-alive", || (last() != before).then_some(()));
-}
-
-#[test]
-fn a_stopped_process_is_replaced() {
-    let Some(host) = Host::boot("stopped") else {
-        return;
-    };
-    host.edit(SERVICE, SHORT);
-    host.systemctl("start exp-rkt-grpc");
-    let process = host.property("MainPID");
-    host.systemctl("kill --signal=SIGSTOP exp-rkt-grpc");
-    eventually("the watchdog", || (restarts(&host) >= 1).then_some(()));
-    host.scrape();
-    assert_ne!(host.property("MainPID"), process);
-    assert!(host.log().contains("Watchdog timeout"), "{}", host.log());
 }
 
 #[test]

@@ -40,13 +40,6 @@ fn without_a_tag_the_registry_is_the_host_of_the_digest() {
 }
 
 #[test]
-fn a_name_without_a_host_has_the_registry_docker_hub() {
-    for name in ["busybox:1.36", "library/busybox:1.36"] {
-        assert_eq!(registry_of(Image::tagged(name)), ["docker.io"], "{name}");
-    }
-}
-
-#[test]
 fn the_case_and_docker_hubs_aliases_do_not_matter_for_the_registry() {
     let images = [
         "Quay.io/a:1",
@@ -193,28 +186,6 @@ fn invalid_utf_8_after_the_host_is_ignored() {
         registry_of(Image::tagged(b"example.org/\xff\xfe:1")),
         ["example.org"]
     );
-}
-
-#[test]
-fn a_host_with_control_characters_is_reported_as_invalid() {
-    for name in ["exa\nmple.org/a:1", "\x1b[31m.example.org/a:1", "\0.org/a"] {
-        assert_eq!(registry_of(Image::tagged(name)), ["(invalid)"], "{name:?}");
-    }
-}
-
-#[test]
-fn a_host_with_invalid_characters_is_reported_as_invalid() {
-    for name in [
-        r#"a"\.example.org/a:1"#,
-        "\u{c4}.example.org/a:1",
-        "a b.example.org/a",
-        "(other)/x",
-        "a.example.org:port/a",
-        ":5000/a",
-        "/a",
-    ] {
-        assert_eq!(registry_of(Image::tagged(name)), ["(invalid)"], "{name:?}");
-    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use lab::cri_runtime::{Image, Images};
 use lab::service::PATIENCE;
 
-use super::{CRI, Scene, number, registries};
+use super::{Scene, number, registries};
 
 #[test]
 fn images_sizes_untagged_and_pinned_ones_are_counted() {
@@ -108,13 +108,6 @@ fn an_empty_store_has_no_image_of_any_kind_and_no_registry() {
         assert_eq!(number(&scrape, name), Some(0.0), "{name}");
     }
     assert_eq!(registries(&scrape), []);
-}
-
-#[test]
-fn before_the_first_query_there_are_no_numbers() {
-    let scrape = Scene::of(Images::generated(3)).service.scrape();
-    assert_eq!(scrape.value("imagestore_up", &CRI), None);
-    assert_eq!(scrape.value("imagestore_pinned_images", &CRI), None);
 }
 
 #[test]

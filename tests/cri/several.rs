@@ -195,7 +195,8 @@ fn a_failure_of_one_store_does_not_change_the_numbers_of_another() {
     stores.cri.behave(Behaviour::CutOff);
     stores.cri.serve_images(Images::generated(100));
     stores.rkt.serve_images(rkt::Images::generated(5));
-    service.query();
+    let status = service.query();
+    assert!(status.contains("containerd: query failed"), "{status}");
     let scrape = service.scrape();
     let images = |store| value(&scrape, "imagestore_images", store);
     assert_eq!(

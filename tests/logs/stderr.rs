@@ -81,21 +81,6 @@ fn the_line_of_a_failed_query_has_the_store_the_code_and_the_reason() {
 }
 
 #[test]
-fn text_from_a_store_can_neither_break_a_line_nor_control_the_terminal() {
-    let scene = Scene::set(program());
-    scene
-        .store
-        .behave(Behaviour::Fail(tonic::Status::unavailable(
-            "\u{1b}[31mlater\n2026-01-01T00:00:00Z  INFO all is well\r",
-        )));
-    scene.service.query();
-    let text = text(&scene);
-    let controls = text.matches(|c: char| c.is_control() && c != '\n');
-    assert_eq!(controls.count(), 0, "{text:?}");
-    assert_eq!(text.lines().count(), 3, "{text}");
-}
-
-#[test]
 fn the_line_of_an_answered_query_has_the_store_the_count_and_the_trace() {
     let scene = Scene::set(program());
     scene.service.query();
@@ -164,12 +149,6 @@ fn at_level_debug_repeated_failures_of_side_calls_are_logged() {
     let text = text(&scene);
     assert!(text.contains(" WARN side call failed "), "{text}");
     assert!(text.contains(" DEBUG side call failed again "), "{text}");
-}
-
-#[test]
-fn the_variable_sets_the_log_level() {
-    let lines = lines(program().env("EXP_RKT_GRPC_LOG", "error"), failure());
-    assert_eq!(lines, ["ERROR query failed"]);
 }
 
 #[test]

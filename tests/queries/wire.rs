@@ -2,7 +2,6 @@
 
 use lab::rkt_api_service::{Call, Images, Method, Request, StandIn};
 use lab::service::{PATIENCE, Service};
-use lab::tempdir;
 
 use super::{IMAGES, Scene};
 
@@ -47,28 +46,6 @@ fn the_deadline_is_sent_to_the_store() {
         .and_then(|digits| digits.parse().ok())
         .expect("the timeout is in milliseconds");
     assert!((1..=30_000).contains(&millis), "{timeout}");
-}
-
-#[test]
-fn over_a_unix_socket_the_authority_is_localhost() {
-    let folder = tempdir().expect("a temporary folder can be made");
-    let scene = Scene::over_unix(&folder);
-    assert_eq!(list_call(&scene).authority.as_deref(), Some("localhost"));
-}
-
-#[test]
-fn over_tcp_the_authority_is_the_address() {
-    let scene = Scene::set();
-    let address = scene.store.address().to_string();
-    assert_eq!(list_call(&scene).authority, Some(address));
-}
-
-#[test]
-fn without_tracing_no_traceparent_is_sent_and_no_trace_id_logged() {
-    let scene = Scene::set();
-    assert_eq!(list_call(&scene).header("traceparent"), None);
-    scene.service.stop();
-    assert!(!scene.service.stderr().contains("trace_id"));
 }
 
 #[test]

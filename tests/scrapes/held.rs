@@ -60,6 +60,7 @@ fn at_the_limit_the_connection_that_has_been_idle_longest_is_closed() {
 #[test]
 fn at_the_limit_a_connection_whose_request_has_just_arrived_is_not_closed() {
     let service = limited();
+    service.wait_until_idle();
     let mut oldest = kept(&service);
     let open = service.fds();
     let _others = connect_many(&service, LIMIT - 1);

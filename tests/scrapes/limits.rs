@@ -38,6 +38,7 @@ fn clients_without_a_complete_request_are_closed_and_others_are_served_meanwhile
 #[test]
 fn no_connection_is_accepted_before_the_request_on_the_previous_one_is_answered() {
     let service = service().start();
+    service.wait_until_idle();
     service.freeze();
     let mut asking = connect_many(&service, 20);
     send_to_all(&mut asking, LAST_SCRAPE);
@@ -50,6 +51,7 @@ fn no_connection_is_accepted_before_the_request_on_the_previous_one_is_answered(
 #[test]
 fn the_end_of_other_connections_does_not_cause_an_earlier_accept() {
     let service = service().start();
+    service.wait_until_idle();
     let mut ending = connect_many(&service, 20);
     for connection in &mut ending {
         connection.get("/-/ready").expect("the request is answered");

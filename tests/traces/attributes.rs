@@ -197,19 +197,6 @@ fn otel_service_name_wins_over_otel_resource_attributes() {
 }
 
 #[test]
-fn the_log_line_of_a_query_has_the_id_of_its_trace() {
-    let scene = Scene::set();
-    let id = scene.trace().id_hex();
-    let line_has_the_id = |text: &str| {
-        let mut lines = text.lines();
-        lines.any(|line| {
-            line.contains("images counted") && line.ends_with(&format!("trace_id={id}"))
-        })
-    };
-    scene.service.wait_for_stderr(line_has_the_id, PATIENCE);
-}
-
-#[test]
 fn every_call_to_the_store_has_a_traceparent_with_its_trace_and_span() {
     let scene = Scene::set();
     let trace = scene.trace();

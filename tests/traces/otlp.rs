@@ -107,7 +107,7 @@ fn a_trace_that_the_collector_refuses_is_lost_and_the_next_one_arrives() {
 
 #[test]
 fn a_collector_that_hangs_delays_neither_queries_nor_the_exit() {
-    let scene = Scene::set();
+    let scene = Scene::with(|service| service.env("OTEL_EXPORTER_OTLP_TIMEOUT", "600000"));
     scene.collector.behave(Behaviour::Hang);
     query(&scene.service);
     scene.next_trace();

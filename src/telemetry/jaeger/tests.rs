@@ -1,5 +1,5 @@
 use std::{
-    net::UdpSocket,
+    net::{Ipv4Addr, UdpSocket},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -31,6 +31,15 @@ fn agent() -> UdpSocket {
     agent
 }
 
+/// An agent whose address nothing else binds once it is gone: the port is outside of the ephemeral range.
+fn agent_alone_at(last: u8) -> UdpSocket {
+    let [.., high, low] = std::process::id().to_be_bytes();
+    let address = Ipv4Addr::new(127, 100 + last, high, low);
+    let agent = UdpSocket::bind((address, 6831)).expect("the address is free");
+    agent.set_nonblocking(true).expect("it takes the option");
+    agent
+}
+
 fn port(agent: &UdpSocket) -> u16 {
     agent.local_addr().expect("it is bound").port()
 }
@@ -43,6 +52,11 @@ fn has_received(agent: &UdpSocket) -> bool {
 /// A test moves the agent by changing the exporter's port.
 fn exporter_to(agent: &UdpSocket) -> JaegerExporter {
     JaegerExporter::new("localhost", port(agent))
+}
+
+fn exporter_to_address(agent: &UdpSocket) -> JaegerExporter {
+    let address = agent.local_addr().expect("it is bound");
+    JaegerExporter::new(&address.ip().to_string(), address.port())
 }
 
 fn trace() -> Vec<SpanData> {
@@ -67,13 +81,14 @@ async fn export(exporter: &JaegerExporter) -> OTelSdkResult {
 
 #[tokio::test]
 async fn an_agent_that_has_moved_receives_the_trace_that_its_old_address_refuses() {
-    let old = agent();
-    let mut exporter = exporter_to(&old);
+    let old = agent_alone_at(1);
+    let mut exporter = exporter_to_address(&old);
     export(&exporter).await.expect("the agent listens");
     assert!(has_received(&old));
 
     drop(old);
     let new = agent();
+    exporter.host = "localhost".to_owned();
     exporter.port = port(&new);
     export(&exporter).await.expect("it is looked up again");
     assert!(has_received(&new));
@@ -134,8 +149,8 @@ async fn a_lookup_that_ended_while_no_trace_waited_is_not_used() {
 
 #[tokio::test]
 async fn a_trace_that_is_refused_by_a_fresh_address_has_failed() {
-    let gone = agent();
-    let exporter = exporter_to(&gone);
+    let gone = agent_alone_at(2);
+    let exporter = exporter_to_address(&gone);
     drop(gone);
     for _ in 0..2 {
         let error = export(&exporter).await.expect_err("nobody listens");

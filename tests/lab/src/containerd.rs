@@ -171,7 +171,7 @@ impl Containerd {
         fs::read_to_string(self.path("log")).unwrap_or_default()
     }
 
-    /// Imports images, and waits until CRI lists them.
+    /// Imports images, and waits until CRI lists them. It may list them without their tags at first.
     #[track_caller]
     pub fn import(&self, images: &[OciImage]) {
         let before = self.images().expect("containerd serves CRI").len();
@@ -180,6 +180,12 @@ impl Containerd {
         let tar = tar.to_str().expect("the path is UTF-8");
         self.ctr(&["images", "import", "--no-unpack", tar]);
         self.wait_for_images(before + images.len());
+        eventually("the tags", || {
+            let listed = self.images().ok()?;
+            let tags = listed.iter().flat_map(|image| &image.repo_tags);
+            let is_listed = |image: &OciImage| tags.clone().any(|tag| *tag == image.name);
+            images.iter().all(is_listed).then_some(())
+        });
     }
 
     /// Imports images into `ctr`'s default namespace, which CRI does not see.

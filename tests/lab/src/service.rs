@@ -268,6 +268,15 @@ impl Service {
         self.process.sleep()
     }
 
+    /// Waits until its event loop sleeps without a timer. Then it has no unfinished work, and the number of its descriptors has
+    /// settled: after readiness it still holds those of its first record for a moment. Open connections and a watchdog have timers.
+    #[track_caller]
+    pub fn wait_until_idle(&self) {
+        eventually("a sleep without an end", || {
+            (self.sleep() == Some(Sleep::UntilSomethingHappens)).then_some(())
+        });
+    }
+
     /// Waits until `systemd-socket-activate` has bound this many sockets.
     #[track_caller]
     fn wait_for_sockets(&self, count: usize) {
