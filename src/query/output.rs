@@ -270,6 +270,8 @@ mod tests {
         assert_eq!(size(0), "0 B");
         assert_eq!(size(999), "999 B");
         assert_eq!(size(1000), "1.0 kB");
+        assert_eq!(size(999_949), "999.9 kB");
+        assert_eq!(size(999_950), "1.0 MB");
         assert_eq!(size(u64::MAX), "18.4 EB");
     }
 
