@@ -5,7 +5,7 @@ DESTDIR =
 
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 UNITS = $(wildcard systemd/exp-rkt-grpc*) packaging/exp-rkt-grpc-trace.socket
-SCRIPTS = .ci/run benches/setup tests/advisories tests/setup tests/lab/debian tests/lab/released tests/lab/sdbox packaging/build-deb packaging/build-rpm packaging/files packaging/notices $(wildcard packaging/debian/*.p*rm packaging/debian/*.postinst)
+SCRIPTS = .ci/run benches/setup tests/advisories tests/setup tests/lab/debian tests/lab/released tests/lab/sdbox tests/peers/build packaging/build-deb packaging/build-rpm packaging/files packaging/notices $(wildcard packaging/debian/*.p*rm packaging/debian/*.postinst)
 
 # The installed program is linked statically, because it runs in an empty root directory. It uses musl, because glibc would load
 # the host's NSS modules, which may be from another release. It contains no paths of the build machine. For another processor:
@@ -34,7 +34,8 @@ demo: ## see it work: a stand-in store, a query, its metrics and its trace
 	@cargo run --quiet --locked --example demo
 
 # The property tests have a fixed seed here. Plain `cargo test` uses new inputs in each run.
-test: setup packages ## run every test (root installs missing Debian packages)
+test: setup ## run every test (root installs missing Debian packages)
+	@$(MAKE) peers & built=0; $(MAKE) packages || built=$$?; wait $$! && exit $$built
 	PROPTEST_RNG_SEED=20261125 cargo test --workspace --locked
 
 lint: fmt clippy doc deny scripts units ## check sources, dependencies, documentation, scripts and units
@@ -68,7 +69,7 @@ fuzz: ## fuzz the parser of store responses for FUZZ_SECONDS=60
 clean: ## remove all build output
 	cargo clean
 
-.PHONY: deb rpm packages release manual tree fetch toolchain setup fmt clippy doc deny scripts units
+.PHONY: deb rpm packages peers release manual tree fetch toolchain setup fmt clippy doc deny scripts units
 
 FILES = DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' packaging/files
 MANUAL = $(TARGET)/manual
@@ -95,6 +96,12 @@ manual:
 # With the released package that the tests upgrade from, if its sources are in this repository's history.
 packages: deb rpm
 	@CARGO_TARGET_DIR=$(abspath $(TARGET)) tests/lab/released >/dev/null || test $$? = 3
+
+# Beside the packages, because both take minutes. The tests that need a peer that cannot be had here are skipped.
+peers: setup
+	@for peer in jaeger containerd; do \
+		CARGO_TARGET_DIR=$(abspath $(TARGET)) tests/peers/build $$peer >/dev/null || test $$? = 3 || exit 1; \
+	done
 
 $(TOOLS)/bin/cargo-deny:
 	$(call install_tool,cargo-deny@0.20.2)

@@ -7,6 +7,7 @@
 //! | [`containerd`] | a real containerd with generated images |
 //! | [`stand_in`] | the common code of the stand-ins |
 //! | [`jaeger_agent`] | receives and decodes traces like a Jaeger agent, from the Thrift specification |
+//! | [`jaeger`] | a real Jaeger, and a client of its query API |
 //! | [`otlp_collector`] | receives traces over OTLP/gRPC, from the official .proto files |
 //! | [`protobuf`] | rearranges protobuf messages and cuts them into pieces |
 //! | [`exposition`] | parses the Prometheus text format |
@@ -16,6 +17,7 @@
 //! | [`documents`] | the code blocks of README.md and docs/ |
 //! | [`debian`] | minimal root file systems of Debian suites |
 //! | [`machine`] | boots throw-away machines with their own systemd |
+//! | [`peers`] | builds programs of peers that Debian does not have |
 //! | [`mistakes`] | the messages that `docs/troubleshooting.md` explains |
 //! | [`name_server`] | a DNS server with a few names |
 //! | [`skip`] | warns that a test cannot run on this host |
@@ -27,12 +29,14 @@ pub mod debian;
 pub mod documents;
 pub mod exposition;
 pub mod identity;
+pub mod jaeger;
 pub mod jaeger_agent;
 pub mod load;
 pub mod machine;
 pub mod mistakes;
 pub mod name_server;
 pub mod otlp_collector;
+pub mod peers;
 pub mod poll;
 pub mod protobuf;
 pub mod rkt_api_service;
