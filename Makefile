@@ -29,9 +29,9 @@ FUZZ_SECONDS = 60
 help: ## list the targets
 	@awk -F ': .*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
 
-demo: ## see it work: a stand-in store, a query, its metrics and its trace
+demo: ## see it work: a stand-in store, a query, its metrics and its trace (JAEGER=1: with a real Jaeger)
 	@cargo build --locked --bins --example demo
-	@cargo run --quiet --locked --example demo
+	@cargo run --quiet --locked --example demo -- $(if $(JAEGER),--jaeger)
 
 # The property tests have a fixed seed here. Plain `cargo test` uses new inputs in each run.
 test: setup ## run every test (root installs missing Debian packages)

@@ -3,9 +3,12 @@
 //! `make demo` builds the service and runs this. In a terminal it keeps running until ctrl-c; without a terminal it ends after
 //! its steps. It exits with an error message if a step does not show the expected result.
 //!
+//! With `--jaeger` (`make demo JAEGER=1`), a real Jaeger receives the traces.
+//!
 //! | module | contents |
 //! | --- | --- |
 //! | `stage` | all components of the demo, and their events |
+//! | `jaeger` | a real Jaeger in place of the embedded receiver |
 //! | `store` | the store, which can be stopped and started again |
 //! | `places` | the addresses: well-known ports if they are free |
 //! | `service` | the service as a child process |
@@ -14,6 +17,7 @@
 //! | `screen` | the layout of the output |
 
 mod events;
+mod jaeger;
 mod metrics;
 mod places;
 mod screen;
@@ -21,6 +25,7 @@ mod service;
 mod stage;
 mod store;
 
+use std::env;
 use std::fmt::Display;
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
@@ -70,13 +75,30 @@ fn main() -> ExitCode {
 
 /// Leaves no process behind, however it ends.
 fn run() -> Step {
-    let mut stage = Stage::set()?;
+    let mut stage = Stage::set(traces()?)?;
     let signal = match run_steps(&mut stage) {
         Ok(()) => Signal::TERM,
         Err(Break::Stopped(signal)) => signal,
         Err(reason) => return Err(reason),
     };
     stage.clear(signal)
+}
+
+/// Who receives the traces.
+#[derive(Clone, Copy, Debug)]
+enum Traces {
+    Embedded,
+    Jaeger,
+}
+
+fn traces() -> Step<Traces> {
+    match &env::args().skip(1).collect::<Vec<_>>()[..] {
+        [] => Ok(Traces::Embedded),
+        [only] if only == "--jaeger" => Ok(Traces::Jaeger),
+        other => Err(Break::Failed(format!(
+            "unknown arguments {other:?}: only --jaeger is possible"
+        ))),
+    }
 }
 
 fn run_steps(stage: &mut Stage) -> Step {

@@ -15,7 +15,7 @@ pub(super) const STORE: SocketAddr = loopback(15441);
 /// The address at which a Jaeger agent receives compact Thrift over UDP, and the service's default.
 pub(super) const AGENT: SocketAddr = loopback(6831);
 
-const fn loopback(port: u16) -> SocketAddr {
+pub(super) const fn loopback(port: u16) -> SocketAddr {
     SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)
 }
 

@@ -17,7 +17,7 @@ const NAME: &str = "exp-rkt-grpc";
 pub(super) struct Service(Child);
 
 /// The settings that differ from the service's defaults.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Settings {
     pub(super) arguments: Vec<String>,
     pub(super) environment: Vec<(&'static str, String)>,

@@ -7,15 +7,16 @@ use lab::jaeger_agent::Trace;
 use lab::service::Signal;
 
 use crate::events::{Event, Events};
+use crate::jaeger::Receiver;
 use crate::metrics::Metrics;
 use crate::places::{self, MetricsPort};
 use crate::screen::Screen;
 use crate::service::{Service, Settings};
 use crate::store::Store;
-use crate::{Break, Step};
+use crate::{Break, Step, Traces};
 
 /// Timeout of every wait; longer than the service takes to drain.
-const PATIENCE: Duration = Duration::from_secs(15);
+pub(super) const PATIENCE: Duration = Duration::from_secs(15);
 
 /// All components of the demo. Dropping it stops them.
 #[derive(Debug)]
@@ -25,11 +26,13 @@ pub(super) struct Stage {
     metrics: MetricsPort,
     events: Events,
     service: Service,
+    /// If it receives the traces.
+    jaeger: Option<Receiver>,
 }
 
 impl Stage {
     /// Starts and introduces all components, the service last.
-    pub(super) fn set() -> Step<Self> {
+    pub(super) fn set(traces: Traces) -> Step<Self> {
         let mut screen = Screen::new();
         let events = Events::new();
         events.watch_signals()?;
@@ -37,7 +40,17 @@ impl Stage {
         screen.print("exp-rkt-grpc counts the images in a container image store on request.")?;
         screen.step("A store to query, and a receiver for traces")?;
         let store = open_store(&mut screen)?;
-        let agent = open_agent(&mut screen, &events)?;
+        let jaeger = match traces {
+            Traces::Embedded => None,
+            Traces::Jaeger => Some(Receiver::find()?),
+        };
+        let exporter = match &jaeger {
+            None => open_agent(&mut screen, &events)?,
+            Some(jaeger) => {
+                screen.print(&jaeger.described())?;
+                jaeger.settings()
+            }
+        };
 
         screen.step("The service")?;
         let metrics = MetricsPort::choose();
@@ -46,7 +59,7 @@ impl Stage {
             places::described(metrics.address(), places::METRICS)
         ))?;
         screen.print("Under systemd: systemctl start exp-rkt-grpc")?;
-        let settings = settings(store.address(), agent, &metrics);
+        let settings = settings(store.address(), exporter, &metrics);
         screen.command(&settings.command())?;
         let (service, stderr) = Service::start(&settings)?;
         events.watch_lines(stderr);
@@ -56,6 +69,7 @@ impl Stage {
             metrics,
             events,
             service,
+            jaeger,
         })
     }
 
@@ -71,16 +85,28 @@ impl Stage {
     pub(super) fn query(&mut self) -> Step<Trace> {
         self.screen.command(&self.trigger())?;
         self.service.signal(Signal::QUIT)?;
-        let mut lines = String::new();
-        let mut trace: Option<Trace> = None;
-        self.wait_for("the query's log line and trace", |event| {
-            match event {
-                Event::Line(line) => lines += line,
-                Event::Traced(arrived) => trace = Some(arrived.clone()),
-                _ => {}
+        let mut early: Option<Trace> = None;
+        let id = self.wait_for("the query's log line", |event| match event {
+            Event::Line(line) => trace_id(line).map(str::to_owned),
+            Event::Traced(trace) => {
+                early = Some(trace.clone());
+                None
             }
-            trace.take_if(|trace| lines.contains(&trace.id_hex()))
-        })
+            _ => None,
+        })?;
+        if let Some(jaeger) = &self.jaeger {
+            let trace = jaeger.wait_for(&id)?;
+            let address = jaeger.address_of(&id);
+            self.screen.print(&format!("In Jaeger: {address}"))?;
+            return Ok(trace);
+        }
+        match early {
+            Some(trace) => Ok(trace),
+            None => self.wait_for("the query's trace", |event| match event {
+                Event::Traced(trace) => Some(trace.clone()),
+                _ => None,
+            }),
+        }
     }
 
     /// Scrapes, and shows the lines of these metrics.
@@ -102,7 +128,13 @@ impl Stage {
     pub(super) fn follow(&mut self) -> Step {
         loop {
             match self.events.next()? {
-                Event::Line(line) => self.screen.print(&line)?,
+                Event::Line(line) => {
+                    self.screen.print(&line)?;
+                    if let (Some(jaeger), Some(id)) = (&self.jaeger, trace_id(&line)) {
+                        let address = jaeger.address_of(id);
+                        self.screen.print(&format!("In Jaeger: {address}"))?;
+                    }
+                }
                 Event::Traced(trace) => self.screen.show(&trace.render())?,
                 Event::NotATrace(why) => self.screen.print(&format!("Not a trace: {why}"))?,
                 Event::StderrClosed => return Err(self.ended()),
@@ -203,7 +235,8 @@ fn open_store(screen: &mut Screen) -> Step<Store> {
     Ok(store)
 }
 
-fn open_agent(screen: &mut Screen, events: &Events) -> Step<SocketAddr> {
+/// Returns the settings that send traces to it.
+fn open_agent(screen: &mut Screen, events: &Events) -> Step<Vec<(&'static str, String)>> {
     let agent = places::agent()?;
     let address = agent.address();
     events.watch_traces(agent);
@@ -211,29 +244,39 @@ fn open_agent(screen: &mut Screen, events: &Events) -> Step<SocketAddr> {
         "A stand-in for a Jaeger agent receives traces on UDP {}.",
         places::described(address, places::AGENT)
     ))?;
-    Ok(address)
+    let port = (
+        "OTEL_EXPORTER_JAEGER_AGENT_PORT",
+        address.port().to_string(),
+    );
+    Ok(match address == places::AGENT {
+        true => Vec::new(),
+        false => vec![port],
+    })
 }
 
 /// The settings that differ from the service's defaults.
-fn settings(store: SocketAddr, agent: SocketAddr, metrics: &MetricsPort) -> Settings {
-    let mut settings = Settings::default();
-    if agent != places::AGENT {
-        let port = agent.port().to_string();
-        settings
-            .environment
-            .push(("OTEL_EXPORTER_JAEGER_AGENT_PORT", port));
-    }
+fn settings(
+    store: SocketAddr,
+    environment: Vec<(&'static str, String)>,
+    metrics: &MetricsPort,
+) -> Settings {
+    let mut arguments = Vec::new();
     if store != places::STORE {
-        settings
-            .arguments
-            .push(format!("--store=rkt+http://{store}"));
+        arguments.push(format!("--store=rkt+http://{store}"));
     }
     if metrics.address() != places::METRICS {
-        settings
-            .arguments
-            .push(format!("--listen={}", metrics.address()));
+        arguments.push(format!("--listen={}", metrics.address()));
     }
-    settings
+    Settings {
+        arguments,
+        environment,
+    }
+}
+
+/// The id of the trace that a log line belongs to.
+fn trace_id(line: &str) -> Option<&str> {
+    let (_, id) = line.split_once("trace_id=")?;
+    id.split_whitespace().next()
 }
 
 fn timed_out(what: &str) -> Break {

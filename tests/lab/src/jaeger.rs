@@ -4,6 +4,7 @@ mod api;
 
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -42,9 +43,15 @@ impl Jaeger {
     /// Starts a Jaeger. `None` if the program is missing, see [`peers::programs`].
     #[track_caller]
     pub fn start() -> Option<Self> {
-        let mut jaeger = Self::prepare()?;
+        program().map(Self::run)
+    }
+
+    /// Starts this program.
+    #[track_caller]
+    pub fn run(program: PathBuf) -> Self {
+        let mut jaeger = Self::new(program);
         jaeger.launch();
-        Some(jaeger)
+        jaeger
     }
 
     /// A Jaeger that is not started yet. `None` if the program is missing, see [`peers::programs`].
@@ -61,9 +68,9 @@ impl Jaeger {
             let (sender, started) = mpsc::channel();
             thread::spawn(move || {
                 let program = program().expect("the caller has found the program");
-                let mut jaeger = Jaeger::new(program);
-                jaeger.launch();
-                sender.send(jaeger).expect("the receiver waits");
+                sender
+                    .send(Jaeger::run(program))
+                    .expect("the receiver waits");
                 // Jaeger ends with the thread that started it.
                 loop {
                     thread::park();
@@ -104,6 +111,8 @@ impl Jaeger {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
+            // The signals of a terminal must not reach it.
+            .process_group(0)
             .spawn()
             .expect("every Debian has setpriv");
         self.running = Some(child);

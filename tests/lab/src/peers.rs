@@ -8,7 +8,7 @@ use crate::skip;
 
 const BUILD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../peers/build");
 
-/// The exit status of [`BUILD`] if the programs cannot be had here, through no fault of this repository.
+/// The exit status of [`BUILD`] for [`Obstacle::LeftOut`].
 const LEFT_OUT: i32 = 3;
 
 /// A peer below `tests/peers`.
@@ -20,47 +20,68 @@ pub enum Peer {
     Containerd,
 }
 
-/// The folder of a peer's programs. They are built if they are missing, which takes minutes.
+/// Why a peer is missing.
+#[derive(Debug, thiserror::Error)]
+pub enum Obstacle {
+    /// The Go module proxy cannot be reached, or the build takes too long.
+    #[error("{peer} is left out, for the reason above", peer = .0.name())]
+    LeftOut(Peer),
+    /// Anything else.
+    #[error("{BUILD} {peer} has failed, for the reason above", peer = .0.name())]
+    Failed(Peer),
+}
+
+impl Peer {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Jaeger => "jaeger",
+            Self::Containerd => "containerd",
+        }
+    }
+
+    /// The folder of its programs. They are built if they are missing, which takes minutes. The progress, and the reason of a
+    /// failure, are printed to standard error.
+    ///
+    /// # Errors
+    ///
+    /// If the programs cannot be built.
+    pub fn programs(self) -> Result<&'static Path, &'static Obstacle> {
+        static JAEGER: LazyLock<Result<PathBuf, Obstacle>> = LazyLock::new(|| build(Peer::Jaeger));
+        static CONTAINERD: LazyLock<Result<PathBuf, Obstacle>> =
+            LazyLock::new(|| build(Peer::Containerd));
+        let built = match self {
+            Self::Jaeger => &*JAEGER,
+            Self::Containerd => &*CONTAINERD,
+        };
+        built.as_deref()
+    }
+}
+
+/// The folder of a peer's programs, for tests. They are built if they are missing, which takes minutes.
 ///
-/// `None` if they cannot be built, with a warning. Panics if `CI` is set, unless the reason is that the Go module proxy cannot be
-/// reached or that the build takes too long.
+/// `None` if they cannot be built, with a warning. Panics if `CI` is set and the peer is not [left out](Obstacle::LeftOut).
 #[track_caller]
 pub fn programs(peer: Peer) -> Option<&'static Path> {
-    static JAEGER: LazyLock<Result<PathBuf, Obstacle>> = LazyLock::new(|| build("jaeger"));
-    static CONTAINERD: LazyLock<Result<PathBuf, Obstacle>> = LazyLock::new(|| build("containerd"));
-    let built = match peer {
-        Peer::Jaeger => &*JAEGER,
-        Peer::Containerd => &*CONTAINERD,
-    };
-    match built {
+    match peer.programs() {
         Ok(folder) => return Some(folder),
-        Err(Obstacle::LeftOut(why)) => skip::permitted(why),
-        Err(Obstacle::Failure(why)) => skip::loudly(why),
+        Err(left_out @ Obstacle::LeftOut(_)) => skip::permitted(left_out),
+        Err(failed @ Obstacle::Failed(_)) => skip::loudly(failed),
     }
     None
 }
 
-/// Why a peer is missing.
-enum Obstacle {
-    LeftOut(String),
-    Failure(String),
-}
-
-/// The script's standard error is inherited: it shows the progress, and the reason of a failure.
-fn build(peer: &str) -> Result<PathBuf, Obstacle> {
+fn build(peer: Peer) -> Result<PathBuf, Obstacle> {
     let built = Command::new(BUILD)
-        .arg(peer)
+        .arg(peer.name())
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
         .output()
-        .map_err(|error| Obstacle::Failure(format!("{BUILD} does not start: {error}")))?;
+        .unwrap_or_else(|error| panic!("{BUILD} does not start: {error}"));
     match built.status.code() {
         Some(0) => Ok(PathBuf::from(
             String::from_utf8_lossy(&built.stdout).trim_end(),
         )),
-        Some(LEFT_OUT) => Err(Obstacle::LeftOut(format!("{peer} is left out, see above"))),
-        _ => Err(Obstacle::Failure(format!(
-            "{BUILD} {peer} failed, see above"
-        ))),
+        Some(LEFT_OUT) => Err(Obstacle::LeftOut(peer)),
+        _ => Err(Obstacle::Failed(peer)),
     }
 }

@@ -21,6 +21,16 @@ impl Api {
         Self { address }
     }
 
+    /// Its address.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Whether it answers.
+    pub fn answers(&self) -> bool {
+        self.get("/api/services").is_some()
+    }
+
     /// The names of the services that it has traces of.
     pub fn services(&self) -> Vec<String> {
         strings(&self.get("/api/services").unwrap_or_default())
