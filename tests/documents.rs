@@ -3,8 +3,11 @@
 //! `tests/booted/documents.rs` runs the commands for a host.
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
 
 use lab::documents::{Page, Place, pages, root};
+use lab::service::run;
 
 /// The commands for a checkout, and the files that run them or show their output.
 const IN_A_CHECKOUT: [(&str, &str); 3] = [
@@ -46,7 +49,7 @@ fn the_commands_for_a_checkout_are_known_and_run_elsewhere() {
     let known = IN_A_CHECKOUT.map(|(command, _)| command.to_owned());
     assert_eq!(commands, BTreeSet::from(known));
     for (command, file) in IN_A_CHECKOUT {
-        let text = std::fs::read_to_string(root().join(file)).expect("the file is text");
+        let text = fs::read_to_string(root().join(file)).expect("the file is text");
         assert!(text.contains(command), "{file}: no {command}");
     }
 }
@@ -70,7 +73,7 @@ fn every_link_leads_to_a_file_and_a_heading_that_exist() {
             };
             assert!(target.exists(), "{}: {link}", page.name);
             if !heading.is_empty() {
-                let text = std::fs::read_to_string(&target).expect("headings are in a page");
+                let text = fs::read_to_string(&target).expect("headings are in a page");
                 let there = Page {
                     name: file.to_owned(),
                     text,
@@ -89,6 +92,60 @@ fn the_readme_has_at_most_140_lines() {
     let readme = pages().into_iter().find(|page| page.name == "README.md");
     let lines = readme.map(|page: Page| page.text.lines().count());
     assert!(lines.is_some_and(|lines| lines <= 140), "{lines:?} lines");
+}
+
+/// The version of a peer's module, without its `v`.
+fn version_of_peer(peer: &str, module: &str) -> String {
+    let requirements = root().join("tests/peers").join(peer).join("go.mod");
+    let requirements = fs::read_to_string(requirements).expect("a peer has a go.mod");
+    let mut required = requirements.lines().map(str::split_whitespace);
+    let version = required.find_map(|mut words| {
+        words.next().filter(|required| *required == module)?;
+        words.next()?.strip_prefix('v')
+    });
+    version.expect("the peer's module is required").to_owned()
+}
+
+/// The upstream version of a package of Debian 12.
+fn version_in_debian(root: &Path, package: &str) -> String {
+    let folder = root.join("var/lib/dpkg");
+    let query = [
+        &format!("--admindir={}", folder.display()),
+        "--showformat=${source:Upstream-Version}",
+        "--show",
+        package,
+    ];
+    let output = run("dpkg-query", query, &[]);
+    String::from_utf8(output.stdout).expect("a version is text")
+}
+
+#[test]
+fn the_versions_that_the_readme_was_tested_with_are_those_of_the_tests() {
+    let readme = fs::read_to_string(root().join("README.md")).expect("it is text");
+    let tested = readme.lines().find(|line| line.contains("Tested with"));
+    let tested = tested.expect("the README has the versions");
+    let jaeger = version_of_peer("jaeger", "github.com/jaegertracing/jaeger");
+    let containerd = version_of_peer("containerd", "github.com/containerd/containerd/v2");
+    for peer in [
+        format!("Jaeger {jaeger}"),
+        format!("containerd {containerd}"),
+    ] {
+        assert!(tested.contains(&peer), "no {peer}: {tested}");
+    }
+    let Some(bookworm) = lab::debian::root(lab::debian::Suite::Bookworm) else {
+        return;
+    };
+    for (name, package, root) in [
+        ("systemd", "systemd", bookworm),
+        ("containerd", "containerd", bookworm),
+        ("Prometheus", "prometheus", Path::new("/")),
+    ] {
+        let after = tested.split(&format!(" {name} ")).nth(1);
+        let named = after.and_then(|text| text.split([' ', ',']).next());
+        let version = version_in_debian(root, package);
+        let found = named.is_some_and(|named| version.starts_with(named));
+        assert!(found, "{name} {version}: {tested}");
+    }
 }
 
 /// The targets of a line's links.
