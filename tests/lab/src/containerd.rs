@@ -1,10 +1,17 @@
-//! A real containerd (Debian: containerd) with its own root, state and socket, and with generated images.
+//! A real containerd with its own root, state and socket, and with generated images.
+//!
+//! | module | contents |
+//! | --- | --- |
+//! | `release` | Debian's containerd and 2.4: programs and configurations |
+//! | `store` | the images: `ctr` and a CRI client |
+//! | `oci` | generated images in an OCI image layout |
 //!
 //! Needs root. It runs no containers, and needs neither runc nor CNI nor cgroups to list images.
 
 mod oci;
+mod release;
+mod store;
 
-use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -14,13 +21,12 @@ use rustix::fs::{CWD, Mode, mkfifoat};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use crate::cri_runtime::client;
-use crate::cri_runtime::v1::Image;
 use crate::identity::set_mode;
 use crate::poll::eventually;
 use crate::service::process;
 
 pub use oci::{Layer, OciImage, layout};
+pub use release::{Release, Setup};
 
 /// A file system in memory: on a disk, containerd's fsync of every file of an image would be slow.
 const MEMORY: &str = "/dev/shm";
@@ -28,43 +34,57 @@ const MEMORY: &str = "/dev/shm";
 /// A containerd, running or stopped. Dropping it kills it.
 #[derive(Debug)]
 pub struct Containerd {
+    release: Release,
     folder: TempDir,
+    socket: PathBuf,
+    /// Where it sends its own spans.
+    otlp_endpoint: Option<String>,
     running: Option<Child>,
 }
 
-/// The configuration of containerd.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Setup {
-    /// The defaults, except for the folders.
-    Plain,
-    /// Without CRI.
-    WithoutCri,
-    /// Limits the messages that it sends to this many bytes.
-    SendsAtMost(u32),
-    /// The socket belongs to this group.
-    SocketOfGroup(u32),
-}
-
 impl Containerd {
-    /// Starts a containerd without images, and waits until it serves CRI.
+    /// Starts Debian's containerd without images, and waits until it serves CRI.
     pub fn start() -> Self {
-        let mut containerd = Self::prepare();
+        Self::start_of(Release::Debian)
+    }
+
+    /// Starts a containerd of this release without images, and waits until it serves CRI.
+    pub fn start_of(release: Release) -> Self {
+        let mut containerd = Self::prepare(release);
         containerd.launch(Setup::Plain);
         containerd.wait_until_ready();
         containerd
     }
 
     /// A containerd that is not started yet.
-    pub fn prepare() -> Self {
+    pub fn prepare(release: Release) -> Self {
         let memory = Path::new(MEMORY);
         let folder = match memory.is_dir() {
             true => tempfile::tempdir_in(memory),
             false => tempfile::tempdir(),
         };
+        let folder = folder.expect("a temporary folder can be made");
         Self {
-            folder: folder.expect("a temporary folder can be made"),
+            release,
+            socket: folder.path().join("containerd.sock"),
+            folder,
+            otlp_endpoint: None,
             running: None,
         }
+    }
+
+    /// The same with another socket, such as that of a containerd which it replaces.
+    #[must_use]
+    pub fn at(mut self, socket: PathBuf) -> Self {
+        self.socket = socket;
+        self
+    }
+
+    /// The same; sends its own spans to this OTLP/gRPC endpoint. For 2.4.
+    #[must_use]
+    pub fn traced_at(mut self, endpoint: String) -> Self {
+        self.otlp_endpoint = Some(endpoint);
+        self
     }
 
     /// Makes its folder accessible to every user; the mode of the socket decides who can connect.
@@ -76,13 +96,22 @@ impl Containerd {
     pub fn launch(&mut self, setup: Setup) {
         assert!(self.running.is_none(), "containerd is already running");
         let config = self.path("config.toml");
-        fs::write(&config, self.config(setup)).expect("there is room for a file");
+        let text = self.release.config(self.folder.path(), &self.socket, setup);
+        fs::write(&config, text).expect("there is room for a file");
         let log = File::options()
             .append(true)
             .create(true)
             .open(self.path("log"))
             .expect("there is room for a log");
-        let child = Command::new("containerd")
+        let mut command = Command::new(self.release.program("containerd"));
+        if let Some(endpoint) = &self.otlp_endpoint {
+            command
+                .env("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)
+                .env("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
+                // Milliseconds between two batches of spans; 5 seconds is the default.
+                .env("OTEL_BSP_SCHEDULE_DELAY", "100");
+        }
+        let child = command
             .arg("--config")
             .arg(config)
             .stdin(Stdio::null())
@@ -157,144 +186,18 @@ impl Containerd {
     }
 
     /// Its socket.
-    pub fn socket(&self) -> PathBuf {
-        self.path("containerd.sock")
+    pub fn socket(&self) -> &Path {
+        &self.socket
     }
 
     /// The value for the service's `--store`.
     pub fn url(&self) -> String {
-        format!("cri+unix://{}", self.socket().display())
+        format!("cri+unix://{}", self.socket.display())
     }
 
     /// Its log, for failure messages.
     pub fn log(&self) -> String {
         fs::read_to_string(self.path("log")).unwrap_or_default()
-    }
-
-    /// Imports images, and waits until CRI lists them. It may list them without their tags at first.
-    #[track_caller]
-    pub fn import(&self, images: &[OciImage]) {
-        let before = self.images().expect("containerd serves CRI").len();
-        let tar = self.path("images.tar");
-        fs::write(&tar, layout(images)).expect("there is room for the images");
-        let tar = tar.to_str().expect("the path is UTF-8");
-        self.ctr(&["images", "import", "--no-unpack", tar]);
-        self.wait_for_images(before + images.len());
-        eventually("the tags", || {
-            let listed = self.images().ok()?;
-            let tags = listed.iter().flat_map(|image| &image.repo_tags);
-            let is_listed = |image: &OciImage| tags.clone().any(|tag| *tag == image.name);
-            images.iter().all(is_listed).then_some(())
-        });
-    }
-
-    /// Imports images into `ctr`'s default namespace, which CRI does not see.
-    #[track_caller]
-    pub fn import_elsewhere(&self, images: &[OciImage]) {
-        let tar = self.path("elsewhere.tar");
-        fs::write(&tar, layout(images)).expect("there is room for the images");
-        let tar = tar.to_str().expect("its name is text");
-        self.ctr_in("default", &["images", "import", "--no-unpack", tar]);
-    }
-
-    /// Removes an image's configuration from the content store; its names stay.
-    #[track_caller]
-    pub fn lose_config_of(&self, image: &OciImage) {
-        let digest = format!("sha256:{}", image.config_digest());
-        self.ctr(&["content", "rm", &digest]);
-    }
-
-    /// Waits until CRI lists `count` images.
-    #[track_caller]
-    pub fn wait_for_images(&self, count: usize) {
-        eventually(&format!("{count} images"), || {
-            let images = self.images().ok()?;
-            (images.len() == count).then_some(())
-        });
-    }
-
-    /// Removes one name of an image.
-    #[track_caller]
-    pub fn remove_name(&self, name: &str) {
-        self.ctr(&["images", "rm", name]);
-    }
-
-    /// All images, as listed by a generated CRI client.
-    ///
-    /// # Errors
-    ///
-    /// The status of the failed call.
-    pub fn images(&self) -> Result<Vec<Image>, tonic::Status> {
-        client::list_images(&self.socket())
-    }
-
-    /// The number of images in `ctr images ls`. Names with the same manifest digest count as one image.
-    #[track_caller]
-    pub fn ctr_images(&self) -> usize {
-        let table = self.ctr(&["images", "ls"]);
-        // REF TYPE DIGEST SIZE PLATFORMS LABELS
-        let digests = table
-            .lines()
-            .skip(1)
-            .filter_map(|line| line.split_whitespace().nth(2));
-        digests.collect::<BTreeSet<_>>().len()
-    }
-
-    /// The number of names in `ctr images ls`.
-    #[track_caller]
-    pub fn ctr_names(&self) -> usize {
-        self.ctr(&["images", "ls", "-q"]).lines().count()
-    }
-
-    /// Runs `ctr` in the namespace of Kubernetes, and returns its output.
-    #[track_caller]
-    fn ctr(&self, arguments: &[&str]) -> String {
-        self.ctr_in("k8s.io", arguments)
-    }
-
-    /// Runs `ctr` in this namespace, and returns its output.
-    #[track_caller]
-    fn ctr_in(&self, namespace: &str, arguments: &[&str]) -> String {
-        let output = Command::new("ctr")
-            .arg("--address")
-            .arg(self.socket())
-            .args(["--namespace", namespace])
-            .args(arguments)
-            .stdin(Stdio::null())
-            .output()
-            .expect("ctr comes with containerd");
-        assert!(output.status.success(), "{output:?}\n{}", self.log());
-        String::from_utf8(output.stdout).expect("ctr prints text")
-    }
-
-    fn config(&self, setup: Setup) -> String {
-        let folder = self.folder.path().display();
-        let (top, grpc) = match setup {
-            Setup::Plain => (String::new(), String::new()),
-            Setup::WithoutCri => (
-                r#"disabled_plugins = ["io.containerd.grpc.v1.cri"]"#.to_owned(),
-                String::new(),
-            ),
-            Setup::SendsAtMost(bytes) => {
-                (String::new(), format!("max_send_message_size = {bytes}"))
-            }
-            Setup::SocketOfGroup(group) => (String::new(), format!("gid = {group}")),
-        };
-        format!(
-            r#"version = 2
-root = "{folder}/root"
-state = "{folder}/state"
-{top}
-[grpc]
-  address = "{folder}/containerd.sock"
-  {grpc}
-[plugins."io.containerd.internal.v1.opt"]
-  path = "{folder}/opt"
-[plugins."io.containerd.grpc.v1.cri".cni]
-  bin_dir = "{folder}/cni/bin"
-  conf_dir = "{folder}/cni/net.d"
-"#
-        )
     }
 
     fn path(&self, name: &str) -> PathBuf {

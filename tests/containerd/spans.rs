@@ -1,0 +1,47 @@
+//! containerd's own spans, in a real Jaeger.
+
+use lab::containerd::{Containerd, Release, Setup};
+use lab::jaeger::Jaeger;
+use lab::poll::eventually;
+use lab::service::Service;
+
+use super::STREAM_IMAGES;
+
+const CALLS: [&str; 3] = [
+    STREAM_IMAGES,
+    "runtime.v1.RuntimeService/Version",
+    "runtime.v1.ImageService/ImageFsInfo",
+];
+
+#[test]
+fn the_server_spans_of_containerd_are_children_of_our_client_spans_in_jaeger() {
+    let (Some(release), Some(jaeger)) = (Release::v2_4(), Jaeger::shared()) else {
+        return;
+    };
+    let mut containerd = Containerd::prepare(release).traced_at(jaeger.otlp_endpoint());
+    containerd.launch(Setup::Plain);
+    containerd.wait_until_ready();
+    let service = Service::builder(env!("CARGO_BIN_EXE_exp-rkt-grpc"))
+        .env("OTEL_EXPORTER_OTLP_ENDPOINT", jaeger.otlp_endpoint())
+        .store(containerd.url())
+        .start();
+    service.query();
+    let api = jaeger.api();
+    let ours = eventually("our trace in Jaeger", || {
+        let found = api.search(&[("service", "exp-rkt-grpc")]);
+        let [id] = found[..] else { return None };
+        api.find(&format!("{id:032x}"), "exp-rkt-grpc")
+    });
+    let theirs = eventually("containerd's spans in our trace", || {
+        let served = api.find(&ours.id_hex(), "containerd")?;
+        let complete = CALLS
+            .iter()
+            .all(|call| !served.spans_named(call).is_empty());
+        complete.then_some(served)
+    });
+    for call in CALLS {
+        let (client, server) = (ours.span(call), theirs.span(call));
+        assert_eq!(server.parent_span_id, client.span_id, "{}", theirs.render());
+        assert_eq!(server.text("span.kind").as_deref(), Some("server"));
+    }
+}

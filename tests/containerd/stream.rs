@@ -1,0 +1,60 @@
+//! Which method lists the images, and lists that are longer than containerd may send in one message.
+
+use lab::containerd::{Release, Setup};
+
+use super::{RESOURCE_EXHAUSTED, Scene, assert_asked, images, number};
+
+#[test]
+fn a_containerd_before_2_4_is_asked_for_the_stream_only_once() {
+    let scene = Scene::start(Release::Debian);
+    let (first, second) = (scene.ask().trace, scene.ask().trace);
+    assert_asked(&first, 1, 1);
+    assert_asked(&second, 0, 1);
+}
+
+#[test]
+fn a_containerd_since_2_4_is_never_asked_for_the_list() {
+    let Some(release) = Release::v2_4() else {
+        return;
+    };
+    let scene = Scene::start(release);
+    assert_asked(&scene.ask().trace, 1, 0);
+    scene.containerd.import(&images(0..3));
+    assert_asked(&scene.ask().trace, 1, 0);
+}
+
+/// containerd sends 5,000 images in a message.
+#[test]
+fn a_stream_of_several_messages_is_counted_though_the_list_exceeds_the_message_limit() {
+    const IMAGES: usize = 5_020;
+    let Some(release) = Release::v2_4() else {
+        return;
+    };
+    let mut scene = Scene::start(release);
+    let images = images(0..IMAGES);
+    scene.containerd.import(&images);
+    scene.containerd.pin(&images[0].name);
+    scene.containerd.remove_name(&images[1].name);
+    scene.containerd.stop();
+    scene.containerd.launch(Setup::Plain);
+    scene.containerd.wait_until_ready();
+    scene.assert_counts(IMAGES);
+    let messages = scene.containerd.streamed().expect("containerd streams");
+    let lengths: Vec<_> = messages.iter().map(Vec::len).collect();
+    assert_eq!(lengths, [5_000, 20]);
+
+    let scrape = scene.service.scrape();
+    let streamed = number(&scrape, "imagestore_response_bytes").expect("images were counted");
+    // Less than the list, and more than its first 5,000 images, whichever these are.
+    let limit = streamed as usize / IMAGES * (IMAGES - 10);
+    scene.containerd.stop();
+    scene.containerd.launch(Setup::SendsAtMost(limit));
+    scene.containerd.wait_for_failure(RESOURCE_EXHAUSTED);
+    let event = scene.ask();
+    assert_asked(&event.trace, 1, 0);
+    assert_eq!(number(&event.scrape, "imagestore_up"), Some(1.0));
+    assert_eq!(
+        number(&event.scrape, "imagestore_images"),
+        Some(IMAGES as f64)
+    );
+}

@@ -1,0 +1,137 @@
+//! The images of a containerd: `ctr` changes and lists them, and a generated CRI client lists them.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::thread;
+
+use super::{Containerd, OciImage, layout};
+use crate::cri_runtime::client;
+use crate::cri_runtime::v1::Image;
+use crate::poll::eventually;
+
+/// Most images in one archive, so that large imports are concurrent. containerd refuses archives with more than 10,000 manifests,
+/// configurations and layers.
+const IMPORTED_AT_ONCE: usize = 1_000;
+
+impl Containerd {
+    /// Imports images, and waits until CRI lists them. It may list them without their tags at first.
+    #[track_caller]
+    pub fn import(&self, images: &[OciImage]) {
+        let before = self.images().expect("containerd serves CRI").len();
+        thread::scope(|scope| {
+            for (ordinal, part) in images.chunks(IMPORTED_AT_ONCE).enumerate() {
+                let tar = self.path(&format!("images-{ordinal}.tar"));
+                scope.spawn(move || self.import_into("k8s.io", &tar, part));
+            }
+        });
+        self.wait_for_images(before + images.len());
+        eventually("the tags", || {
+            let listed = self.images().ok()?;
+            let tags = listed.iter().flat_map(|image| &image.repo_tags);
+            let tags: BTreeSet<_> = tags.collect();
+            let is_listed = |image: &OciImage| tags.contains(&image.name);
+            images.iter().all(is_listed).then_some(())
+        });
+    }
+
+    /// Imports images into `ctr`'s default namespace, which CRI does not see.
+    #[track_caller]
+    pub fn import_elsewhere(&self, images: &[OciImage]) {
+        self.import_into("default", &self.path("elsewhere.tar"), images);
+    }
+
+    #[track_caller]
+    fn import_into(&self, namespace: &str, tar: &Path, images: &[OciImage]) {
+        fs::write(tar, layout(images)).expect("there is room for the images");
+        let tar = tar.to_str().expect("the path is UTF-8");
+        self.ctr_in(namespace, &["images", "import", "--no-unpack", tar]);
+    }
+
+    /// Removes an image's configuration from the content store; its names stay.
+    #[track_caller]
+    pub fn lose_config_of(&self, image: &OciImage) {
+        let digest = format!("sha256:{}", image.config_digest());
+        self.ctr(&["content", "rm", &digest]);
+    }
+
+    /// Waits until CRI lists `count` images.
+    #[track_caller]
+    pub fn wait_for_images(&self, count: usize) {
+        eventually(&format!("{count} images"), || {
+            let images = self.images().ok()?;
+            (images.len() == count).then_some(())
+        });
+    }
+
+    /// Removes one name of an image.
+    #[track_caller]
+    pub fn remove_name(&self, name: &str) {
+        self.ctr(&["images", "rm", name]);
+    }
+
+    /// Pins an image: all of its names.
+    #[track_caller]
+    pub fn pin(&self, name: &str) {
+        self.ctr(&["images", "label", name, "io.cri-containerd.pinned=pinned"]);
+    }
+
+    /// All images, as listed by a generated CRI client.
+    ///
+    /// # Errors
+    ///
+    /// The status of the failed call.
+    pub fn images(&self) -> Result<Vec<Image>, tonic::Status> {
+        client::list_images(self.socket())
+    }
+
+    /// The images in the messages of StreamImages, as received by a generated CRI client.
+    ///
+    /// # Errors
+    ///
+    /// The status of the failed call.
+    pub fn streamed(&self) -> Result<Vec<Vec<Image>>, tonic::Status> {
+        let (messages, end) = client::stream_images(self.socket());
+        end.map(|()| messages)
+    }
+
+    /// The number of images in `ctr images ls`. Names with the same manifest digest count as one image.
+    #[track_caller]
+    pub fn ctr_images(&self) -> usize {
+        let table = self.ctr(&["images", "ls"]);
+        // REF TYPE DIGEST SIZE PLATFORMS LABELS
+        let digests = table
+            .lines()
+            .skip(1)
+            .filter_map(|line| line.split_whitespace().nth(2));
+        digests.collect::<BTreeSet<_>>().len()
+    }
+
+    /// The number of names in `ctr images ls`.
+    #[track_caller]
+    pub fn ctr_names(&self) -> usize {
+        self.ctr(&["images", "ls", "-q"]).lines().count()
+    }
+
+    /// Runs `ctr` in the namespace of Kubernetes, and returns its output.
+    #[track_caller]
+    fn ctr(&self, arguments: &[&str]) -> String {
+        self.ctr_in("k8s.io", arguments)
+    }
+
+    /// Runs `ctr` in this namespace, and returns its output.
+    #[track_caller]
+    fn ctr_in(&self, namespace: &str, arguments: &[&str]) -> String {
+        let output = Command::new(self.release.program("ctr"))
+            .arg("--address")
+            .arg(self.socket())
+            .args(["--namespace", namespace])
+            .args(arguments)
+            .stdin(Stdio::null())
+            .output()
+            .expect("ctr comes with containerd");
+        assert!(output.status.success(), "{output:?}\n{}", self.log());
+        String::from_utf8(output.stdout).expect("ctr prints text")
+    }
+}
