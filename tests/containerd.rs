@@ -25,8 +25,6 @@ macro_rules! with_both {
     };
 }
 
-use with_both;
-
 #[path = "containerd/failures.rs"]
 mod failures;
 #[path = "containerd/numbers.rs"]

@@ -5,9 +5,7 @@ use lab::identity::{GROUP, MEMBER, NOBODY, POWERLESS_ROOT, PublicProgram};
 use lab::poll::eventually;
 use lab::service::run;
 
-use super::{
-    RESOURCE_EXHAUSTED, Scene, UNIMPLEMENTED, failures as failed, images, number, with_both,
-};
+use super::{RESOURCE_EXHAUSTED, Scene, UNIMPLEMENTED, failures as failed, images, number};
 
 with_both! {
     a_stopped_containerd_is_unavailable_and_counted_again_once_it_runs,

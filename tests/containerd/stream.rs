@@ -1,8 +1,8 @@
 //! Which method lists the images, and lists that are longer than containerd may send in one message.
 
-use lab::containerd::{Release, Setup};
+use lab::containerd::{Containerd, Release, Setup};
 
-use super::{RESOURCE_EXHAUSTED, Scene, assert_asked, images, number};
+use super::{RESOURCE_EXHAUSTED, Scene, UNIMPLEMENTED, assert_asked, images, number};
 
 #[test]
 fn a_containerd_before_2_4_is_asked_for_the_stream_only_once() {
@@ -30,14 +30,15 @@ fn a_stream_of_several_messages_is_counted_though_the_list_exceeds_the_message_l
     let Some(release) = Release::v2_4() else {
         return;
     };
-    let mut scene = Scene::start(release);
-    let images = images(0..IMAGES);
-    scene.containerd.import(&images);
-    scene.containerd.pin(&images[0].name);
-    scene.containerd.remove_name(&images[1].name);
-    scene.containerd.stop();
-    scene.containerd.launch(Setup::Plain);
-    scene.containerd.wait_until_ready();
+    let mut containerd = Containerd::prepare(release);
+    // containerd reads images faster when it starts than while they come in.
+    containerd.launch(Setup::WithoutCri);
+    containerd.wait_for_failure(UNIMPLEMENTED);
+    containerd.import_into("k8s.io", &images(0..IMAGES));
+    containerd.stop();
+    containerd.launch(Setup::Plain);
+    containerd.wait_until_ready();
+    let mut scene = Scene::of(containerd);
     scene.assert_counts(IMAGES);
     let messages = scene.containerd.streamed().expect("containerd streams");
     let lengths: Vec<_> = messages.iter().map(Vec::len).collect();

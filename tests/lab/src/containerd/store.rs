@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
 
@@ -11,7 +10,7 @@ use crate::cri_runtime::client;
 use crate::cri_runtime::v1::Image;
 use crate::poll::eventually;
 
-/// Most images in one archive, so that large imports are concurrent. containerd refuses archives with more than 10,000 manifests,
+/// Most images in one archive, so that large imports are concurrent. `ctr` refuses archives with more than 10,000 manifests,
 /// configurations and layers.
 const IMPORTED_AT_ONCE: usize = 1_000;
 
@@ -20,12 +19,7 @@ impl Containerd {
     #[track_caller]
     pub fn import(&self, images: &[OciImage]) {
         let before = self.images().expect("containerd serves CRI").len();
-        thread::scope(|scope| {
-            for (ordinal, part) in images.chunks(IMPORTED_AT_ONCE).enumerate() {
-                let tar = self.path(&format!("images-{ordinal}.tar"));
-                scope.spawn(move || self.import_into("k8s.io", &tar, part));
-            }
-        });
+        self.import_into("k8s.io", images);
         self.wait_for_images(before + images.len());
         eventually("the tags", || {
             let listed = self.images().ok()?;
@@ -36,17 +30,18 @@ impl Containerd {
         });
     }
 
-    /// Imports images into `ctr`'s default namespace, which CRI does not see.
-    #[track_caller]
-    pub fn import_elsewhere(&self, images: &[OciImage]) {
-        self.import_into("default", &self.path("elsewhere.tar"), images);
-    }
-
-    #[track_caller]
-    fn import_into(&self, namespace: &str, tar: &Path, images: &[OciImage]) {
-        fs::write(tar, layout(images)).expect("there is room for the images");
-        let tar = tar.to_str().expect("the path is UTF-8");
-        self.ctr_in(namespace, &["images", "import", "--no-unpack", tar]);
+    /// Imports images into this namespace, and does not wait for CRI, which sees the namespace `k8s.io` only.
+    pub fn import_into(&self, namespace: &str, images: &[OciImage]) {
+        thread::scope(|scope| {
+            for (ordinal, part) in images.chunks(IMPORTED_AT_ONCE).enumerate() {
+                let tar = self.path(&format!("images-{ordinal}.tar"));
+                fs::write(&tar, layout(part)).expect("there is room for the images");
+                scope.spawn(move || {
+                    let tar = tar.to_str().expect("the path is UTF-8");
+                    self.ctr_in(namespace, &["images", "import", "--no-unpack", tar]);
+                });
+            }
+        });
     }
 
     /// Removes an image's configuration from the content store; its names stay.
@@ -96,16 +91,12 @@ impl Containerd {
         end.map(|()| messages)
     }
 
-    /// The number of images in `ctr images ls`. Names with the same manifest digest count as one image.
+    /// The number of images in `ctr images ls`: one of the names of each is its id.
     #[track_caller]
     pub fn ctr_images(&self) -> usize {
-        let table = self.ctr(&["images", "ls"]);
-        // REF TYPE DIGEST SIZE PLATFORMS LABELS
-        let digests = table
-            .lines()
-            .skip(1)
-            .filter_map(|line| line.split_whitespace().nth(2));
-        digests.collect::<BTreeSet<_>>().len()
+        let names = self.ctr(&["images", "ls", "-q"]);
+        let ids = names.lines().filter(|name| name.starts_with("sha256:"));
+        ids.count()
     }
 
     /// The number of names in `ctr images ls`.
