@@ -106,9 +106,9 @@ impl Scene {
         predecessor
     }
 
-    /// Runs a query, which fails with this code and these words in metrics, trace and log.
+    /// Runs a query, which fails with this code and these words in metrics, trace and log. Returns the trace.
     #[track_caller]
-    fn assert_fails(&self, code: &str, words: &str) {
+    fn assert_fails(&self, code: &str, words: &str) -> Trace {
         let before = self.service.scrape();
         let Event {
             status,
@@ -145,6 +145,7 @@ impl Scene {
             })
         };
         self.service.wait_for_stderr(complete, PATIENCE);
+        trace
     }
 
     /// Runs a query, whose numbers are those of a plain CRI client and of `ctr`.

@@ -5,12 +5,14 @@ use lab::identity::{GROUP, MEMBER, NOBODY, POWERLESS_ROOT, PublicProgram};
 use lab::poll::eventually;
 use lab::service::run;
 
-use super::{RESOURCE_EXHAUSTED, Scene, UNIMPLEMENTED, failures as failed, images, number};
+use super::{
+    RESOURCE_EXHAUSTED, Scene, UNIMPLEMENTED, assert_asked, failures as failed, images, number,
+};
 
 with_both! {
     a_stopped_containerd_is_unavailable_and_counted_again_once_it_runs,
     a_containerd_without_its_cri_plugin_is_unimplemented_and_the_error_names_the_plugin,
-    a_list_longer_than_containerds_message_limit_is_resource_exhausted,
+    a_message_longer_than_containerds_limit_is_resource_exhausted,
     a_containerd_that_still_loads_its_store_is_reported_as_not_ready,
     a_member_of_the_group_of_containerds_socket_may_query_it,
 }
@@ -37,14 +39,18 @@ fn a_containerd_without_its_cri_plugin_is_unimplemented_and_the_error_names_the_
     scene.assert_fails("UNIMPLEMENTED", "its CRI plugin may be disabled");
 }
 
-fn a_list_longer_than_containerds_message_limit_is_resource_exhausted(release: Release) {
+fn a_message_longer_than_containerds_limit_is_resource_exhausted(release: Release) {
     let mut scene = Scene::start(release);
     scene.containerd.import(&images(0..100));
     scene.assert_counts(100);
     scene.containerd.stop();
     scene.containerd.launch(Setup::SendsAtMost(4096));
     scene.containerd.wait_for_failure(RESOURCE_EXHAUSTED);
-    scene.assert_fails("RESOURCE_EXHAUSTED", "larger than max");
+    let trace = scene.assert_fails("RESOURCE_EXHAUSTED", "larger than max");
+    match release {
+        Release::Debian => assert_asked(&trace, 0, 1),
+        Release::V2_4(_) => assert_asked(&trace, 1, 0),
+    }
 }
 
 fn a_containerd_that_still_loads_its_store_is_reported_as_not_ready(release: Release) {
