@@ -5,9 +5,11 @@ use std::fs;
 use std::process::{Command, Stdio};
 use std::thread;
 
+use prost::Message;
+
 use super::{Containerd, OciImage, layout};
 use crate::cri_runtime::client;
-use crate::cri_runtime::v1::Image;
+use crate::cri_runtime::v1::{Image, StreamImagesResponse};
 use crate::poll::eventually;
 
 /// Most images in one archive, so that large imports are concurrent. `ctr` refuses archives with more than 10,000 manifests,
@@ -81,14 +83,18 @@ impl Containerd {
         client::list_images(self.socket())
     }
 
-    /// The images in the messages of StreamImages, as received by a generated CRI client.
+    /// The messages of StreamImages, as received by a generated CRI client: how many images each has, and its length in bytes.
     ///
     /// # Errors
     ///
     /// The status of the failed call.
-    pub fn streamed(&self) -> Result<Vec<Vec<Image>>, tonic::Status> {
-        let (messages, end) = client::stream_images(self.socket());
-        end.map(|()| messages)
+    pub fn streamed(&self) -> Result<Vec<(usize, usize)>, tonic::Status> {
+        let (batches, end) = client::stream_images(self.socket());
+        end?;
+        let messages = batches
+            .into_iter()
+            .map(|images| (images.len(), StreamImagesResponse { images }.encoded_len()));
+        Ok(messages.collect())
     }
 
     /// The number of images in `ctr images ls`: one of the names of each is its id.
