@@ -170,6 +170,11 @@ impl Scene {
         for (name, expected) in expected {
             assert_eq!(number(&scrape, name), Some(expected), "{name}");
         }
+        for edge in ["oldest", "newest"] {
+            // CRI does not have import times.
+            let name = format!("imagestore_{edge}_image_timestamp_seconds");
+            assert_eq!(number(&scrape, &name), None, "{name}");
+        }
     }
 }
 

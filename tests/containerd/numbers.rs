@@ -25,8 +25,10 @@ fn a_containerd_without_images_is_counted_as_0_and_reports_its_version(release: 
         Release::Debian => "1.6.",
         Release::V2_4(_) => "2.4.",
     };
-    let version = version(&scene.service.scrape());
+    let scrape = scene.service.scrape();
+    let version = version(&scrape);
     assert!(version.starts_with(expected), "{version}");
+    assert_eq!(scrape.samples("imagestore_registry_images").count(), 0);
 }
 
 fn images_are_counted_as_ctr_and_a_cri_client_count_them(release: Release) {

@@ -41,6 +41,13 @@ fn the_server_spans_of_containerd_are_children_of_our_client_spans_in_jaeger() {
     });
     for call in CALLS {
         let (client, server) = (ours.span(call), theirs.span(call));
+        assert_eq!(ours.parent_of(client), Some(ours.root()));
+        assert_eq!(client.text("span.kind").as_deref(), Some("client"));
+        let status = client.text("rpc.response.status_code");
+        assert_eq!(status.as_deref(), Some("OK"));
+        let socket = containerd.socket().to_str();
+        assert_eq!(client.text("server.address").as_deref(), socket);
+        assert_eq!(client.text("server.port"), None);
         assert_eq!(server.parent_span_id, client.span_id, "{}", theirs.render());
         assert_eq!(server.text("span.kind").as_deref(), Some("server"));
     }

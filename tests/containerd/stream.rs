@@ -7,9 +7,11 @@ use super::{RESOURCE_EXHAUSTED, Scene, UNIMPLEMENTED, assert_asked, images, numb
 #[test]
 fn a_containerd_before_2_4_is_asked_for_the_stream_only_once() {
     let scene = Scene::start(Release::Debian);
-    let (first, second) = (scene.ask().trace, scene.ask().trace);
-    assert_asked(&first, 1, 1);
-    assert_asked(&second, 0, 1);
+    assert_asked(&scene.ask().trace, 1, 1);
+    let second = scene.ask();
+    assert_asked(&second.trace, 0, 1);
+    let failures = second.scrape.sum("imagestore_query_failures_total");
+    assert_eq!(failures, Some(0.0));
 }
 
 #[test]

@@ -1,15 +1,10 @@
 //! The calls that the runtime receives.
 
 use lab::cri_runtime::{Call, Images, Method, Request, StandIn, v1};
-use lab::jaeger_agent::{JaegerAgent, Span};
+use lab::jaeger_agent::JaegerAgent;
 use lab::service::PATIENCE;
 
 use super::{Scene, program};
-
-/// The `traceparent` that names this span as the parent.
-fn traceparent(span: &Span) -> String {
-    format!("00-{:032x}-{:016x}-01", span.trace_id, span.span_id)
-}
 
 /// A runtime, and the agent that receives the traces of its queries.
 fn traced() -> (Scene, JaegerAgent) {
@@ -83,36 +78,6 @@ fn the_authority_over_tcp_is_the_address() {
     for call in runtime.calls() {
         assert_eq!(call.authority.as_ref(), Some(&address), "{call}");
     }
-}
-
-#[test]
-fn every_call_carries_its_own_span_as_the_parent_of_the_runtimes_spans() {
-    let (scene, agent) = traced();
-    scene.runtime.without(Method::StreamImages);
-    scene.ask();
-    let trace = agent.next_trace(PATIENCE);
-    let calls = scene.runtime.calls();
-    assert_eq!(calls.len(), 4);
-    for call in calls {
-        let span = trace.span(call.path.trim_start_matches('/'));
-        let parent = traceparent(span);
-        assert_eq!(call.header("traceparent"), Some(parent.as_str()), "{call}");
-    }
-}
-
-#[test]
-fn the_stream_has_a_client_span_of_its_own() {
-    let (scene, agent) = traced();
-    scene.ask();
-    let trace = agent.next_trace(PATIENCE);
-    let span = trace.span("runtime.v1.ImageService/StreamImages");
-    assert_eq!(trace.parent_of(span), Some(trace.root()));
-    assert_eq!(span.text("span.kind").as_deref(), Some("client"));
-    let status = span.text("rpc.response.status_code");
-    assert_eq!(status.as_deref(), Some("OK"));
-    let socket = scene.runtime.url().replace("cri+unix://", "");
-    assert_eq!(span.text("server.address"), Some(socket));
-    assert_eq!(span.text("server.port"), None);
 }
 
 #[test]

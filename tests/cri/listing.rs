@@ -18,44 +18,10 @@ fn scene() -> Scene {
 }
 
 #[test]
-fn a_runtime_that_streams_is_asked_for_the_stream_only() {
-    assert_eq!(scene().lists_asked(), [Method::StreamImages]);
-}
-
-#[test]
-fn the_batches_of_a_stream_add_up() {
-    let scene = scene();
-    let totals = Images::generated(25).totals();
-    let scrape = scene.ask();
-    assert_eq!(number(&scrape, "imagestore_images"), Some(25.0));
-    assert_eq!(
-        number(&scrape, "imagestore_images_size_bytes"),
-        Some(totals.size_bytes as f64)
-    );
-    let framing = 3 * 5;
-    assert_eq!(
-        number(&scrape, "imagestore_response_bytes"),
-        Some((totals.encoded_bytes + framing) as f64)
-    );
-}
-
-#[test]
 fn a_stream_without_a_message_is_an_empty_store() {
     let scrape = Scene::of(Images::generated(0)).ask();
     assert_eq!(number(&scrape, "imagestore_images"), Some(0.0));
     assert_eq!(number(&scrape, "imagestore_up"), Some(1.0));
-}
-
-#[test]
-fn a_runtime_without_the_stream_is_asked_for_the_list() {
-    let scene = scene();
-    scene.runtime.without(Method::StreamImages);
-    let asked = scene.lists_asked();
-    assert_eq!(asked, [Method::StreamImages, Method::ListImages]);
-    let scrape = scene.service.scrape();
-    assert_eq!(number(&scrape, "imagestore_images"), Some(25.0));
-    assert_eq!(number(&scrape, "imagestore_up"), Some(1.0));
-    assert_eq!(scrape.sum("imagestore_query_failures_total"), Some(0.0));
 }
 
 #[test]
@@ -69,29 +35,6 @@ fn a_stream_that_is_unimplemented_after_its_headers_counts_as_missing_too() {
     assert_eq!(asked, [Method::StreamImages, Method::ListImages]);
     let images = number(&scene.service.scrape(), "imagestore_images");
     assert_eq!(images, Some(25.0));
-}
-
-#[test]
-fn a_missing_stream_is_remembered() {
-    let scene = scene();
-    scene.runtime.without(Method::StreamImages);
-    scene.ask();
-    assert_eq!(scene.lists_asked(), [Method::ListImages]);
-    assert_eq!(scene.lists_asked(), [Method::ListImages]);
-}
-
-#[test]
-fn a_missing_stream_is_tried_again_once_the_runtime_has_another_version() {
-    let scene = scene();
-    scene.runtime.without(Method::StreamImages);
-    scene.ask();
-    scene.runtime.serve_version("stand-in", "2.0.0");
-    scene
-        .runtime
-        .behave_for(Method::StreamImages, Behaviour::Answer);
-    // The version is asked for after the list.
-    assert_eq!(scene.lists_asked(), [Method::ListImages]);
-    assert_eq!(scene.lists_asked(), [Method::StreamImages]);
 }
 
 #[test]
@@ -200,14 +143,12 @@ fn listing_fails(behaviour: Behaviour) -> Scene {
 #[test]
 fn a_list_that_fails_lets_the_next_query_try_the_stream_again() {
     for code in [
-        // A list that is longer than containerd sends in one message.
-        Code::ResourceExhausted,
         Code::Unavailable,
         Code::Unknown,
         // A method that is gone.
         Code::Unimplemented,
     ] {
-        let status = Status::new(code, "trying to send message larger than max");
+        let status = Status::new(code, "broken");
         let scene = listing_fails(Behaviour::Fail(status));
         // The runtime is upgraded and now streams.
         scene

@@ -5,37 +5,6 @@ use lab::service::PATIENCE;
 
 use super::{Scene, number, registries};
 
-#[test]
-fn images_sizes_untagged_and_pinned_ones_are_counted() {
-    let images = Images::generated(1_000);
-    let totals = images.totals();
-    let scrape = Scene::of(images).ask();
-    let reported = [
-        "imagestore_images",
-        "imagestore_images_size_bytes",
-        "imagestore_untagged_images",
-        "imagestore_pinned_images",
-    ]
-    .map(|name| number(&scrape, name));
-    let expected = [
-        totals.count,
-        totals.size_bytes,
-        totals.untagged,
-        totals.pinned,
-    ];
-    assert_eq!(reported, expected.map(|number| Some(number as f64)));
-    assert_eq!((totals.untagged, totals.pinned), (100, 50));
-}
-
-#[test]
-fn images_are_counted_by_registry() {
-    let images = Images::generated(1_000);
-    let hosts: Vec<_> = images.hosts().into_iter().collect();
-    let mut reported = registries(&Scene::of(images).ask());
-    reported.sort();
-    assert_eq!(reported, hosts);
-}
-
 /// The largest number of registries that have a label of their own.
 const NAMED: usize = 64;
 
@@ -85,29 +54,6 @@ fn a_registry_disappears_once_it_has_no_images() {
         registries(&scene.ask()),
         [("b.example.org".to_owned(), 1_u64)]
     );
-}
-
-#[test]
-fn import_times_are_absent_since_cri_does_not_have_them() {
-    let scrape = Scene::of(Images::generated(3)).ask();
-    for edge in ["oldest", "newest"] {
-        let name = format!("imagestore_{edge}_image_timestamp_seconds");
-        assert_eq!(number(&scrape, &name), None, "{name}");
-    }
-}
-
-#[test]
-fn an_empty_store_has_no_image_of_any_kind_and_no_registry() {
-    let scrape = Scene::of(Images::generated(0)).ask();
-    for name in [
-        "imagestore_images",
-        "imagestore_images_size_bytes",
-        "imagestore_untagged_images",
-        "imagestore_pinned_images",
-    ] {
-        assert_eq!(number(&scrape, name), Some(0.0), "{name}");
-    }
-    assert_eq!(registries(&scrape), []);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::Output;
 
 use lab::cri_runtime::{Images, StandIn};
-use lab::identity::{GROUP, MEMBER, NOBODY, POWERLESS_ROOT, PublicProgram, set_mode};
+use lab::identity::{NOBODY, POWERLESS_ROOT, PublicProgram, set_mode};
 use lab::poll::eventually;
 use lab::service::{PATIENCE, Service, run};
 
@@ -95,22 +95,10 @@ fn a_refused_connection_is_counted_as_permission_denied() {
 }
 
 #[test]
-fn root_without_capabilities_may_connect_to_a_socket_that_root_owns() {
-    assert_counted(&Guarded::socket().query_as(&POWERLESS_ROOT));
-}
-
-#[test]
 fn root_without_capabilities_may_not_connect_to_a_socket_of_another_user() {
     let guarded = Guarded::socket().belongs_to(65_534, 65_534);
     let output = guarded.query_as(&POWERLESS_ROOT);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
-}
-
-#[test]
-fn a_member_of_the_group_that_owns_the_socket_may_connect() {
-    let guarded = Guarded::socket().belongs_to(0, GROUP);
-    assert_counted(&guarded.query_as(&MEMBER));
-    assert_eq!(guarded.query_as(&NOBODY).status.code(), Some(1));
 }
 
 #[test]

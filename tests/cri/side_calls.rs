@@ -58,29 +58,6 @@ fn failing() -> Behaviour {
 }
 
 #[test]
-fn the_name_and_the_version_of_the_runtime_are_reported() {
-    let scene = scene();
-    scene.runtime.serve_version("cri-o", "1.36.0");
-    let scrape = scene.ask();
-    let labels = [
-        ("store", "cri"),
-        ("runtime", "cri-o"),
-        ("version", "1.36.0"),
-        ("api_version", "v1"),
-    ];
-    assert_eq!(scrape.value("imagestore_runtime_info", &labels), Some(1.0));
-}
-
-#[test]
-fn after_the_runtime_is_replaced_only_the_new_one_is_reported() {
-    let scene = scene();
-    scene.ask();
-    scene.runtime.serve_version("stand-in", "2.0.0");
-    let reported = runtime(&scene.ask());
-    assert_eq!(reported, Some(("stand-in".to_owned(), "2.0.0".to_owned())));
-}
-
-#[test]
 fn exactly_the_file_systems_for_images_are_reported() {
     let scene = scene();
     let filesystems = vec![filesystem("/a", 1_000, 3), filesystem("/b", 0, 0)];

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use lab::cri_runtime::{Behaviour, Images, Method};
-use tonic::{Code, Status};
+use lab::cri_runtime::{Behaviour, Images};
+use tonic::Status;
 
 use super::{Scene, failures, number};
 
@@ -79,54 +79,4 @@ fn images_without_any_field_are_counted_as_untagged() {
     for name in ["imagestore_images", "imagestore_untagged_images"] {
         assert_eq!(number(&scrape, name), Some(100_000.0), "{name}");
     }
-}
-
-#[test]
-fn a_stream_that_ends_with_its_headers_is_an_empty_store() {
-    let scene = Scene::of(Images::generated(3));
-    scene
-        .runtime
-        .behave_for(Method::StreamImages, Behaviour::NoMessage);
-    let scrape = scene.ask();
-    assert_eq!(number(&scrape, "imagestore_images"), Some(0.0));
-    assert_eq!(number(&scrape, "imagestore_up"), Some(1.0));
-}
-
-#[test]
-fn a_runtime_that_still_loads_its_store_is_reported_as_not_ready() {
-    let scene = Scene::of(Images::generated(3));
-    // containerd 1.x reports it with the code UNKNOWN, 2.x with UNAVAILABLE.
-    for (code, message) in [
-        (Code::Unknown, "server is not initialized yet"),
-        (
-            Code::Unavailable,
-            "server is not initialized yet: unavailable",
-        ),
-    ] {
-        let status = Status::new(code, message);
-        scene.runtime.behave(Behaviour::Fail(status));
-        let status = scene.service.query();
-        let sentence = format!("the runtime is starting and not ready yet: {message}");
-        assert!(status.contains(&sentence), "{status}");
-    }
-    assert_eq!(failures(&scene.service.scrape(), "UNAVAILABLE"), 2.0);
-}
-
-#[test]
-fn the_error_for_a_runtime_without_cri_v1_names_the_possible_causes() {
-    let scene = Scene::of(Images::generated(3));
-    scene.runtime.behave(Behaviour::Fail(Status::unimplemented(
-        "unknown service runtime.v1.ImageService",
-    )));
-    let status = scene.service.query();
-    for part in [
-        "the runtime does not serve runtime.v1",
-        "its CRI plugin may be disabled",
-        "it may serve runtime.v1alpha2 only",
-        "containerd before 1.6",
-        "unknown service runtime.v1.ImageService",
-    ] {
-        assert!(status.contains(part), "no {part:?} in {status}");
-    }
-    assert_eq!(failures(&scene.service.scrape(), "UNIMPLEMENTED"), 1.0);
 }

@@ -1,6 +1,5 @@
 //! The images in the store, as ListImages and StreamImages list them.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -124,19 +123,6 @@ impl Images {
             totals.encoded_bytes += encoded_len(&image);
         }
         totals
-    }
-
-    /// The number of images by the part of their first name before the first slash. Images without a name are left out.
-    pub fn hosts(&self) -> BTreeMap<String, u64> {
-        let mut hosts = BTreeMap::new();
-        for image in self.slice(0, self.count) {
-            if let Some(name) = image.repo_tags.iter().chain(&image.repo_digests).next() {
-                let name = String::from_utf8_lossy(name);
-                let host = name.split('/').next().unwrap_or_default();
-                *hosts.entry(host.to_owned()).or_default() += 1;
-            }
-        }
-        hosts
     }
 
     /// One message with all images.
