@@ -1,5 +1,5 @@
 //! Kubernetes runtimes: the calls that they receive, the numbers that are counted, and the codes of failures. The runtime is a
-//! stand-in, which can fail in ways that a real containerd cannot be made to; tests/containerd.rs tests a real one.
+//! stand-in, which can fail in ways that a real containerd cannot be made to; tests/containerd.rs has what real ones show.
 
 use lab::cri_runtime::{Images, Method, StandIn};
 use lab::exposition::Scrape;

@@ -27,13 +27,14 @@ fn the_server_spans_of_containerd_are_children_of_our_client_spans_in_jaeger() {
         .start();
     service.query();
     let api = jaeger.api();
-    let ours = eventually("our trace in Jaeger", || {
+    let id = eventually("our trace in Jaeger", || {
         let found = api.search(&[("service", "exp-rkt-grpc")]);
-        let [id] = found[..] else { return None };
-        api.find(&format!("{id:032x}"), "exp-rkt-grpc")
+        found.first().map(|id| format!("{id:032x}"))
     });
+    // The root, the connection and the calls.
+    let ours = api.trace(&id, "exp-rkt-grpc", 2 + CALLS.len());
     let theirs = eventually("containerd's spans in our trace", || {
-        let served = api.find(&ours.id_hex(), "containerd")?;
+        let served = api.find(&id, "containerd")?;
         let complete = CALLS
             .iter()
             .all(|call| !served.spans_named(call).is_empty());

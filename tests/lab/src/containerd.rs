@@ -17,7 +17,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use rustix::fs::{CWD, Mode, mkfifoat};
+use rustix::fs::{CWD, Mode, StatVfs, mkfifoat, statvfs};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
@@ -30,6 +30,9 @@ pub use release::{Release, Setup};
 
 /// A file system in memory: on a disk, containerd's fsync of every file of an image would be slow.
 const MEMORY: &str = "/dev/shm";
+
+/// The space in bytes that several thousand images need there; containers often have less.
+const ROOM: u64 = 512 << 20;
 
 /// A containerd, running or stopped. Dropping it kills it.
 #[derive(Debug)]
@@ -58,9 +61,9 @@ impl Containerd {
 
     /// A containerd that is not started yet.
     pub fn prepare(release: Release) -> Self {
-        let memory = Path::new(MEMORY);
-        let folder = match memory.is_dir() {
-            true => tempfile::tempdir_in(memory),
+        let roomy = |fs: StatVfs| fs.f_bavail * fs.f_frsize >= ROOM;
+        let folder = match statvfs(MEMORY).is_ok_and(roomy) {
+            true => tempfile::tempdir_in(MEMORY),
             false => tempfile::tempdir(),
         };
         let folder = folder.expect("a temporary folder can be made");
