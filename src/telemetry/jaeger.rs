@@ -30,7 +30,7 @@ use tokio::{
     net::UdpSocket,
     sync::Mutex,
     task::{JoinHandle, spawn_blocking},
-    time::{Instant, timeout},
+    time::{Instant, sleep, timeout},
 };
 
 mod convert;
@@ -41,6 +41,13 @@ const LOOKUP_VALIDITY: Duration = Duration::from_secs(60);
 
 /// Longest time that a trace waits for a lookup while an earlier address is known.
 const RENEWAL_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A trace that does not fit one datagram is halved until its parts do: of two halves, at least one is larger than this, in bytes.
+const LARGE_DATAGRAM: usize = 32_500;
+
+/// The pause after a large datagram. By default the agent's socket holds three of them, and the kernel drops the next one without an
+/// error until the agent has read one.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// Sends finished traces to a Jaeger agent. Looks it up and connects for the first trace, after a failure, and once the last lookup
 /// is a minute old.
@@ -201,10 +208,13 @@ impl JaegerTraceRuntime for AgentSocket {
     /// datagram: on loopback a refusal arrives at once.
     async fn write_to_socket(&self, socket: &Self::Socket, payload: Vec<u8>) -> thrift::Result<()> {
         socket.send(&payload).await?;
-        match socket.take_error()? {
-            Some(refused) => Err(refused.into()),
-            None => Ok(()),
+        if let Some(refused) = socket.take_error()? {
+            return Err(refused.into());
         }
+        if payload.len() > LARGE_DATAGRAM {
+            sleep(PAUSE).await;
+        }
+        Ok(())
     }
 }
 

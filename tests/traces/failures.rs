@@ -1,11 +1,14 @@
 //! Traces of failed queries.
 
-use lab::jaeger_agent::{JaegerAgent, Span, Trace};
+use lab::jaeger_agent::{Span, Trace, Value};
 use lab::rkt_api_service::Behaviour;
-use lab::service::{PATIENCE, ReservedPort, Service};
+use lab::service::{Builder, ReservedPort};
 use tonic::Status;
 
-use super::{CONNECT, LIST_IMAGES, Scene, exporting_to, tag};
+use super::{CONNECT, LIST_IMAGES, SPANS, Scene, query, tag};
+
+/// The spans of a query whose first call fails: the root, the call and its connection.
+const FAILED_SPANS: usize = 3;
 
 /// The trace of a failed query, and the code under which the metrics count the failure.
 struct Failed {
@@ -14,9 +17,9 @@ struct Failed {
 }
 
 impl Failed {
-    fn of(service: &Service, agent: &JaegerAgent) -> Self {
-        service.query();
-        let scrape = service.scrape();
+    fn of(scene: &Scene) -> Self {
+        let trace = scene.trace_of(FAILED_SPANS);
+        let scrape = scene.service.scrape();
         let counted: Vec<_> = scrape
             .samples("imagestore_query_failures_total")
             .filter(|sample| sample.value == 1.0)
@@ -25,29 +28,23 @@ impl Failed {
         let [code] = &counted[..] else {
             panic!("counted as {counted:?}");
         };
-        Self {
-            trace: agent.next_trace(PATIENCE),
-            code: code.clone(),
-        }
+        let code = code.clone();
+        Self { trace, code }
     }
 
-    fn by(behaviour: Behaviour) -> Self {
-        Self::within("60s", behaviour)
+    /// The failure of each exporter's service.
+    fn each(behaviour: Behaviour) -> impl Iterator<Item = Self> {
+        Self::each_with(behaviour, |service| service)
     }
 
-    fn within(deadline: &str, behaviour: Behaviour) -> Self {
-        let scene = Scene::with(|service| service.arg("--deadline").arg(deadline));
-        scene.store.behave(behaviour);
-        Self::of(&scene.service, &scene.agent)
-    }
-
-    fn by_refusal() -> Self {
-        let unused = ReservedPort::reserve();
-        let agent = JaegerAgent::bind();
-        let service = exporting_to(agent.address())
-            .store(format!("rkt+http://{}", unused.address()))
-            .start();
-        Self::of(&service, &agent)
+    fn each_with(
+        behaviour: Behaviour,
+        configure: impl Fn(Builder) -> Builder,
+    ) -> impl Iterator<Item = Self> {
+        Scene::each_with(configure).map(move |scene| {
+            scene.store.behave(behaviour.clone());
+            Self::of(&scene)
+        })
     }
 
     /// The call and the root are marked as errors with this reason. Of the other spans, exactly `also_failed` are.
@@ -69,6 +66,19 @@ impl Failed {
             .collect();
         assert_eq!(failed, also_failed, "{}", self.trace.render());
     }
+
+    /// The only event of the root has the code and the reason.
+    #[track_caller]
+    fn assert_event(&self, why: &str) {
+        let [failed] = &self.trace.root().logs[..] else {
+            panic!("{}", self.trace.render());
+        };
+        let field = |name: &str| failed.fields.get(name).map(Value::to_string);
+        assert_eq!(failed.name().as_deref(), Some("query failed"));
+        assert_eq!(field("code").as_deref(), Some(self.code.as_str()));
+        let error = field("error").expect("the event has the error");
+        assert!(error.contains(why), "{error}");
+    }
 }
 
 #[track_caller]
@@ -80,86 +90,89 @@ fn assert_error(span: &Span, why: &str) {
 }
 
 #[test]
-fn a_refused_connection_fails_the_spans_of_the_connection_the_call_and_the_root() {
-    let failed = Failed::by_refusal();
-    assert_eq!(failed.code, "UNAVAILABLE");
-    failed.assert_failed_spans("Connection refused", &[CONNECT]);
-    assert_eq!(tag(failed.trace.span(CONNECT), "error.type"), "UNAVAILABLE");
-}
-
-#[test]
 fn an_exceeded_deadline_fails_the_call_and_the_root() {
-    let failed = Failed::within("3s", Behaviour::Hang);
-    assert_eq!(failed.code, "DEADLINE_EXCEEDED");
-    failed.assert_failed_spans("3s", &[]);
+    for failed in Failed::each_with(Behaviour::Hang, |service| {
+        service.arg("--deadline").arg("3s")
+    }) {
+        assert_eq!(failed.code, "DEADLINE_EXCEEDED");
+        failed.assert_failed_spans("3s", &[]);
+    }
 }
 
 #[test]
 fn an_exceeded_deadline_is_never_reported_with_another_code() {
-    let scene = Scene::with(|service| service.arg("--deadline").arg("10ms"));
-    scene.store.behave(Behaviour::Hang);
-    for _ in 0..50 {
-        let trace = scene.trace();
-        let call = trace.span(LIST_IMAGES);
-        assert_eq!(tag(call, "rpc.response.status_code"), "DEADLINE_EXCEEDED");
+    for scene in Scene::each_with(|service| service.arg("--deadline").arg("10ms")) {
+        scene.store.behave(Behaviour::Hang);
+        let ids: Vec<_> = (0..50).map(|_| query(&scene.service)).collect();
+        for id in ids {
+            let trace = scene.find(&id, FAILED_SPANS);
+            let call = trace.span(LIST_IMAGES);
+            assert_eq!(tag(call, "rpc.response.status_code"), "DEADLINE_EXCEEDED");
+        }
     }
 }
 
 #[test]
 fn a_deadline_exceeded_while_connecting_fails_the_connect_span_too() {
-    let failed = Failed::within("3s", Behaviour::Silent);
-    assert_eq!(failed.code, "DEADLINE_EXCEEDED");
-    failed.assert_failed_spans("has not begun to speak HTTP/2", &[CONNECT]);
-    let trace = &failed.trace;
-    let connect = trace.span(CONNECT);
-    assert_error(connect, "has not begun to speak HTTP/2");
-    assert_eq!(trace.parent_of(connect), Some(trace.span(LIST_IMAGES)));
+    for failed in Failed::each_with(Behaviour::Silent, |service| {
+        service.arg("--deadline").arg("3s")
+    }) {
+        assert_eq!(failed.code, "DEADLINE_EXCEEDED");
+        failed.assert_failed_spans("has not begun to speak HTTP/2", &[CONNECT]);
+        let connect = failed.trace.span(CONNECT);
+        assert_error(connect, "has not begun to speak HTTP/2");
+    }
 }
 
 #[test]
 fn the_code_and_the_text_of_the_store_are_in_the_trace() {
-    let failed = Failed::by(Behaviour::Fail(Status::resource_exhausted(
-        "too many askers",
-    )));
-    assert_eq!(failed.code, "RESOURCE_EXHAUSTED");
-    failed.assert_failed_spans("too many askers", &[]);
+    let text = "too many askers";
+    for failed in Failed::each(Behaviour::Fail(Status::resource_exhausted(text))) {
+        assert_eq!(failed.code, "RESOURCE_EXHAUSTED");
+        failed.assert_failed_spans(text, &[]);
+        failed.assert_event(text);
+    }
 }
 
 #[test]
 fn an_answer_that_is_cut_off_fails_the_call_and_the_root() {
-    let failed = Failed::by(Behaviour::CutOff);
-    failed.assert_failed_spans("the connection was ", &[]);
+    for failed in Failed::each(Behaviour::CutOff) {
+        failed.assert_failed_spans("the connection was ", &[]);
+    }
 }
 
 #[test]
 fn after_a_failure_the_next_trace_has_no_errors() {
-    let scene = Scene::set();
-    scene.store.behave(Behaviour::CutOff);
-    assert!(scene.trace().root().is_error());
-    scene.store.behave(Behaviour::Answer);
-    assert!(scene.trace().spans.iter().all(|span| !span.is_error()));
+    for scene in Scene::each() {
+        scene.store.behave(Behaviour::CutOff);
+        assert!(scene.trace_of(FAILED_SPANS).root().is_error());
+        scene.store.behave(Behaviour::Answer);
+        assert!(scene.trace().spans.iter().all(|span| !span.is_error()));
+    }
 }
 
 #[test]
-fn if_one_of_two_stores_fails_only_its_spans_and_the_root_are_errors() {
+fn if_one_of_two_stores_refuses_the_connection_only_its_spans_and_the_root_are_errors() {
+    let why = "Connection refused";
     let unused = ReservedPort::reserve();
     let down = format!("down=rkt+http://{}", unused.address());
-    let scene = Scene::with(|service| service.store(down));
-    let trace = scene.trace();
-    let outcomes: Vec<_> = trace
-        .spans_named(LIST_IMAGES)
-        .into_iter()
-        .map(|call| (tag(call, "imagestore.store"), call.is_error()))
-        .collect();
-    assert!(
-        outcomes.contains(&("rkt".to_owned(), false)),
-        "{outcomes:?}"
-    );
-    assert!(
-        outcomes.contains(&("down".to_owned(), true)),
-        "{outcomes:?}"
-    );
-    assert_error(trace.root(), "down: ");
-    let description = tag(trace.root(), "otel.status_description");
-    assert!(!description.contains("rkt: "), "{description}");
+    for scene in Scene::each_with(|service| service.store(&down)) {
+        let trace = scene.trace_of(SPANS + 2);
+        let is_down = |call: &&Span| tag(call, "imagestore.store") == "down";
+        let mut calls = trace.spans_named(LIST_IMAGES).into_iter();
+        let call = calls.find(is_down).expect("both stores are asked");
+        let [connect] = trace.children_of(call)[..] else {
+            panic!("{}", trace.render());
+        };
+        for span in [call, connect] {
+            assert_error(span, why);
+            assert_eq!(tag(span, "error.type"), "UNAVAILABLE");
+        }
+        assert_error(trace.root(), why);
+        let description = tag(trace.root(), "otel.status_description");
+        assert!(description.starts_with("down: "), "{description}");
+        assert!(!description.contains("rkt: "), "{description}");
+        let failed = trace.spans.iter().filter(|span| span.is_error());
+        assert_eq!(failed.count(), 3, "{}", trace.render());
+    }
 }

@@ -1,12 +1,11 @@
-//! Traces that would be too large for a datagram are truncated, not lost.
+//! Traces that would be too large for a datagram: their texts are truncated, they are sent in parts, and Jaeger has them whole.
 
-use lab::jaeger_agent::Value;
-use lab::otlp_collector::{FlatSpan, OtlpCollector};
+use lab::poll::eventually;
 use lab::rkt_api_service::Behaviour;
-use lab::service::{Builder, PATIENCE};
+use lab::service::Builder;
 use tonic::Status;
 
-use super::{LIST_IMAGES, ROOT, Scene, program, store, tag};
+use super::{Exporter, LIST_IMAGES, ROOT, SPANS, Scene, query, tag};
 
 /// The end of a truncated text, see `CUT` in src/words.rs.
 const MARK: &str = "[cut]";
@@ -15,11 +14,18 @@ fn failing_with(length: usize) -> Behaviour {
     Behaviour::Fail(Status::internal("x".repeat(length)))
 }
 
+/// Over OTLP, nothing has to fit a datagram.
+fn over_udp(configure: impl FnOnce(Builder) -> Builder) -> Option<Scene> {
+    Scene::over(Exporter::Jaeger, configure)
+}
+
 #[test]
-fn an_error_text_of_12_kilobytes_is_truncated_and_marked() {
-    let scene = Scene::set();
+fn over_udp_an_error_text_of_12_kilobytes_is_truncated_and_marked() {
+    let Some(scene) = over_udp(|service| service) else {
+        return;
+    };
     scene.store.behave(failing_with(12 << 10));
-    let trace = scene.trace();
+    let trace = scene.trace_of(3);
     for span in [ROOT, LIST_IMAGES] {
         let description = tag(trace.span(span), "otel.status_description");
         assert!(description.contains("xxxxxxxx"), "{description}");
@@ -33,106 +39,87 @@ fn an_error_text_of_12_kilobytes_is_truncated_and_marked() {
 
 #[test]
 fn an_error_text_that_is_too_long_for_a_header_does_not_lose_the_trace() {
-    let scene = Scene::set();
-    scene.store.behave(failing_with(200 << 10));
-    let trace = scene.trace();
-    assert!(trace.span(LIST_IMAGES).is_error());
-    assert!(trace.root().is_error());
+    for scene in Scene::each() {
+        scene.store.behave(failing_with(200 << 10));
+        let trace = scene.trace_of(3);
+        assert!(trace.span(LIST_IMAGES).is_error());
+        assert!(trace.root().is_error());
+    }
 }
 
 #[test]
-fn a_resource_attribute_of_70_kilobytes_is_truncated_and_marked() {
+fn over_udp_a_resource_attribute_of_70_kilobytes_is_truncated_and_marked() {
     let attribute = format!("host.note={}", "n".repeat(70 << 10));
-    let scene = Scene::with(|service| service.env("OTEL_RESOURCE_ATTRIBUTES", attribute));
-    scene.store.behave(failing_with(12 << 10));
-    let trace = scene.trace();
-    let Some(Value::String(note)) = trace.process.tags.get("host.note") else {
-        panic!("{:?}", trace.process);
+    let Some(scene) = over_udp(|service| service.env("OTEL_RESOURCE_ATTRIBUTES", attribute)) else {
+        return;
     };
+    scene.store.behave(failing_with(12 << 10));
+    let tags = scene.trace_of(3).process.tags;
+    let note = tags["host.note"].to_string();
     assert!(note.starts_with("nnn") && note.ends_with(MARK), "{note}");
 }
 
 #[test]
 fn a_service_name_of_70_kilobytes_does_not_lose_the_trace() {
     let name = "n".repeat(70 << 10);
-    let scene = Scene::with(|service| service.env("OTEL_SERVICE_NAME", name));
-    assert!(scene.trace().process.service.starts_with("nnn"));
+    for scene in Scene::each_with(|service| service.env("OTEL_SERVICE_NAME", &name)) {
+        let id = query(&scene.service);
+        let api = scene.jaeger.api();
+        eventually("the trace", || {
+            let mut names = api.services().into_iter();
+            names.find(|name| name.starts_with("nnn") && api.find(&id, name).is_some())
+        });
+    }
 }
 
 #[test]
-fn thousands_of_resource_attributes_do_not_lose_the_trace() {
-    let attributes: Vec<_> = (0..7_000).map(|n| format!("k{n:04}=v")).collect();
-    let attributes = attributes.join(",");
-    let scene = Scene::with(|service| service.env("OTEL_RESOURCE_ATTRIBUTES", attributes));
-    assert_eq!(scene.trace().root().operation, ROOT);
+fn too_many_or_too_long_resource_attributes_do_not_lose_the_trace() {
+    let many: Vec<_> = (0..7_000).map(|n| format!("k{n:04}=v")).collect();
+    for attributes in [many.join(","), format!("{}=v", "k".repeat(70 << 10))] {
+        let variable = "OTEL_RESOURCE_ATTRIBUTES";
+        for scene in Scene::each_with(|service| service.env(variable, &attributes)) {
+            assert_eq!(scene.trace().root().operation, ROOT);
+        }
+    }
 }
 
-#[test]
-fn a_resource_attribute_with_a_name_of_70_kilobytes_does_not_lose_the_trace() {
-    let attribute = format!("{}=v", "k".repeat(70 << 10));
-    let scene = Scene::with(|service| service.env("OTEL_RESOURCE_ATTRIBUTES", attribute));
-    assert_eq!(scene.trace().root().operation, ROOT);
+/// This many stores that fail, each with two spans.
+fn failing_stores(service: Builder, count: usize) -> Builder {
+    let long = "x".repeat(90);
+    (0..count).fold(service, |service, store| {
+        service.store(format!("s{store}=rkt+unix:///nowhere/{long}"))
+    })
 }
 
 #[test]
 fn the_error_texts_of_40_failing_stores_do_not_lose_the_trace() {
-    let scene = Scene::with(|mut service| {
-        for store in 0..40 {
-            service = service.store(format!("s{store}=rkt+unix:///nowhere/{}", "x".repeat(90)));
-        }
-        service
-    });
-    scene.service.query();
-    let trace = scene.agent.next_trace_of(1 + 3 + 40 * 2, PATIENCE);
-    assert!(trace.root().is_error());
-    assert_eq!(trace.spans_named(LIST_IMAGES).len(), 41);
+    for scene in Scene::each_with(|service| failing_stores(service, 40)) {
+        let trace = scene.trace_of(SPANS + 40 * 2);
+        assert!(trace.root().is_error());
+        assert_eq!(trace.spans_named(LIST_IMAGES).len(), 41);
+    }
 }
 
-/// Each of these 260 stores adds two spans.
-fn failing_stores(service: Builder) -> Builder {
-    let stores = 0..260;
-    stores.fold(service, |service, store| {
-        service.store(format!("s{store}=rkt+unix:///nowhere"))
-    })
-}
-
-const ALL_SPANS: usize = 1 + 3 + 260 * 2;
-const SENT_SPANS: usize = 1 + 512;
 const DROPPED_SPANS: &str = "otel.dropped_spans_count";
 
+/// Over UDP in a dozen datagrams: four times what the socket of Jaeger holds.
 #[test]
-fn the_root_of_a_trace_that_is_too_large_has_the_number_of_dropped_spans() {
-    let scene = Scene::with(failing_stores);
-    scene.service.query();
-    let trace = scene.agent.next_trace_of(SENT_SPANS, PATIENCE);
-    assert_eq!(trace.spans.len(), SENT_SPANS);
-    let dropped = (ALL_SPANS - SENT_SPANS).to_string();
-    assert_eq!(tag(trace.span(ROOT), DROPPED_SPANS), dropped);
-    let marked = trace
-        .spans
-        .iter()
-        .filter(|span| span.text(DROPPED_SPANS).is_some());
-    assert_eq!(marked.count(), 1);
-}
-
-#[test]
-fn over_otlp_the_root_has_the_number_of_dropped_spans_too() {
-    let (store, collector) = (store(), OtlpCollector::bind());
-    let service = program()
-        .env("OTEL_TRACES_EXPORTER", "otlp")
-        .env("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint())
-        .store(store.url());
-    let service = failing_stores(service).start();
-    service.query();
-    let request = collector.next_request(PATIENCE).expect("the trace arrives");
-    let spans = FlatSpan::all(&request);
-    assert_eq!(spans.len(), SENT_SPANS);
-    let root = spans.iter().find(|span| span.span.name == ROOT);
-    let dropped = root.and_then(|root| root.text(DROPPED_SPANS));
-    assert_eq!(dropped, Some((ALL_SPANS - SENT_SPANS).to_string()));
+fn the_largest_trace_arrives_whole_and_its_root_has_the_number_of_dropped_spans() {
+    const ALL: usize = SPANS + 260 * 2;
+    const SENT: usize = 1 + 512;
+    for scene in Scene::each_with(|service| failing_stores(service, 260)) {
+        let trace = scene.trace_of(SENT);
+        let dropped = (ALL - SENT).to_string();
+        assert_eq!(tag(trace.span(ROOT), DROPPED_SPANS), dropped);
+        let spans = trace.spans.iter();
+        let marked = spans.filter(|span| span.text(DROPPED_SPANS).is_some());
+        assert_eq!(marked.count(), 1);
+    }
 }
 
 #[test]
 fn a_complete_trace_has_no_number_of_dropped_spans() {
-    assert_eq!(Scene::set().trace().root().text(DROPPED_SPANS), None);
+    for scene in Scene::each() {
+        assert_eq!(scene.trace().root().text(DROPPED_SPANS), None);
+    }
 }

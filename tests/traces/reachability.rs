@@ -1,4 +1,4 @@
-//! The address of the Jaeger agent, and agents that are missing or come back.
+//! The address of the Jaeger agent, and agents that are missing.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -8,8 +8,8 @@ use lab::skip;
 
 use super::{IMAGES, ROOT, exporting_to, program, store, traces, wait_for_traces};
 
-/// A loopback address that nothing uses and that a test can bind later. The port is outside of the ephemeral range, and the id
-/// of this process keeps concurrent test programs apart.
+/// A loopback address that nothing uses. The port is outside of the ephemeral range, and the id of this process keeps concurrent
+/// test programs apart.
 fn unused_address(last: u8) -> SocketAddr {
     let [.., high, low] = std::process::id().to_be_bytes();
     SocketAddr::from((Ipv4Addr::new(127, 100 + last, high, low), 6831))
@@ -62,69 +62,6 @@ fn of_consecutive_lost_traces_the_first_is_a_warning_and_the_others_are_debug_li
             "{stderr}"
         );
     }
-}
-
-#[test]
-fn the_end_of_consecutive_losses_is_one_line_with_their_number() {
-    let address = unused_address(5);
-    let (_store, service) = asking(exporting_to(address));
-    query(&service, 3);
-    wait_for_traces(&service, "failed", 3);
-    let agent = JaegerAgent::bind_at(address).expect("the address is free");
-    query(&service, 2);
-    wait_for_traces(&service, "exported", 2);
-    drop(agent);
-    query(&service, 1);
-    wait_for_traces(&service, "failed", 4);
-    assert!(service.stop().success());
-    let stderr = service.stderr();
-    let ends = lines(&stderr, "traces exported again");
-    assert_eq!(ends.len(), 1, "{stderr}");
-    assert!(
-        ends[0].contains(" INFO ") && ends[0].contains("lost=3"),
-        "{stderr}"
-    );
-    // The next series of failures has its own warning.
-    assert_eq!(lines(&stderr, " WARN ").len(), 2, "{stderr}");
-}
-
-#[test]
-fn the_first_trace_after_the_agent_has_started_arrives() {
-    let address = unused_address(3);
-    let (_store, service) = asking(exporting_to(address));
-    query(&service, 2);
-    wait_for_traces(&service, "failed", 2);
-    let agent = JaegerAgent::bind_at(address).expect("the address is free");
-    query(&service, 1);
-    assert_eq!(agent.next_trace(PATIENCE).root().operation, ROOT);
-    wait_for_traces(&service, "exported", 1);
-}
-
-#[test]
-fn the_first_trace_after_the_agent_has_come_back_arrives() {
-    let address = unused_address(4);
-    let agent = JaegerAgent::bind_at(address).expect("the address is free");
-    let (_store, service) = asking(exporting_to(address));
-    query(&service, 1);
-    agent.next_trace(PATIENCE);
-    drop(agent);
-    query(&service, 1);
-    wait_for_traces(&service, "failed", 1);
-    let agent = JaegerAgent::bind_at(address).expect("the address is free");
-    query(&service, 1);
-    agent.next_trace(PATIENCE);
-    wait_for_traces(&service, "exported", 2);
-    assert_eq!(traces(&service, "failed"), 1.0);
-}
-
-#[test]
-fn a_trace_that_arrives_is_counted_as_exported() {
-    let agent = JaegerAgent::bind();
-    let (_store, service) = asking(exporting_to(agent.address()));
-    query(&service, 1);
-    agent.next_trace(PATIENCE);
-    wait_for_traces(&service, "exported", 1);
-    assert_eq!(traces(&service, "failed"), 0.0);
 }
 
 #[test]

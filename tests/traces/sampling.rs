@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use lab::jaeger_agent::Trace;
-use lab::service::{PATIENCE, Service, run};
+use lab::service::{Service, run};
 
-use super::{LIST_IMAGES, Scene, exporting_to, store, traces, wait_for_traces};
+use super::datagrams::Scene;
+use super::{LIST_IMAGES, SPANS, store, traces, wait_for_traces};
 
 /// Stops the service and returns its log.
 fn log_of(service: &Service) -> String {
@@ -110,12 +111,6 @@ fn a_span_has_at_most_the_allowed_attributes_and_events() {
 
 #[test]
 fn a_link_limit_of_0_has_no_effect() {
-    let store = store();
-    let agent = lab::jaeger_agent::JaegerAgent::bind();
-    let service = exporting_to(agent.address())
-        .env("OTEL_SPAN_LINK_COUNT_LIMIT", "0")
-        .store(store.url())
-        .start();
-    service.query();
-    assert_eq!(agent.next_trace(PATIENCE).spans.len(), 4);
+    let scene = Scene::with(|service| service.env("OTEL_SPAN_LINK_COUNT_LIMIT", "0"));
+    assert_eq!(scene.trace().spans.len(), SPANS);
 }

@@ -1,12 +1,11 @@
-//! The spans of a trace, their parents, and their times.
+//! The spans of a trace, their parents and kinds, and their times.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use lab::jaeger_agent::{JaegerAgent, Span, Trace};
-use lab::rkt_api_service::{Behaviour, Method};
-use lab::service::PATIENCE;
+use lab::jaeger_agent::{Span, Trace};
+use lab::rkt_api_service::{Behaviour, Method, StandIn};
 
-use super::{CONNECT, GET_INFO, LIST_IMAGES, ROOT, Scene, exporting_to, operations, store, tag};
+use super::{CONNECT, GET_INFO, LIST_IMAGES, ROOT, Scene, operations, store, tag};
 
 /// Start and duration are each rounded down to microseconds.
 const ROUNDING_MICROS: i64 = 2;
@@ -32,131 +31,78 @@ fn assert_children_are_within_their_parents(trace: &Trace) {
 }
 
 #[test]
-fn scrapes_make_no_traces() {
-    let scene = Scene::set();
-    for path in ["/metrics", "/", "/-/healthy", "/-/ready", "/nowhere"] {
-        scene.service.get(path);
+fn the_calls_are_children_of_the_root_and_connecting_is_part_of_the_first() {
+    for scene in Scene::each() {
+        let trace = scene.trace();
+        let [root, list_images, get_info, connect] =
+            [ROOT, LIST_IMAGES, GET_INFO, CONNECT].map(|name| trace.span(name));
+        assert_eq!(root.parent_span_id, 0);
+        assert_eq!(trace.children_of(root), [list_images, get_info]);
+        assert_eq!(trace.children_of(list_images), [connect]);
+        for call in [list_images, get_info] {
+            assert_eq!(tag(call, "span.kind"), "client");
+        }
+        // Thrift has no tag for an internal span.
+        for internal in [root, connect] {
+            let kind = internal.text("span.kind");
+            assert!(matches!(kind.as_deref(), None | Some("internal")));
+        }
     }
-    scene.assert_nothing_more_was_sent();
-}
-
-#[test]
-fn a_query_is_one_trace_in_one_datagram() {
-    let scene = Scene::set();
-    let trace = scene.trace();
-    assert_eq!(
-        operations(&trace),
-        [CONNECT, ROOT, GET_INFO, LIST_IMAGES],
-        "{}",
-        trace.render()
-    );
-    scene.assert_nothing_more_was_sent();
 }
 
 #[test]
 fn every_query_is_a_trace_of_its_own() {
-    let scene = Scene::set();
-    assert_ne!(scene.trace().id(), scene.trace().id());
-    scene.assert_nothing_more_was_sent();
+    for scene in Scene::each() {
+        assert_ne!(scene.trace().id(), scene.trace().id());
+    }
 }
 
 #[test]
 fn a_debugged_library_adds_no_span_and_holds_none_open() {
     let loud = "exp_rkt_grpc=trace,h2=trace,hyper=trace,hyper_util=trace,tower=trace,tonic=trace";
-    let scene = Scene::with(|service| service.arg("--log-level").arg(loud));
-    let trace = scene.trace();
-    assert_eq!(operations(&trace), [CONNECT, ROOT, GET_INFO, LIST_IMAGES]);
-    assert_children_are_within_their_parents(&trace);
-    scene.assert_nothing_more_was_sent();
-}
-
-#[test]
-fn the_root_has_no_parent() {
-    let trace = Scene::set().trace();
-    let root = trace.span(ROOT);
-    assert_eq!(root.parent_span_id, 0);
-    assert_eq!(trace.root(), root);
-}
-
-#[test]
-fn the_calls_are_children_of_the_root_and_connecting_is_part_of_the_first() {
-    let trace = Scene::set().trace();
-    let list_images = trace.span(LIST_IMAGES);
-    assert_eq!(
-        trace.children_of(trace.root()),
-        [list_images, trace.span(GET_INFO)]
-    );
-    assert_eq!(trace.children_of(list_images), [trace.span(CONNECT)]);
+    for scene in Scene::each_with(|service| service.arg("--log-level").arg(loud)) {
+        let trace = scene.trace();
+        assert_eq!(operations(&trace), [CONNECT, ROOT, GET_INFO, LIST_IMAGES]);
+        assert_children_are_within_their_parents(&trace);
+    }
 }
 
 #[test]
 fn two_stores_are_in_one_trace() {
-    let (first, second) = (store(), store());
-    let agent = JaegerAgent::bind();
-    let service = exporting_to(agent.address())
-        .store(format!("first={}", first.url()))
-        .store(format!("second={}", second.url()))
-        .start();
-    service.query();
-    let trace = agent.next_trace(PATIENCE);
-    assert_eq!(trace.spans.len(), 7, "{}", trace.render());
-    let mut asked: Vec<_> = trace
-        .spans_named(LIST_IMAGES)
-        .into_iter()
-        .map(|span| (tag(span, "imagestore.store"), tag(span, "server.port")))
-        .collect();
-    asked.sort();
-    let port = |store: &lab::rkt_api_service::StandIn| store.address().port().to_string();
-    assert_eq!(
-        asked,
-        [
-            ("first".to_owned(), port(&first)),
-            ("second".to_owned(), port(&second))
-        ]
-    );
+    let other = store();
+    for scene in Scene::each_with(|service| service.store(format!("other={}", other.url()))) {
+        let trace = scene.trace_of(7);
+        let calls = trace.spans_named(LIST_IMAGES).into_iter();
+        let mut asked: Vec<_> = calls
+            .map(|call| (tag(call, "imagestore.store"), tag(call, "server.port")))
+            .collect();
+        asked.sort();
+        let port = |store: &StandIn| store.address().port().to_string();
+        let [others, own] = [("other", &other), ("rkt", &scene.store)];
+        let expected = [others, own].map(|(name, store)| (name.to_owned(), port(store)));
+        assert_eq!(asked, expected);
+        assert_children_are_within_their_parents(&trace);
+    }
 }
 
 #[test]
-fn children_are_within_their_parents() {
-    assert_children_are_within_their_parents(&Scene::set().trace());
-}
-
-#[test]
-fn the_root_lasts_at_least_as_long_as_its_calls_together() {
-    let trace = Scene::set().trace();
-    let calls = trace.children_of(trace.root());
-    let together: i64 = calls.iter().map(|call| call.duration_micros).sum();
-    assert!(
-        trace.root().duration_micros + ROUNDING_MICROS >= together,
-        "{}",
-        trace.render()
-    );
-}
-
-#[test]
-fn a_slow_store_has_a_long_span() {
-    const DELAY: i64 = 200_000;
-    let scene = Scene::set();
-    scene.store.behave_for(
-        Method::ListImages,
-        Behaviour::Slow(Duration::from_micros(DELAY.unsigned_abs())),
-    );
-    let trace = scene.trace();
-    let list_images = trace.span(LIST_IMAGES);
-    assert!(list_images.duration_micros >= DELAY, "{}", trace.render());
-    assert_children_are_within_their_parents(&trace);
-}
-
-#[test]
-fn spans_start_when_the_query_does() {
-    let scene = Scene::set();
-    let before = now_micros();
-    let trace = scene.trace();
-    let after = now_micros();
-    for span in &trace.spans {
-        assert!(
-            (before..=after).contains(&span.start_micros) && end(span) <= after,
-            "not from {before} to {after}: {span:#?}"
-        );
+fn spans_have_the_times_of_the_query_and_its_calls() {
+    const DELAY: Duration = Duration::from_millis(200);
+    for scene in Scene::each() {
+        let slow = Behaviour::Slow(DELAY);
+        scene.store.behave_for(Method::ListImages, slow);
+        let before = now_micros();
+        let trace = scene.trace();
+        let after = now_micros();
+        let drawn = trace.render();
+        for span in &trace.spans {
+            assert!(span.start_micros >= before && end(span) <= after, "{drawn}");
+        }
+        assert_children_are_within_their_parents(&trace);
+        let list_images = trace.span(LIST_IMAGES).duration_micros;
+        assert!(list_images >= DELAY.as_micros() as i64, "{drawn}");
+        let calls = list_images + trace.span(GET_INFO).duration_micros;
+        let root = trace.root().duration_micros;
+        assert!(root + ROUNDING_MICROS >= calls, "{drawn}");
     }
 }

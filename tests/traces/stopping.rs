@@ -3,48 +3,55 @@
 use std::net::{Ipv4Addr, UdpSocket};
 use std::process::Command;
 
+use lab::jaeger_agent::Trace;
 use lab::rkt_api_service::{Behaviour, Method};
 use lab::service::{PATIENCE, Service, Signal};
 use lab::skip;
 
-use super::{LIST_IMAGES, Scene, store, tag};
+use super::{LIST_IMAGES, SPANS, Scene, next_id, store, tag};
+
+/// The trace of the only query, after the service has ended.
+fn last_trace(scene: &Scene, spans: usize) -> Trace {
+    assert!(scene.service.wait(PATIENCE).success());
+    scene.find(&next_id(&scene.service, ""), spans)
+}
 
 #[test]
 fn the_trace_of_an_abandoned_query_arrives_and_is_marked_as_cancelled() {
-    let scene = Scene::set();
-    scene.store.behave(Behaviour::Hang);
-    scene.service.trigger();
-    scene.store.wait_for_calls(1, PATIENCE);
-    assert!(scene.service.stop().success());
-    let trace = scene.agent.next_trace(PATIENCE);
-    let call = trace.span(LIST_IMAGES);
-    assert_eq!(tag(call, "rpc.response.status_code"), "CANCELLED");
-    assert!(call.is_error() && trace.root().is_error());
+    for scene in Scene::each() {
+        scene.store.behave(Behaviour::Hang);
+        scene.service.trigger();
+        scene.store.wait_for_calls(1, PATIENCE);
+        scene.service.signal(Signal::TERM);
+        let trace = last_trace(&scene, 3);
+        let call = trace.span(LIST_IMAGES);
+        assert_eq!(tag(call, "rpc.response.status_code"), "CANCELLED");
+        assert!(call.is_error() && trace.root().is_error());
+    }
 }
 
 #[test]
 fn the_trace_of_a_query_that_ends_within_the_grace_period_arrives() {
-    let scene = Scene::set();
-    scene.store.behave_for(Method::ListImages, Behaviour::Hang);
-    scene.service.trigger();
-    scene.store.wait_for_calls(1, PATIENCE);
-    scene.service.signal(Signal::TERM);
-    scene
-        .service
-        .wait_for_notification(|sent| sent.says("STOPPING", "1"), PATIENCE);
-    scene.store.release();
-    assert!(scene.service.wait(PATIENCE).success());
-    let trace = scene.agent.next_trace(PATIENCE);
-    assert!(!trace.root().is_error(), "{}", trace.render());
+    for scene in Scene::each() {
+        scene.store.behave_for(Method::ListImages, Behaviour::Hang);
+        scene.service.trigger();
+        scene.store.wait_for_calls(1, PATIENCE);
+        scene.service.signal(Signal::TERM);
+        let stopping = |sent: &lab::service::Notification| sent.says("STOPPING", "1");
+        scene.service.wait_for_notification(stopping, PATIENCE);
+        scene.store.release();
+        let trace = last_trace(&scene, SPANS);
+        assert!(!trace.root().is_error(), "{}", trace.render());
+    }
 }
 
 #[test]
 fn the_trace_of_a_query_that_has_just_ended_arrives_before_the_exit() {
-    let scene = Scene::set();
-    scene.service.query();
-    scene.service.signal(Signal::TERM);
-    assert!(scene.service.wait(PATIENCE).success());
-    scene.agent.next_trace(PATIENCE);
+    for scene in Scene::each() {
+        scene.service.query();
+        scene.service.signal(Signal::TERM);
+        last_trace(&scene, SPANS);
+    }
 }
 
 #[test]
