@@ -5,6 +5,7 @@
 //! | `containerd` | counting the images of a real containerd, with the shipped drop-ins |
 //! | `documents` | the commands of README.md and docs/, and their output |
 //! | `installation` | installing, upgrading, removing and purging the package |
+//! | `jaeger` | a real Jaeger receives the traces |
 //! | `limits` | the resource limits of the unit, and that the service stays within them |
 //! | `log` | log lines reach the journal after journald restarts, and in a log namespace |
 //! | `names` | host names are looked up in the current `/etc/hosts` and `/etc/resolv.conf` |
@@ -30,6 +31,8 @@ mod documents;
 mod host;
 #[path = "booted/installation.rs"]
 mod installation;
+#[path = "booted/jaeger.rs"]
+mod jaeger;
 #[path = "booted/limits.rs"]
 mod limits;
 #[path = "booted/log.rs"]

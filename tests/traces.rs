@@ -68,8 +68,6 @@ impl Exporter {
     const BOTH: [Self; 2] = [Self::Jaeger, Self::Otlp];
 
     fn to(self, jaeger: &Jaeger) -> Builder {
-        // Shown if the test fails.
-        println!("exporter: {self:?}");
         match self {
             Self::Jaeger => exporting_to(jaeger.agent()),
             Self::Otlp => exporting_over_otlp(&jaeger.otlp_endpoint()),
@@ -81,11 +79,12 @@ impl Exporter {
 struct Scene {
     store: StandIn,
     service: Service,
+    exporter: Exporter,
     jaeger: &'static Jaeger,
 }
 
 impl Scene {
-    /// A scene for each exporter, one after the other. None if there is no Jaeger: the skipped test is reported.
+    /// A scene for each exporter. None if there is no Jaeger: the skipped test is reported.
     fn each() -> impl Iterator<Item = Self> {
         Self::each_with(|service| service)
     }
@@ -102,6 +101,7 @@ impl Scene {
         Some(Self {
             service: configure(service).start(),
             store,
+            exporter,
             jaeger,
         })
     }
@@ -120,6 +120,8 @@ impl Scene {
     /// The trace of this id, which has exactly this number of spans.
     #[track_caller]
     fn find(&self, id: &str, spans: usize) -> Trace {
+        // Shown if the test fails.
+        println!("{:?}: {id}", self.exporter);
         let trace = self.jaeger.api().trace(id, SERVICE, spans);
         assert_eq!(trace.spans.len(), spans, "{}", trace.render());
         trace

@@ -2,10 +2,10 @@
 
 use lab::jaeger_agent::{Span, Trace, Value};
 use lab::rkt_api_service::Behaviour;
-use lab::service::{Builder, ReservedPort};
+use lab::service::ReservedPort;
 use tonic::Status;
 
-use super::{CONNECT, LIST_IMAGES, SPANS, Scene, query, tag};
+use super::{CONNECT, LIST_IMAGES, SPANS, Scene, next_id, query, tag};
 
 /// The spans of a query whose first call fails: the root, the call and its connection.
 const FAILED_SPANS: usize = 3;
@@ -18,7 +18,7 @@ struct Failed {
 
 impl Failed {
     fn of(scene: &Scene) -> Self {
-        let trace = scene.trace_of(FAILED_SPANS);
+        let trace = scene.find(&next_id(&scene.service, ""), FAILED_SPANS);
         let scrape = scene.service.scrape();
         let counted: Vec<_> = scrape
             .samples("imagestore_query_failures_total")
@@ -32,19 +32,15 @@ impl Failed {
         Self { trace, code }
     }
 
-    /// The failure of each exporter's service.
-    fn each(behaviour: Behaviour) -> impl Iterator<Item = Self> {
-        Self::each_with(behaviour, |service| service)
-    }
-
-    fn each_with(
-        behaviour: Behaviour,
-        configure: impl Fn(Builder) -> Builder,
-    ) -> impl Iterator<Item = Self> {
-        Scene::each_with(configure).map(move |scene| {
+    /// The failures of both exporters' services, which query the store at the same time.
+    fn each(deadline: &str, behaviour: &Behaviour) -> impl Iterator<Item = Self> {
+        let scenes = Scene::each_with(|service| service.arg("--deadline").arg(deadline));
+        let scenes: Vec<_> = scenes.collect();
+        for scene in &scenes {
             scene.store.behave(behaviour.clone());
-            Self::of(&scene)
-        })
+            scene.service.trigger();
+        }
+        scenes.into_iter().map(|scene| Self::of(&scene))
     }
 
     /// The call and the root are marked as errors with this reason. Of the other spans, exactly `also_failed` are.
@@ -91,9 +87,7 @@ fn assert_error(span: &Span, why: &str) {
 
 #[test]
 fn an_exceeded_deadline_fails_the_call_and_the_root() {
-    for failed in Failed::each_with(Behaviour::Hang, |service| {
-        service.arg("--deadline").arg("3s")
-    }) {
+    for failed in Failed::each("3s", &Behaviour::Hang) {
         assert_eq!(failed.code, "DEADLINE_EXCEEDED");
         failed.assert_failed_spans("3s", &[]);
     }
@@ -114,9 +108,7 @@ fn an_exceeded_deadline_is_never_reported_with_another_code() {
 
 #[test]
 fn a_deadline_exceeded_while_connecting_fails_the_connect_span_too() {
-    for failed in Failed::each_with(Behaviour::Silent, |service| {
-        service.arg("--deadline").arg("3s")
-    }) {
+    for failed in Failed::each("3s", &Behaviour::Silent) {
         assert_eq!(failed.code, "DEADLINE_EXCEEDED");
         failed.assert_failed_spans("has not begun to speak HTTP/2", &[CONNECT]);
         let connect = failed.trace.span(CONNECT);
@@ -127,7 +119,8 @@ fn a_deadline_exceeded_while_connecting_fails_the_connect_span_too() {
 #[test]
 fn the_code_and_the_text_of_the_store_are_in_the_trace() {
     let text = "too many askers";
-    for failed in Failed::each(Behaviour::Fail(Status::resource_exhausted(text))) {
+    let full = Behaviour::Fail(Status::resource_exhausted(text));
+    for failed in Failed::each("60s", &full) {
         assert_eq!(failed.code, "RESOURCE_EXHAUSTED");
         failed.assert_failed_spans(text, &[]);
         failed.assert_event(text);
@@ -136,7 +129,7 @@ fn the_code_and_the_text_of_the_store_are_in_the_trace() {
 
 #[test]
 fn an_answer_that_is_cut_off_fails_the_call_and_the_root() {
-    for failed in Failed::each(Behaviour::CutOff) {
+    for failed in Failed::each("60s", &Behaviour::CutOff) {
         failed.assert_failed_spans("the connection was ", &[]);
     }
 }

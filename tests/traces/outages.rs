@@ -10,6 +10,7 @@ fn a_jaeger_that_starts_late_stops_and_comes_back_has_the_traces_that_were_sent_
         let Some(mut jaeger) = Jaeger::prepare() else {
             return;
         };
+        println!("{exporter:?}");
         let store = store();
         let service = exporter.to(&jaeger).store(store.url()).start();
         let lost = query(&service);

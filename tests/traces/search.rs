@@ -14,6 +14,7 @@ fn traces_are_found_by_service_operation_and_tags() {
         let Some(jaeger) = Jaeger::start() else {
             return;
         };
+        println!("{exporter:?}");
         let store = store();
         let service = exporter.to(&jaeger).store(store.url()).start();
         let id = || u128::from_str_radix(&query(&service), 16).expect("an id is hexadecimal");

@@ -18,12 +18,15 @@ fn last_trace(scene: &Scene, spans: usize) -> Trace {
 
 #[test]
 fn the_trace_of_an_abandoned_query_arrives_and_is_marked_as_cancelled() {
-    for scene in Scene::each() {
+    let scenes: Vec<_> = Scene::each().collect();
+    for scene in &scenes {
         scene.store.behave(Behaviour::Hang);
         scene.service.trigger();
         scene.store.wait_for_calls(1, PATIENCE);
         scene.service.signal(Signal::TERM);
-        let trace = last_trace(&scene, 3);
+    }
+    for scene in &scenes {
+        let trace = last_trace(scene, 3);
         let call = trace.span(LIST_IMAGES);
         assert_eq!(tag(call, "rpc.response.status_code"), "CANCELLED");
         assert!(call.is_error() && trace.root().is_error());

@@ -107,6 +107,8 @@ impl Jaeger {
             .args(["--pdeathsig", "KILL"])
             .arg(&self.program)
             .args(elsewhere)
+            // Traces can be found at once, not after 200 ms.
+            .arg("--set=processors.batch.timeout=0s")
             .env("JAEGER_LISTEN_HOST", host.to_string())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -119,8 +121,7 @@ impl Jaeger {
         eventually("Jaeger to be healthy", || {
             let ended = self.running.as_mut()?.try_wait().expect("it is our child");
             assert_eq!(ended, None, "Jaeger has ended:\n{}", self.log());
-            let health = http::get(self.at(HEALTH_PORT), "/status").ok()?;
-            (health.status == 200).then_some(())
+            is_healthy(host).then_some(())
         });
     }
 
@@ -166,6 +167,12 @@ impl Drop for Jaeger {
             self.kill();
         }
     }
+}
+
+/// Whether the Jaeger at this address receives traces and answers queries.
+pub fn is_healthy(host: Ipv4Addr) -> bool {
+    let health = http::get(SocketAddr::from((host, HEALTH_PORT)), "/status");
+    health.is_ok_and(|health| health.status == 200)
 }
 
 /// The program. `None` if it is missing, see [`peers::programs`].
