@@ -4,7 +4,7 @@ use std::process::Output;
 
 use lab::cri_runtime::{Behaviour, Images, Method, StandIn, filesystem};
 use lab::jaeger_agent::{JaegerAgent, Trace, Value};
-use lab::otlp_collector::{self, FlatSpan, OtlpCollector};
+use lab::otlp_collector::{self, OtlpCollector};
 use lab::service::{PATIENCE, Service, run};
 use lab::{TempDir, tempdir};
 use tonic::Status;
@@ -166,10 +166,10 @@ fn an_otlp_trace_shows_an_error_escaped_in_events_and_status() {
         .start();
     service.query();
     let request = collector.next_request(PATIENCE).expect("a trace arrives");
-    for span in FlatSpan::all(&request) {
-        let status = span.span.status.expect("each span has a status");
+    for span in otlp_collector::spans(request) {
+        let status = span.status.expect("each span has a status");
         assert_harmless(&status.message);
-        for event in &span.span.events {
+        for event in &span.events {
             // Debug itself escapes control characters, so that those escaped before have two backslashes.
             let texts = event.attributes.iter().filter_map(|attribute| {
                 let value = attribute.value.as_ref()?.value.as_ref()?;

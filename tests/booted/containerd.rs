@@ -4,7 +4,7 @@ use lab::containerd::{OciImage, layout};
 use lab::cri_runtime::client;
 use lab::exposition::Scrape;
 use lab::mistakes;
-use lab::otlp_collector::{FlatSpan, OtlpCollector};
+use lab::otlp_collector::{OtlpCollector, spans};
 use lab::poll::eventually;
 use lab::service::PATIENCE;
 
@@ -242,9 +242,9 @@ fn under_cri_conf_traces_arrive_through_either_exporter() {
     scene.host.systemctl("restart exp-rkt-grpc");
     scene.assert_counts(1);
     let request = collector.next_request(PATIENCE).expect("a trace arrives");
-    let spans = FlatSpan::all(&request);
+    let spans = spans(request);
     assert!(
-        spans.iter().any(|span| span.span.name == LIST_IMAGES),
+        spans.iter().any(|span| span.name == LIST_IMAGES),
         "{spans:?}"
     );
 }

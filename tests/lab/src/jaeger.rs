@@ -142,6 +142,18 @@ impl Jaeger {
         format!("http://{}", self.at(OTLP_PORT))
     }
 
+    /// The number of datagrams that did not fit its socket for compact Thrift, since it was launched.
+    pub fn lost_datagrams(&self) -> u64 {
+        // /proc/net/udp has an address as a number in memory, and the drops in its last column.
+        let address = u32::from_ne_bytes(self.host.octets());
+        let socket = format!("{address:08X}:{AGENT_PORT:04X}");
+        let sockets = fs::read_to_string("/proc/net/udp").expect("Linux has it");
+        let line = sockets.lines().find(|line| line.contains(&socket));
+        let drops = line.and_then(|line| line.split_whitespace().last());
+        let drops = drops.expect("Jaeger runs");
+        drops.parse().expect("the last column is a number")
+    }
+
     /// Its query API.
     pub fn api(&self) -> Api {
         Api::at(self.at(QUERY_PORT))

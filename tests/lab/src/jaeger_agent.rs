@@ -7,8 +7,6 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
-use rustix::net::sockopt;
-
 mod batch;
 mod emit_batch;
 mod render;
@@ -23,9 +21,6 @@ pub use trace::Trace;
 
 /// The size of the largest possible datagram, in bytes.
 const MAX_DATAGRAM: usize = 65_535;
-/// The size of the socket's receive buffer, if `net.core.rmem_max` allows it. All datagrams of a split batch arrive at once, and
-/// datagrams that do not fit are lost.
-const RECEIVE_BUFFER: usize = 4 << 20;
 /// The shortest timeout that the kernel accepts; 0 would be no timeout.
 const SHORTEST_WAIT: Duration = Duration::from_micros(1);
 
@@ -50,7 +45,6 @@ impl JaegerAgent {
     /// If the address is taken, or does not belong to this host.
     pub fn bind_at(address: SocketAddr) -> io::Result<Self> {
         let socket = UdpSocket::bind(address)?;
-        sockopt::set_socket_recv_buffer_size(&socket, RECEIVE_BUFFER)?;
         let address = socket.local_addr()?;
         Ok(Self { socket, address })
     }
@@ -89,29 +83,6 @@ impl JaegerAgent {
         Trace::from_batch(batch).expect("the batch has the spans of exactly one trace")
     }
 
-    /// The next trace, from as many datagrams as are needed for `spans` spans. Spans of other traces that arrive meanwhile are
-    /// discarded.
-    ///
-    /// # Panics
-    ///
-    /// If too few spans arrive in time, or if a datagram is not a batch.
-    pub fn next_trace_of(&self, spans: usize, within: Duration) -> Trace {
-        let deadline = Instant::now() + within;
-        let mut trace: Option<Trace> = None;
-        loop {
-            let have = trace.as_ref().map_or(0, |trace| trace.spans.len());
-            match trace {
-                Some(trace) if have >= spans => return trace,
-                _ => {}
-            }
-            let left = deadline.saturating_duration_since(Instant::now());
-            let Some(batch) = self.next_batch(left) else {
-                panic!("{have} of {spans} spans reached the Jaeger agent within {within:?}");
-            };
-            add(&mut trace, batch.expect("the datagram is a Jaeger batch"));
-        }
-    }
-
     /// The result of `receive` for the next datagram, or `None` if none arrives in time.
     fn wait(
         &self,
@@ -140,24 +111,6 @@ impl JaegerAgent {
             Some(Ok(batch)) => batch,
             Some(Err(why)) => panic!("the datagram is not a Jaeger batch: {why}"),
             None => panic!("no datagram reached the Jaeger agent within {within:?}"),
-        }
-    }
-}
-
-/// The first span of the first batch decides which trace is collected.
-fn add(trace: &mut Option<Trace>, batch: Batch) {
-    let Some(first) = batch.spans.first() else {
-        return;
-    };
-    let id = trace.as_ref().map_or(first.trace_id, Trace::id);
-    let spans = batch.spans.into_iter().filter(|span| span.trace_id == id);
-    match trace {
-        Some(trace) => trace.spans.extend(spans),
-        None => {
-            *trace = Some(Trace {
-                process: batch.process,
-                spans: spans.collect(),
-            })
         }
     }
 }

@@ -2,7 +2,6 @@
 //!
 //! It records every request with the metadata of its call, and can fail on command.
 
-use std::collections::BTreeMap;
 use std::mem;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -16,8 +15,6 @@ use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
 use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse,
 };
-use opentelemetry_proto::tonic::common::v1::KeyValue;
-use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use tokio::runtime;
 use tokio::sync::oneshot;
@@ -76,19 +73,6 @@ pub struct Call {
     pub metadata: MetadataMap,
     /// The spans.
     pub request: ExportTraceServiceRequest,
-}
-
-/// A span together with its resource and scope.
-#[derive(Debug, Clone, PartialEq)]
-pub struct FlatSpan {
-    /// The resource's attributes.
-    pub resource: BTreeMap<String, Value>,
-    /// The name of the instrumentation scope.
-    pub scope: String,
-    /// The span's attributes.
-    pub attributes: BTreeMap<String, Value>,
-    /// The span as received.
-    pub span: Span,
 }
 
 impl OtlpCollector {
@@ -164,77 +148,11 @@ impl Drop for OtlpCollector {
     }
 }
 
-impl FlatSpan {
-    /// All spans of a request, in its order.
-    pub fn all(request: &ExportTraceServiceRequest) -> Vec<Self> {
-        let mut flat = Vec::new();
-        for resource_spans in &request.resource_spans {
-            let resource = resource_spans
-                .resource
-                .as_ref()
-                .map(|resource| &resource.attributes[..]);
-            let resource = attributes(resource.unwrap_or_default());
-            for scope_spans in &resource_spans.scope_spans {
-                let scope = scope_spans.scope.as_ref().map(|scope| scope.name.clone());
-                flat.extend(scope_spans.spans.iter().map(|span| Self {
-                    resource: resource.clone(),
-                    scope: scope.clone().unwrap_or_default(),
-                    attributes: attributes(&span.attributes),
-                    span: span.clone(),
-                }));
-            }
-        }
-        flat
-    }
-
-    /// The attribute as text, if it is a scalar: `OK`, `3`, `true`.
-    pub fn text(&self, attribute: &str) -> Option<String> {
-        text(self.attributes.get(attribute)?)
-    }
-
-    /// The resource attribute as text, if it is a scalar.
-    pub fn resource_text(&self, attribute: &str) -> Option<String> {
-        text(self.resource.get(attribute)?)
-    }
-
-    /// The trace id; 0 unless it has 16 bytes.
-    pub fn trace_id(&self) -> u128 {
-        self.span.trace_id[..]
-            .try_into()
-            .map_or(0, u128::from_be_bytes)
-    }
-
-    /// The span id; 0 unless it has 8 bytes.
-    pub fn span_id(&self) -> u64 {
-        id(&self.span.span_id)
-    }
-
-    /// The parent's span id; 0 for a root.
-    pub fn parent_span_id(&self) -> u64 {
-        id(&self.span.parent_span_id)
-    }
-}
-
-fn id(bytes: &[u8]) -> u64 {
-    bytes.try_into().map_or(0, u64::from_be_bytes)
-}
-
-fn attributes(pairs: &[KeyValue]) -> BTreeMap<String, Value> {
-    let value = |pair: &KeyValue| pair.value.clone().and_then(|value| value.value);
-    pairs
-        .iter()
-        .filter_map(|pair| Some((pair.key.clone(), value(pair)?)))
-        .collect()
-}
-
-fn text(value: &Value) -> Option<String> {
-    match value {
-        Value::StringValue(text) => Some(text.clone()),
-        Value::BoolValue(value) => Some(value.to_string()),
-        Value::IntValue(number) => Some(number.to_string()),
-        Value::DoubleValue(number) => Some(number.to_string()),
-        _ => None,
-    }
+/// All spans of a request, in its order.
+pub fn spans(request: ExportTraceServiceRequest) -> Vec<Span> {
+    let resources = request.resource_spans.into_iter();
+    let scopes = resources.flat_map(|resource| resource.scope_spans);
+    scopes.flat_map(|scope| scope.spans).collect()
 }
 
 struct Service {
