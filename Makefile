@@ -35,7 +35,7 @@ demo: ## see it work: a stand-in store, a query, its metrics and its trace (JAEG
 
 # The property tests have a fixed seed here. Plain `cargo test` uses new inputs in each run.
 test: setup ## run every test (root installs missing Debian packages)
-	@$(MAKE) peers & built=0; $(MAKE) packages || built=$$?; wait $$! && exit $$built
+	@$(MAKE) peers & peers=$$!; trap 'kill $$peers' INT TERM; built=0; $(MAKE) packages || built=$$?; wait $$peers && exit $$built
 	PROPTEST_RNG_SEED=20261125 cargo test --workspace --locked
 
 lint: fmt clippy doc deny scripts units ## check sources, dependencies, documentation, scripts and units
@@ -97,10 +97,11 @@ manual:
 packages: deb rpm
 	@CARGO_TARGET_DIR=$(abspath $(TARGET)) tests/lab/released >/dev/null || test $$? = 3
 
-# Beside the packages, because both take minutes. The tests that need a peer that cannot be had here are skipped.
+# Built at the same time as the packages, because both take minutes. Tests whose peer cannot be had are skipped, which fails CI unless
+# the Go module proxy cannot be reached.
 peers: setup
-	@for peer in jaeger containerd; do \
-		CARGO_TARGET_DIR=$(abspath $(TARGET)) tests/peers/build $$peer >/dev/null || test $$? = 3 || exit 1; \
+	@for peer in jaeger containerd prometheus-client; do \
+		CARGO_TARGET_DIR=$(abspath $(TARGET)) tests/peers/build $$peer >/dev/null || :; \
 	done
 
 $(TOOLS)/bin/cargo-deny:

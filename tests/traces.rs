@@ -84,7 +84,7 @@ struct Scene {
 }
 
 impl Scene {
-    /// A scene for each exporter. None if there is no Jaeger: the skipped test is reported.
+    /// A scene for each exporter. Empty if there is no Jaeger: the skipped test is reported.
     fn each() -> impl Iterator<Item = Self> {
         Self::each_with(|service| service)
     }

@@ -1,10 +1,10 @@
 //! A real Jaeger in place of the embedded receiver: the one that runs on this host, or one that is built and started.
 
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use lab::jaeger::{AGENT_PORT, Api, Jaeger, OTLP_PORT, QUERY_PORT};
+use lab::jaeger::{Api, Jaeger, USUAL};
 use lab::jaeger_agent::Trace;
 use lab::peers::Peer;
 
@@ -31,7 +31,7 @@ pub(super) struct Receiver {
 impl Receiver {
     /// The Jaeger of this host, if its query API answers at the usual port; otherwise, one of the demo's own.
     pub(super) fn find() -> Step<Self> {
-        match Api::at(loopback(QUERY_PORT)) {
+        match Api::at(loopback(USUAL.query)) {
             api if api.answers() => Ok(Self::of_this_host(api)),
             _ => Self::start(),
         }
@@ -39,8 +39,8 @@ impl Receiver {
 
     /// With OTLP if its port accepts connections: UDP does not report what is lost.
     fn of_this_host(api: Api) -> Self {
-        let otlp = TcpStream::connect(loopback(OTLP_PORT)).map(|_accepted| {
-            let endpoint = format!("http://{}", loopback(OTLP_PORT));
+        let otlp = TcpStream::connect(loopback(USUAL.otlp)).map(|_accepted| {
+            let endpoint = format!("http://{}", loopback(USUAL.otlp));
             ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)
         });
         Self {
@@ -53,36 +53,40 @@ impl Receiver {
 
     fn start() -> Step<Self> {
         let nowhere = "no Jaeger listens at port 16686, and none can be built";
-        let program = Peer::Jaeger.programs().map_err(Break::because(nowhere))?;
+        let program = Peer::Jaeger.folder().map_err(Break::because(nowhere))?;
         let jaeger = Jaeger::run(program.join("jaeger"));
         Ok(Self {
             api: jaeger.api(),
             traces: format!("http://{}/api/traces/", jaeger.api().address()),
-            settings: vec![(
-                "OTEL_EXPORTER_JAEGER_AGENT_HOST",
-                jaeger.agent().ip().to_string(),
-            )],
+            settings: vec![
+                (
+                    "OTEL_EXPORTER_JAEGER_AGENT_HOST",
+                    jaeger.agent().ip().to_string(),
+                ),
+                (
+                    "OTEL_EXPORTER_JAEGER_AGENT_PORT",
+                    jaeger.agent().port().to_string(),
+                ),
+            ],
             started: Some(jaeger),
         })
     }
 
-    /// One sentence: whose Jaeger it is, and where it receives traces.
-    pub(super) fn described(&self) -> String {
-        let agent = |host: SocketAddr| format!("UDP {host}");
+    /// Whose Jaeger it is, and where it receives traces.
+    pub(super) fn description(&self) -> String {
+        let api = self.api.address();
         match (&self.started, self.settings.first()) {
             (Some(jaeger), _) => format!(
-                "No Jaeger listens at {}. One of the demo's own receives traces on {}.",
-                loopback(QUERY_PORT),
-                agent(jaeger.agent())
+                "No Jaeger listens at {}. One of the demo's own receives traces on UDP {}.",
+                loopback(USUAL.query),
+                jaeger.agent()
             ),
-            (None, Some((_, otlp))) => format!(
-                "The Jaeger of this host ({}) receives traces over OTLP at {otlp}.",
-                self.api.address()
-            ),
+            (None, Some((_, otlp))) => {
+                format!("The Jaeger of this host ({api}) receives traces over OTLP at {otlp}.")
+            }
             (None, None) => format!(
-                "The Jaeger of this host ({}) receives traces on {}.",
-                self.api.address(),
-                agent(loopback(AGENT_PORT))
+                "The Jaeger of this host ({api}) receives traces on UDP {}.",
+                loopback(USUAL.agent)
             ),
         }
     }
@@ -102,7 +106,8 @@ impl Receiver {
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
             let found = self.api.find(id, SERVICE);
-            let complete = |trace: &Trace| !trace.spans_named(SPANS[0]).is_empty();
+            let has = |trace: &Trace, name| !trace.spans_named(name).is_empty();
+            let complete = |trace: &Trace| SPANS.iter().all(|name| has(trace, name));
             if let Some(trace) = found.filter(complete) {
                 return Ok(trace);
             }
@@ -111,7 +116,7 @@ impl Receiver {
         Err(Break::Failed(format!(
             "after {PATIENCE:?}, {} does not have the trace. {}",
             self.address_of(id),
-            self.described()
+            self.description()
         )))
     }
 }

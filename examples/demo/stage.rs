@@ -47,7 +47,7 @@ impl Stage {
         let exporter = match &jaeger {
             None => open_agent(&mut screen, &events)?,
             Some(jaeger) => {
-                screen.print(&jaeger.described())?;
+                screen.print(&jaeger.description())?;
                 jaeger.settings()
             }
         };

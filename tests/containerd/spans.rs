@@ -3,7 +3,7 @@
 use lab::containerd::{Containerd, Release, Setup};
 use lab::jaeger::Jaeger;
 use lab::poll::eventually;
-use lab::service::Service;
+use lab::service::{PATIENCE, Service};
 
 use super::STREAM_IMAGES;
 
@@ -26,15 +26,14 @@ fn the_server_spans_of_containerd_are_children_of_our_client_spans_in_jaeger() {
         .store(containerd.url())
         .start();
     service.query();
+    let logged = service.wait_for_stderr(|log| log.contains("trace_id="), PATIENCE);
+    let (_, id) = logged.split_once("trace_id=").expect("it is logged");
+    let id = &id[..32];
     let api = jaeger.api();
-    let id = eventually("our trace in Jaeger", || {
-        let found = api.search(&[("service", "exp-rkt-grpc")]);
-        found.first().map(|id| format!("{id:032x}"))
-    });
     // The root, the connection and the calls.
-    let ours = api.trace(&id, "exp-rkt-grpc", 2 + CALLS.len());
+    let ours = api.trace(id, "exp-rkt-grpc", 2 + CALLS.len());
     let theirs = eventually("containerd's spans in our trace", || {
-        let served = api.find(&id, "containerd")?;
+        let served = api.find(id, "containerd")?;
         let complete = CALLS
             .iter()
             .all(|call| !served.spans_named(call).is_empty());

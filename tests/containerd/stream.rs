@@ -15,7 +15,7 @@ fn a_containerd_before_2_4_is_asked_for_the_stream_only_once() {
 }
 
 #[test]
-fn a_containerd_since_2_4_is_never_asked_for_the_list() {
+fn a_containerd_from_2_4_on_is_never_asked_for_the_list() {
     let Some(release) = Release::v2_4() else {
         return;
     };
@@ -52,7 +52,7 @@ fn a_stream_of_several_messages_is_counted_though_the_list_exceeds_the_message_l
     assert_eq!(received, Some(bytes as f64));
 
     // Less than the list, and more than its first 5,000 images, whichever these are.
-    let limit = bytes / IMAGES * (IMAGES - 10);
+    let limit = bytes * (IMAGES - 10) / IMAGES;
     scene.containerd.stop();
     scene.containerd.launch(Setup::SendsAtMost(limit));
     scene.containerd.wait_for_failure(RESOURCE_EXHAUSTED);

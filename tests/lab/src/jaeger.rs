@@ -19,16 +19,36 @@ use crate::service::http;
 
 pub use api::Api;
 
-/// The port of compact Thrift over UDP.
-pub const AGENT_PORT: u16 = 6831;
-/// The port of OTLP over gRPC.
-pub const OTLP_PORT: u16 = 4317;
-/// The port of the query API.
-pub const QUERY_PORT: u16 = 16686;
-/// The port at which it reports whether it is healthy.
-const HEALTH_PORT: u16 = 13133;
+/// The ports that clients use.
+#[derive(Clone, Copy, Debug)]
+pub struct Ports {
+    /// Compact Thrift over UDP.
+    pub agent: u16,
+    /// OTLP over gRPC.
+    pub otlp: u16,
+    /// The query API.
+    pub query: u16,
+    /// Reports over HTTP whether it is healthy.
+    pub health: u16,
+}
 
-/// A Jaeger with its usual ports on a loopback address of its own, running or stopped. Dropping it kills it.
+/// The usual ports.
+pub const USUAL: Ports = Ports {
+    agent: 6831,
+    otlp: 4317,
+    query: 16686,
+    health: 13133,
+};
+
+/// The ports of a [`Jaeger`]: a program of this host that listens on every address, such as another Jaeger, does not have them.
+const PORTS: Ports = Ports {
+    agent: 26831,
+    otlp: 24317,
+    query: 26686,
+    health: 23133,
+};
+
+/// A Jaeger on a loopback address of its own, running or stopped. Dropping it kills it.
 ///
 /// It keeps traces in memory, and loses them when it stops.
 #[derive(Debug)]
@@ -40,7 +60,7 @@ pub struct Jaeger {
 }
 
 impl Jaeger {
-    /// Starts a Jaeger. `None` if the program is missing, see [`peers::programs`].
+    /// Starts a Jaeger. `None` if the program is missing, see [`peers::folder`].
     #[track_caller]
     pub fn start() -> Option<Self> {
         program().map(Self::run)
@@ -54,14 +74,14 @@ impl Jaeger {
         jaeger
     }
 
-    /// A Jaeger that is not started yet. `None` if the program is missing, see [`peers::programs`].
+    /// A Jaeger that is not started yet. `None` if the program is missing, see [`peers::folder`].
     #[track_caller]
     pub fn prepare() -> Option<Self> {
         program().map(Self::new)
     }
 
     /// A Jaeger that runs until this process ends, for all of its tests that neither stop it nor count its traces. `None` if the
-    /// program is missing, see [`peers::programs`].
+    /// program is missing, see [`peers::folder`].
     #[track_caller]
     pub fn shared() -> Option<&'static Self> {
         static SHARED: LazyLock<Jaeger> = LazyLock::new(|| {
@@ -96,20 +116,16 @@ impl Jaeger {
         assert!(self.running.is_none(), "Jaeger is already running");
         let log = File::create(self.log_path()).expect("there is room for a log");
         let host = self.host;
-        // The configuration has most addresses from JAEGER_LISTEN_HOST; these are on every address, or on 127.0.0.1.
-        let elsewhere = [
-            ("jaeger_query.http", QUERY_PORT),
-            ("jaeger_query.grpc", 16685),
-            ("healthcheckv2.grpc", 13132),
-        ]
-        .map(|(server, port)| format!("--set=extensions.{server}.endpoint={host}:{port}"));
+        let endpoints =
+            endpoints().map(|(server, port)| format!("--set={server}.endpoint={host}:{port}"));
         let child = Command::new("setpriv")
             .args(["--pdeathsig", "KILL"])
             .arg(&self.program)
-            .args(elsewhere)
+            .args(endpoints)
+            // Its own metrics need a port, too.
+            .arg("--set=service.telemetry.metrics.level=none")
             // Traces can be found at once, not after 200 ms.
             .arg("--set=processors.batch.timeout=0s")
-            .env("JAEGER_LISTEN_HOST", host.to_string())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
@@ -121,7 +137,7 @@ impl Jaeger {
         eventually("Jaeger to be healthy", || {
             let ended = self.running.as_mut()?.try_wait().expect("it is our child");
             assert_eq!(ended, None, "Jaeger has ended:\n{}", self.log());
-            is_healthy(host).then_some(())
+            is_healthy(self.at(PORTS.health)).then_some(())
         });
     }
 
@@ -134,21 +150,22 @@ impl Jaeger {
 
     /// Where it receives compact Thrift over UDP: `OTEL_EXPORTER_JAEGER_AGENT_HOST` and `_PORT`.
     pub fn agent(&self) -> SocketAddr {
-        self.at(AGENT_PORT)
+        self.at(PORTS.agent)
     }
 
     /// Where it receives OTLP over gRPC: `OTEL_EXPORTER_OTLP_ENDPOINT`.
     pub fn otlp_endpoint(&self) -> String {
-        format!("http://{}", self.at(OTLP_PORT))
+        format!("http://{}", self.at(PORTS.otlp))
     }
 
     /// The number of datagrams that did not fit its socket for compact Thrift, since it was launched.
     pub fn lost_datagrams(&self) -> u64 {
         // /proc/net/udp has an address as a number in memory, and the drops in its last column.
         let address = u32::from_ne_bytes(self.host.octets());
-        let socket = format!("{address:08X}:{AGENT_PORT:04X}");
+        let socket = format!("{address:08X}:{:04X}", PORTS.agent);
         let sockets = fs::read_to_string("/proc/net/udp").expect("Linux has it");
-        let line = sockets.lines().find(|line| line.contains(&socket));
+        let is_ours = |line: &&str| line.split_whitespace().nth(1) == Some(socket.as_str());
+        let line = sockets.lines().find(is_ours);
         let drops = line.and_then(|line| line.split_whitespace().last());
         let drops = drops.expect("Jaeger runs");
         drops.parse().expect("the last column is a number")
@@ -156,7 +173,7 @@ impl Jaeger {
 
     /// Its query API.
     pub fn api(&self) -> Api {
-        Api::at(self.at(QUERY_PORT))
+        Api::at(self.at(PORTS.query))
     }
 
     /// Its log, for failure messages.
@@ -181,16 +198,38 @@ impl Drop for Jaeger {
     }
 }
 
-/// Whether the Jaeger at this address receives traces and answers queries.
-pub fn is_healthy(host: Ipv4Addr) -> bool {
-    let health = http::get(SocketAddr::from((host, HEALTH_PORT)), "/status");
-    health.is_ok_and(|health| health.status == 200)
+/// The servers of the all-in-one configuration. Port 0 is any port.
+fn endpoints() -> impl Iterator<Item = (&'static str, u16)> {
+    [
+        ("receivers.jaeger.protocols.thrift_compact", PORTS.agent),
+        ("receivers.otlp.protocols.grpc", PORTS.otlp),
+        ("extensions.jaeger_query.http", PORTS.query),
+        ("extensions.healthcheckv2.http", PORTS.health),
+        // These three do not accept 0.
+        ("receivers.jaeger.protocols.grpc", 24250),
+        ("receivers.jaeger.protocols.thrift_binary", 26832),
+        ("receivers.jaeger.protocols.thrift_http", 24268),
+        ("receivers.otlp.protocols.http", 0),
+        ("receivers.zipkin", 0),
+        ("extensions.expvar", 0),
+        ("extensions.healthcheckv2.grpc", 0),
+        ("extensions.jaeger_query.grpc", 0),
+        ("extensions.remote_sampling.grpc", 0),
+        ("extensions.remote_sampling.http", 0),
+        ("extensions.zpages", 0),
+    ]
+    .into_iter()
 }
 
-/// The program. `None` if it is missing, see [`peers::programs`].
+/// Whether the Jaeger that reports its health there receives traces and answers queries.
+pub fn is_healthy(health: SocketAddr) -> bool {
+    http::get(health, "/status").is_ok_and(|health| health.status == 200)
+}
+
+/// The program. `None` if it is missing, see [`peers::folder`].
 #[track_caller]
 pub fn program() -> Option<PathBuf> {
-    peers::programs(Peer::Jaeger).map(|folder| folder.join("jaeger"))
+    peers::folder(Peer::Jaeger).map(|folder| folder.join("jaeger"))
 }
 
 /// A loopback address that no other Jaeger has: the id of this process keeps concurrent test programs apart.

@@ -1,4 +1,4 @@
-//! The programs of peers that `tests/peers` builds from source: versions that Debian does not have.
+//! The peers that `tests/peers/build` gets: programs and versions that Debian does not have.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -18,12 +18,14 @@ pub enum Peer {
     Jaeger,
     /// `containerd` and `ctr`, of the first minor version with `StreamImages`.
     Containerd,
+    /// `prometheus_client`, a module of Python: the reference parser of OpenMetrics.
+    PrometheusClient,
 }
 
 /// Why a peer is missing.
 #[derive(Debug, thiserror::Error)]
 pub enum Obstacle {
-    /// The Go module proxy cannot be reached, or the build takes too long.
+    /// The Go module proxy cannot be reached.
     #[error("{peer} is left out, for the reason above", peer = .0.name())]
     LeftOut(Peer),
     /// Anything else.
@@ -36,33 +38,37 @@ impl Peer {
         match self {
             Self::Jaeger => "jaeger",
             Self::Containerd => "containerd",
+            Self::PrometheusClient => "prometheus-client",
         }
     }
 
-    /// The folder of its programs. They are built if they are missing, which takes minutes. The progress, and the reason of a
-    /// failure, are printed to standard error.
+    /// Its folder. It is built if it is missing, which can take minutes. Progress, and the reason for a failure, are printed to standard
+    /// error.
     ///
     /// # Errors
     ///
-    /// If the programs cannot be built.
-    pub fn programs(self) -> Result<&'static Path, &'static Obstacle> {
+    /// If it cannot be built.
+    pub fn folder(self) -> Result<&'static Path, &'static Obstacle> {
         static JAEGER: LazyLock<Result<PathBuf, Obstacle>> = LazyLock::new(|| build(Peer::Jaeger));
         static CONTAINERD: LazyLock<Result<PathBuf, Obstacle>> =
             LazyLock::new(|| build(Peer::Containerd));
+        static PROMETHEUS_CLIENT: LazyLock<Result<PathBuf, Obstacle>> =
+            LazyLock::new(|| build(Peer::PrometheusClient));
         let built = match self {
             Self::Jaeger => &*JAEGER,
             Self::Containerd => &*CONTAINERD,
+            Self::PrometheusClient => &*PROMETHEUS_CLIENT,
         };
         built.as_deref()
     }
 }
 
-/// The folder of a peer's programs, for tests. They are built if they are missing, which takes minutes.
+/// The folder of a peer, for tests. It is built if it is missing, which can take minutes.
 ///
-/// `None` if they cannot be built, with a warning. Panics if `CI` is set and the peer is not [left out](Obstacle::LeftOut).
+/// `None`, with a warning, if it cannot be built. If `CI` is set, panics unless the peer is [left out](Obstacle::LeftOut).
 #[track_caller]
-pub fn programs(peer: Peer) -> Option<&'static Path> {
-    match peer.programs() {
+pub fn folder(peer: Peer) -> Option<&'static Path> {
+    match peer.folder() {
         Ok(folder) => return Some(folder),
         Err(left_out @ Obstacle::LeftOut(_)) => skip::permitted(left_out),
         Err(failed @ Obstacle::Failed(_)) => skip::loudly(failed),

@@ -21,7 +21,8 @@ pub fn loudly(obstacle: impl Display) {
     skipped(obstacle);
 }
 
-/// Skips the calling test with a warning, even in CI: a source archive or a shallow clone lacks the history.
+/// Skips the calling test with a warning, even in CI, because something outside this machine is missing: the history in a shallow
+/// clone, or the Go module proxy.
 pub fn permitted(obstacle: impl Display) {
     skipped(obstacle);
 }

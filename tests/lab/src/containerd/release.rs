@@ -27,10 +27,10 @@ pub enum Setup {
 }
 
 impl Release {
-    /// containerd 2.4. `None` if its programs are missing, see [`peers::programs`].
+    /// containerd 2.4. `None` if its programs are missing, see [`peers::folder`].
     #[track_caller]
     pub fn v2_4() -> Option<Self> {
-        peers::programs(Peer::Containerd).map(Self::V2_4)
+        peers::folder(Peer::Containerd).map(Self::V2_4)
     }
 
     /// `containerd` or `ctr`.
@@ -65,7 +65,7 @@ state = "{folder}/state"
         )
     }
 
-    /// What is named differently in the two versions of the file. 2.4 reads both, but ignores `[grpc]` in a file of version 4.
+    /// The sections that have different names in the two versions of the file. 2.4 reads both, but ignores `[grpc]` in a file of version 4.
     fn plugins(self, folder: &Path, socket: &Path, grpc: &str) -> String {
         let (folder, socket) = (folder.display(), socket.display());
         match self {

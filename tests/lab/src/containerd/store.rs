@@ -12,7 +12,7 @@ use crate::cri_runtime::client;
 use crate::cri_runtime::v1::{Image, StreamImagesResponse};
 use crate::poll::eventually;
 
-/// Most images in one archive, so that large imports are concurrent. `ctr` refuses archives with more than 10,000 manifests,
+/// The largest number of images in an archive, so that large imports are concurrent. `ctr` refuses archives with more than 10,000 manifests,
 /// configurations and layers.
 const IMPORTED_AT_ONCE: usize = 1_000;
 
