@@ -18,6 +18,7 @@ mod acceptor;
 mod activity;
 mod connection;
 mod connections;
+mod negotiation;
 mod pages;
 mod watched;
 

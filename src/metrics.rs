@@ -1,35 +1,35 @@
 //! All metric families: name, HELP, and the methods that update them.
 //!
-//! Independent of gRPC and HTTP. Names, units and labels follow <https://prometheus.io/docs/practices/naming/>; the text format is
-//! 0.0.4.
+//! Independent of gRPC and HTTP. Names, units and labels follow <https://prometheus.io/docs/practices/naming/>.
 
-use prometheus::{
-    Encoder, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry, Result, TextEncoder,
-    core::Collector,
-};
+use prometheus::{IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry, Result, core::Collector};
 
+mod encoding;
+mod exemplars;
 mod families;
 mod gauges;
+mod gzip;
+mod openmetrics;
 mod record;
 mod run;
 mod store;
 mod stores;
 
+pub use encoding::{Coding, Format};
 pub(crate) use record::Kept;
 pub(crate) use run::Run;
-pub(crate) use store::{LastQueries, StoreMetrics};
+pub(crate) use store::{LastQueries, Query, StoreMetrics};
 
+use encoding::Text;
+use gzip::Piece;
 use stores::Stores;
-
-/// `Content-Type` of [`Metrics::encode`].
-pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// All families. Copies share them.
 #[derive(Clone, Debug)]
 pub struct Metrics {
-    /// Families that change only with queries.
+    /// Families that rarely change.
     stores: Stores,
-    /// Families that may change between any two scrapes.
+    /// Families that change from scrape to scrape, or while a text is encoded.
     live: Registry,
     triggers: IntCounterVec,
     traces: IntCounterVec,
@@ -89,17 +89,16 @@ impl Metrics {
     ///
     /// Never in practice: all names are distinct constants.
     pub fn new(version: &str, revision: &str) -> Result<Self> {
-        let live = Registry::new();
+        let (stores, live) = (Stores::new()?, Registry::new());
         let metrics = Self {
-            stores: Stores::new()?,
             triggers: counter(
-                &live,
+                stores.registry(),
                 "exp_rkt_grpc_triggers_total",
                 "Queries started, by trigger; signals that arrive during a query cause one more query after it.",
                 &["trigger"],
             )?,
             traces: counter(
-                &live,
+                stores.registry(),
                 "exp_rkt_grpc_traces_total",
                 "Finished traces by outcome: exported (sent; UDP does not confirm delivery), failed, or dropped (too many were waiting).",
                 &["outcome"],
@@ -118,6 +117,7 @@ impl Metrics {
                 "exp_rkt_grpc_unexpected_ends_total",
                 "Times the service ended without being asked to (crash, kill -9, watchdog) and was started again; kept over restarts, 0 after systemctl stop.",
             )?),
+            stores,
             live,
         };
         for trigger in [Trigger::Signal, Trigger::Startup] {
@@ -128,15 +128,8 @@ impl Metrics {
         }
         metrics.register(metrics.log_lines_dropped.clone())?;
         metrics.register(metrics.run.total().clone())?;
-        let build_info = IntGaugeVec::new(
-            Opts::new(
-                "exp_rkt_grpc_build_info",
-                "Always 1: version of the program, and git revision that it was built from.",
-            ),
-            &["version", "revision"],
-        )?;
-        build_info.with_label_values(&[version, revision]).set(1);
-        metrics.stores.register(build_info)?;
+        let build_info = build_info(version, revision)?;
+        metrics.stores.registry().register(Box::new(build_info))?;
         Ok(metrics)
     }
 
@@ -161,10 +154,12 @@ impl Metrics {
 
     pub(crate) fn triggered(&self, trigger: Trigger) {
         self.triggers.with_label_values(&[trigger.as_str()]).inc();
+        self.stores.outdate();
     }
 
     pub(crate) fn trace_ended(&self, outcome: TraceOutcome) {
         self.traces.with_label_values(&[outcome.as_str()]).inc();
+        self.stores.outdate();
     }
 
     /// Counts an answered request for `path`, one of a fixed set, with the status `code`.
@@ -176,22 +171,45 @@ impl Metrics {
         self.log_lines_dropped.inc();
     }
 
-    /// All families in the text format.
+    /// All families.
     ///
     /// # Errors
     ///
-    /// When a collector returns a family without a sample.
-    pub fn encode(&self) -> Result<Vec<u8>> {
-        let mut text = self.stores.text()?;
-        TextEncoder::new().encode(&self.live.gather(), &mut text)?;
-        Ok(text)
+    /// If a registered family has a type or a name that OpenMetrics does not have.
+    pub fn encode(&self, format: Format, coding: Coding) -> Result<Vec<u8>> {
+        let mut live = Text::encode(&self.live, format, None)?;
+        live.extend(format.end());
+        let live = live.plain();
+        match coding {
+            Coding::Identity => self
+                .stores
+                .text(format, |stores| [stores.plain(), live].concat()),
+            Coding::Gzip => {
+                let live = Piece::store(live);
+                self.stores
+                    .text(format, |stores| gzip::file(&[stores.compressed(), &live]))
+            }
+        }
+    }
+
+    /// All families in the text format.
+    #[cfg(test)]
+    pub(crate) fn text(&self) -> String {
+        let text = self.encode(Format::Text, Coding::Identity);
+        String::from_utf8(text.expect("every family has a sample")).expect("it is UTF-8")
     }
 }
 
-fn encode(registry: &Registry) -> Result<Vec<u8>> {
-    let mut text = Vec::new();
-    TextEncoder::new().encode(&registry.gather(), &mut text)?;
-    Ok(text)
+fn build_info(version: &str, revision: &str) -> Result<IntGaugeVec> {
+    let family = IntGaugeVec::new(
+        Opts::new(
+            "exp_rkt_grpc_build_info",
+            "Always 1: version of the program, and git revision that it was built from.",
+        ),
+        &["version", "revision"],
+    )?;
+    family.with_label_values(&[version, revision]).set(1);
+    Ok(family)
 }
 
 fn counter(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec> {

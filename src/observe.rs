@@ -12,7 +12,7 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 use crate::{
     answer::{Answer, QueryError},
     images::{Connection, ImageStore, Limit},
-    metrics::{Kept, Metrics, StoreMetrics},
+    metrics::{Kept, Metrics, Query, StoreMetrics},
     words::counted,
 };
 
@@ -245,11 +245,16 @@ impl ObservedStore {
     }
 
     fn measure(&self, outcome: &Outcome) {
+        let trace_id = trace_id(&Span::current());
+        let query = Query {
+            duration: outcome.duration,
+            trace_id: trace_id.as_deref(),
+        };
         match &outcome.answer {
-            Ok(answer) => self.metrics.answered(answer, outcome.duration),
+            Ok(answer) => self.metrics.answered(answer, query),
             // Cancelled by the service or the command: the store has neither answered nor failed.
             Err(QueryError::Abandoned) => {}
-            Err(error) => self.metrics.failed(error.code(), outcome.duration),
+            Err(error) => self.metrics.failed(error.code(), query),
         }
     }
 }

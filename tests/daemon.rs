@@ -7,7 +7,7 @@ use std::time::Duration;
 use exp_rkt_grpc::config;
 use exp_rkt_grpc::daemon::{Daemon, End, TaskEnded};
 use exp_rkt_grpc::images::ImageStore;
-use exp_rkt_grpc::metrics::Metrics;
+use exp_rkt_grpc::metrics::{Coding, Format, Metrics};
 use exp_rkt_grpc::notify::{FdStore, Notifier};
 use exp_rkt_grpc::observe::Observer;
 use exp_rkt_grpc::signals::Signals;
@@ -96,7 +96,9 @@ async fn a_query_that_runs_when_the_server_ends_is_abandoned() {
 
 /// The metrics of stores.
 fn shown(metrics: &Metrics) -> Vec<String> {
-    let text = metrics.encode().expect("the metrics can be encoded");
+    let text = metrics
+        .encode(Format::Text, Coding::Identity)
+        .expect("the metrics can be encoded");
     let text = String::from_utf8(text).expect("the exposition is UTF-8");
     let lines = text.lines().filter(|line| line.starts_with("imagestore_"));
     lines.map(str::to_owned).collect()

@@ -6,7 +6,7 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use exp_rkt_grpc::metrics::Metrics;
+use exp_rkt_grpc::metrics::{Coding, Format, Metrics};
 use exp_rkt_grpc::observe::{Event, Observer, Trigger};
 use lab::exposition::Scrape;
 use lab::service::PATIENCE;
@@ -216,7 +216,9 @@ impl History {
 }
 
 fn scrape(metrics: &Metrics) -> Scrape {
-    let text = metrics.encode().expect("the metrics can be encoded");
+    let text = metrics
+        .encode(Format::Text, Coding::Identity)
+        .expect("the metrics can be encoded");
     let text = String::from_utf8(text).expect("the exposition is UTF-8");
     Scrape::parse(&text).expect("the exposition is valid")
 }

@@ -5,10 +5,12 @@ use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 
 use lab::documents::Page;
+use lab::jaeger::Jaeger;
 use lab::poll::eventually;
 use lab::rkt_api_service::{Images, StandIn};
 use lab::service::{ReservedPort, Service, http};
 use lab::{TempDir, tempdir};
+use serde_json::Value;
 
 /// A running Prometheus; dropping it kills it.
 struct Prometheus {
@@ -33,6 +35,7 @@ impl Prometheus {
             .arg(format!("--config.file={}", configuration.display()))
             .arg(format!("--storage.tsdb.path={}", folder.path().display()))
             .arg(format!("--web.listen-address={}", port.address()))
+            .arg("--enable-feature=exemplar-storage")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
@@ -50,17 +53,28 @@ impl Prometheus {
     /// Waits until this instant query (in which `%` encodes what a URL has no room for) has one result with this value.
     #[track_caller]
     fn wait_for(&self, query: &str, value: &str) {
-        let path = format!("/api/v1/query?query={query}");
+        self.wait_for_data(&format!("query?query={query}"), |data| {
+            let [result] = &data["result"].as_array()?[..] else {
+                return None;
+            };
+            (result["value"][1] == *value).then_some(())
+        });
+    }
+
+    /// Waits until `find` finds something in the answer of this part of the API.
+    #[track_caller]
+    fn wait_for_data<T>(&self, request: &str, find: impl Fn(&Value) -> Option<T>) -> T {
+        let path = format!("/api/v1/{request}");
         let mut last = String::new();
         let answered = || {
             last = match http::get(self.port.address(), &path) {
                 Ok(response) => response.text().to_owned(),
                 Err(not_yet) => not_yet.to_string(),
             };
-            (last.matches(r#""value":["#).count() == 1 && last.contains(&format!(r#","{value}"]"#)))
-                .then_some(())
+            let answer: Value = serde_json::from_str(&last).ok()?;
+            find(&answer["data"])
         };
-        eventually(&format!("{query} to be {value}"), answered);
+        eventually(&path, answered)
     }
 }
 
@@ -99,6 +113,32 @@ fn prometheus_learns_the_count_and_that_the_service_is_up() {
     prometheus.wait_for("imagestore_query_duration_seconds_count", "1");
     let size = Images::generated(17).totals().size_bytes;
     prometheus.wait_for("imagestore_images_size_bytes", &size.to_string());
+}
+
+/// Prometheus has units and exemplars only from OpenMetrics.
+#[test]
+fn an_exemplar_in_prometheus_leads_to_a_trace_in_jaeger() {
+    const FAMILY: &str = "imagestore_query_duration_seconds";
+    let Some(jaeger) = Jaeger::start() else {
+        return;
+    };
+    let stand_in = StandIn::tcp(Images::generated(17));
+    let service = Service::builder(env!("CARGO_BIN_EXE_exp-rkt-grpc"))
+        .store(stand_in.url())
+        .env("OTEL_EXPORTER_OTLP_ENDPOINT", jaeger.otlp_endpoint())
+        .start();
+    assert!(service.query().contains("17 images"));
+    let prometheus = Prometheus::scraping(service.address());
+    prometheus.wait_for_data(&format!("metadata?metric={FAMILY}"), |data| {
+        (data[FAMILY][0]["unit"] == "seconds").then_some(())
+    });
+    let request = format!("query_exemplars?query={FAMILY}_bucket&start=0&end=9999999999");
+    let exemplar = prometheus.wait_for_data(&request, |data| {
+        let exemplar = &data[0]["exemplars"][0];
+        exemplar["labels"]["trace_id"].as_str().map(str::to_owned)
+    });
+    let trace = jaeger.api().trace(&exemplar, "exp-rkt-grpc", 4);
+    assert_eq!(trace.root().operation, "imagestore query");
 }
 
 /// The YAML blocks of the page for operators of Prometheus that begin with this line.

@@ -1,6 +1,6 @@
 //! The metrics server on the wire: methods, paths, HTTP, the metrics themselves, and misbehaving clients.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write;
 use std::net::TcpStream;
@@ -13,7 +13,7 @@ use lab::exposition::Scrape;
 use lab::poll::eventually;
 use lab::rkt_api_service::{Behaviour, Images, StandIn};
 use lab::service::http::{Connection, LAST_SCRAPE, Response, SCRAPE};
-use lab::service::{Builder, PATIENCE, Service, Signal, Sleep};
+use lab::service::{Builder, PATIENCE, ReservedPort, Service, Signal, Sleep};
 use lab::skip;
 
 #[path = "scrapes/format.rs"]
@@ -22,6 +22,8 @@ mod format;
 mod held;
 #[path = "scrapes/limits.rs"]
 mod limits;
+#[path = "scrapes/openmetrics.rs"]
+mod openmetrics;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_exp-rkt-grpc");
 

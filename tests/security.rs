@@ -3,8 +3,10 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 use lab::cri_runtime::{self, filesystem};
+use lab::jaeger_agent::JaegerAgent;
 use lab::rkt_api_service;
 use lab::service::Service;
+use lab::service::http::{Connection, PROMETHEUS};
 use lab::tempdir;
 
 const SECURITY: &str = include_str!("../SECURITY.md");
@@ -50,8 +52,9 @@ fn a_scrape_has_exactly_the_labels_that_security_md_lists() {
     let cri = cri.expect("a socket can be bound there");
     cri.serve_filesystems(vec![filesystem("/var/lib/images", 1, 1)]);
     let rkt = rkt_api_service::StandIn::tcp(rkt_api_service::Images::generated(3));
+    let agent = JaegerAgent::bind();
     let service = Service::builder(env!("CARGO_BIN_EXE_exp-rkt-grpc"))
-        .env("OTEL_TRACES_EXPORTER", "none")
+        .env("OTEL_EXPORTER_JAEGER_AGENT_PORT", agent.port().to_string())
         .store(rkt.url())
         .store(cri.url())
         .start();
@@ -69,4 +72,15 @@ fn a_scrape_has_exactly_the_labels_that_security_md_lists() {
         .expect("SECURITY.md lists the labels");
     let (list, _) = list.split_once(". ").expect("the sentence ends");
     assert_eq!(code(list).collect::<BTreeSet<_>>(), found);
+
+    let mut connection = Connection::open(service.endpoint()).expect("the service listens");
+    let openmetrics = connection.request("GET", "/metrics", &PROMETHEUS[..1]);
+    let openmetrics = openmetrics.expect("it is answered");
+    let exemplars = openmetrics.text().split(" # {").skip(1);
+    let labels = exemplars.filter_map(|exemplar| exemplar.split("=\"").next());
+    assert_eq!(
+        labels.collect::<BTreeSet<_>>(),
+        BTreeSet::from(["trace_id"])
+    );
+    assert!(text.contains("exemplars also have `trace_id`"));
 }

@@ -1,6 +1,9 @@
-//! Resident memory: when idle, after many scrapes, after many queries.
+//! Resident memory: when idle, after many scrapes as Prometheus makes them, after many queries.
 
-use lab::rkt_api_service::{Images, StandIn};
+use lab::{
+    rkt_api_service::{Images, StandIn},
+    service::http::PROMETHEUS,
+};
 
 use crate::{
     peers::Peers,
@@ -53,10 +56,10 @@ fn measure_growth(peers: &Peers, store: &StandIn, rows: &mut Rows, report: &mut 
     let mut note = |when: &str| rows.add("exp-rkt-grpc", when, usage.memory());
     let before = note("idle");
     service.query();
-    Load::run(service.address(), 1, 1);
+    Load::run(&PROMETHEUS, service.address(), 1, 1);
     note("after one query and one scrape");
     // One connection that stays open, like Prometheus's.
-    Load::run(service.address(), 1, SCRAPES);
+    Load::run(&PROMETHEUS, service.address(), 1, SCRAPES);
     note("after 10,000 more scrapes");
     for _ in 0..QUERIES {
         service.query();
@@ -69,7 +72,7 @@ fn measure_growth(peers: &Peers, store: &StandIn, rows: &mut Rows, report: &mut 
         " KiB",
     );
 
-    Load::run(service.address(), 16, SCRAPES);
+    Load::run(&PROMETHEUS, service.address(), 16, SCRAPES);
     note("and 10,000 more scrapes, on 16 connections");
 }
 
@@ -81,7 +84,7 @@ fn compare_with_node_exporter(peers: &Peers, idle: f64, rows: &mut Rows, report:
     };
     let mut note = |when: &str| rows.add("node_exporter", when, exporter.usage().memory());
     let theirs = note("idle");
-    Load::run(exporter.address(), 1, SCRAPES);
+    Load::run(&PROMETHEUS, exporter.address(), 1, SCRAPES);
     note("after 10,000 scrapes");
     report.at_most(
         "idle RSS vs. node_exporter",

@@ -2,7 +2,10 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use lab::rkt_api_service::{Images, StandIn};
+use lab::{
+    rkt_api_service::{Images, StandIn},
+    service::http::PROMETHEUS,
+};
 
 use crate::{
     peers::Peers,
@@ -16,9 +19,37 @@ use load::Load;
 
 const ROUNDS: usize = 7;
 
-const CONNECTIONS: [usize; 2] = [1, 16];
+/// On how many connections, and what scrapes ask for.
+struct Case {
+    connections: usize,
+    format: &'static str,
+    headers: &'static [(&'static str, &'static str)],
+    /// The bar: CPU time, as a part of node_exporter's.
+    most_cpu: f64,
+}
 
-/// The results of one program with a given number of connections.
+const CASES: [Case; 3] = [
+    Case {
+        connections: 1,
+        format: "text",
+        headers: &[],
+        most_cpu: 1.0 / 8.0,
+    },
+    Case {
+        connections: 16,
+        format: "text",
+        headers: &[],
+        most_cpu: 1.0 / 8.0,
+    },
+    Case {
+        connections: 16,
+        format: "OpenMetrics, gzip",
+        headers: &PROMETHEUS,
+        most_cpu: 0.1,
+    },
+];
+
+/// The results of one program in one case.
 struct Scraped {
     name: &'static str,
     address: SocketAddr,
@@ -36,9 +67,9 @@ struct Round {
 }
 
 impl Scraped {
-    fn run(&mut self, connections: usize) {
+    fn run(&mut self, case: &Case) {
         let before = self.usage.cpu();
-        let load = Load::run(self.address, connections, self.scrapes);
+        let load = Load::run(case.headers, self.address, case.connections, self.scrapes);
         let cpu = self.usage.cpu() - before;
         self.rounds.push(Round {
             per_second: load.per_second() as u64,
@@ -53,9 +84,10 @@ impl Scraped {
         median(&values)
     }
 
-    fn row(&self, connections: usize) -> Vec<String> {
+    fn row(&self, case: &Case) -> Vec<String> {
         vec![
-            connections.to_string(),
+            case.connections.to_string(),
+            case.format.to_owned(),
             self.name.to_owned(),
             figure(self.median(|round| round.per_second) as f64),
             microseconds(self.median(|round| round.p50)),
@@ -71,7 +103,7 @@ pub(crate) fn measure(peers: &Peers, report: &mut Report) {
     service.query();
     let node_exporter = peers.node_exporter();
     let mut rows = Vec::new();
-    for connections in CONNECTIONS {
+    for case in &CASES {
         let mut programs = vec![Scraped {
             name: "exp-rkt-grpc",
             address: service.address(),
@@ -88,12 +120,12 @@ pub(crate) fn measure(peers: &Peers, report: &mut Report) {
         }));
         for _ in 0..ROUNDS {
             for program in &mut programs {
-                program.run(connections);
+                program.run(case);
             }
         }
-        rows.extend(programs.iter().map(|program| program.row(connections)));
-        if let ([ours, theirs], 16) = (&programs[..], connections) {
-            compare(ours, theirs, report);
+        rows.extend(programs.iter().map(|program| program.row(case)));
+        if let ([ours, theirs], 16) = (&programs[..], case.connections) {
+            compare(ours, theirs, case, report);
         }
     }
     if node_exporter.is_none() {
@@ -101,6 +133,7 @@ pub(crate) fn measure(peers: &Peers, report: &mut Report) {
     }
     let head = [
         "connections",
+        "format",
         "program",
         "per second",
         "p50, µs",
@@ -110,18 +143,21 @@ pub(crate) fn measure(peers: &Peers, report: &mut Report) {
     report.table("Scrapes", &head, &rows);
 }
 
-fn compare(ours: &Scraped, theirs: &Scraped, report: &mut Report) {
+fn compare(ours: &Scraped, theirs: &Scraped, case: &Case, report: &mut Report) {
     report.at_most(
-        "CPU time per scrape, vs. node_exporter",
+        &format!("CPU time per scrape ({}), vs. node_exporter", case.format),
         ratio(
             ours.median(|round| round.cpu),
             theirs.median(|round| round.cpu),
         ),
-        1.0 / 8.0,
+        case.most_cpu,
         " ×",
     );
     report.at_least(
-        "scrapes per second on 16 connections, vs. node_exporter",
+        &format!(
+            "scrapes per second ({}) on 16 connections, vs. node_exporter",
+            case.format
+        ),
         ours.median(|round| round.per_second) as f64
             / theirs.median(|round| round.per_second) as f64,
         8.0,

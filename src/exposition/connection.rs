@@ -133,8 +133,7 @@ mod tests {
 
     /// The number of answers made.
     fn answers(metrics: &Metrics) -> usize {
-        let text = metrics.encode().expect("it is encoded");
-        let text = String::from_utf8(text).expect("it is text");
+        let text = metrics.text();
         let family = "exp_rkt_grpc_http_requests_total{code=\"200\",path=\"/-/ready\"} ";
         let count = text.lines().find_map(|line| line.strip_prefix(family));
         count.map_or(0, |count| count.parse().expect("it is a number"))

@@ -1,10 +1,13 @@
 //! The pages, and the answers to other requests.
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header, uri::Authority};
+use http::{
+    HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header, uri::Authority,
+};
 use http_body_util::Full;
 
-use crate::metrics::{CONTENT_TYPE, Metrics};
+use super::negotiation;
+use crate::metrics::{Coding, Metrics};
 
 pub(super) type Page = Full<Bytes>;
 
@@ -37,7 +40,7 @@ pub(super) fn answer<B>(
     readiness: Readiness,
 ) -> (&'static str, Response<Page>) {
     let (path, mut response) = match request.uri().path() {
-        "/metrics" => ("/metrics", exposition(metrics)),
+        "/metrics" => ("/metrics", exposition(request.headers(), metrics)),
         "/" => ("/", text("text/html; charset=utf-8", LANDING_PAGE)),
         "/-/healthy" => ("/-/healthy", plain(StatusCode::OK, "healthy\n")),
         "/-/ready" if readiness == Readiness::Stopping => (
@@ -65,9 +68,19 @@ fn has_valid_host<B>(request: &Request<B>) -> bool {
     }
 }
 
-fn exposition(metrics: &Metrics) -> Response<Page> {
-    match metrics.encode() {
-        Ok(body) => text(CONTENT_TYPE, body),
+fn exposition(headers: &HeaderMap, metrics: &Metrics) -> Response<Page> {
+    let format = negotiation::format(headers);
+    let coding = negotiation::coding(headers);
+    match metrics.encode(format, coding) {
+        Ok(body) => {
+            let mut response = text(format.content_type(), body);
+            let headers = response.headers_mut();
+            headers.insert(header::VARY, HeaderValue::from_static(negotiation::VARY));
+            if coding == Coding::Gzip {
+                headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+            }
+            response
+        }
         Err(error) => {
             tracing::error!(%error, "metrics not encoded");
             plain(

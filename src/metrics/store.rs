@@ -22,6 +22,15 @@ pub(crate) struct LastQueries {
     pub(crate) answered: Option<f64>,
 }
 
+/// A completed query.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Query<'a> {
+    /// From connecting to the last byte of the list, or to the failure.
+    pub(crate) duration: Duration,
+    /// The id of its trace in hexadecimal, if the trace is sampled.
+    pub(crate) trace_id: Option<&'a str>,
+}
+
 /// The metrics of one store. Copies share them.
 #[derive(Clone, Debug)]
 pub(crate) struct StoreMetrics {
@@ -40,9 +49,9 @@ impl StoreMetrics {
         }
     }
 
-    /// The store answered within `duration`. Numbers that only an earlier answer had are removed.
-    pub(crate) fn answered(&self, answer: &Answer, duration: Duration) {
-        self.stores.count(&self.name, None, duration);
+    /// The store has answered. Numbers that only an earlier answer had are removed.
+    pub(crate) fn answered(&self, answer: &Answer, query: Query<'_>) {
+        self.stores.count(&self.name, None, query);
         self.change(|gauges| {
             gauges.ended(Ended {
                 at: now(),
@@ -57,9 +66,9 @@ impl StoreMetrics {
         self.change(|gauges| gauges.answered(answer));
     }
 
-    /// The query failed after `duration`. The last good numbers stay, with their timestamp.
-    pub(crate) fn failed(&self, code: Code, duration: Duration) {
-        self.stores.count(&self.name, Some(code), duration);
+    /// The query has failed. The last good numbers stay, with their timestamp.
+    pub(crate) fn failed(&self, code: Code, query: Query<'_>) {
+        self.stores.count(&self.name, Some(code), query);
         self.change(|gauges| {
             gauges.ended(Ended {
                 at: now(),
@@ -91,7 +100,7 @@ impl StoreMetrics {
 }
 
 /// In seconds since the epoch.
-fn now() -> f64 {
+pub(super) fn now() -> f64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     now.unwrap_or_default().as_secs_f64()
 }

@@ -1,18 +1,15 @@
-//! The `imagestore_*` families of all stores, and their encoded text, which is cached between scrapes.
+//! The families that rarely change: those of stores and most of the service's own; and their text, cached between scrapes.
 
-use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use prometheus::{
-    HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, Result,
-    core::Collector,
-};
+use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, Result};
 
 use super::{
-    counter, encode,
+    counter,
+    encoding::{Format, Text},
+    exemplars::Exemplars,
     gauges::{Gauges, StoreGauges},
+    store::Query,
 };
 use crate::answer::Code;
 
@@ -25,13 +22,21 @@ const DURATION_BUCKETS: [f64; 13] = [
 #[derive(Clone, Debug)]
 pub(super) struct Stores {
     registry: Registry,
-    /// The cached text: encoding takes most of a scrape, and the families change only with queries. `None` after a change.
-    text: Arc<Mutex<Option<Vec<u8>>>>,
+    cache: Arc<Mutex<Cache>>,
     info: IntGaugeVec,
     gauges: Gauges,
     queries: IntCounterVec,
     failures: IntCounterVec,
     duration: HistogramVec,
+}
+
+/// What a scrape shows besides the registry.
+#[derive(Debug)]
+struct Cache {
+    exemplars: Exemplars,
+    /// The text of all families in each format. It is cached: encoding takes most of a scrape, and the families rarely change.
+    /// Empty after a change.
+    texts: Vec<(Format, Text)>,
 }
 
 impl Stores {
@@ -69,7 +74,10 @@ impl Stores {
                 "Queries of the store that failed, by gRPC status code.",
                 &["store", "code"],
             )?,
-            text: Arc::default(),
+            cache: Arc::new(Mutex::new(Cache {
+                exemplars: Exemplars::new(&DURATION_BUCKETS),
+                texts: Vec::new(),
+            })),
             registry,
             info,
             gauges,
@@ -77,9 +85,9 @@ impl Stores {
         })
     }
 
-    /// Adds a collector whose values never change.
-    pub(super) fn register(&self, constant: impl Collector + 'static) -> Result<()> {
-        self.registry.register(Box::new(constant))
+    /// For more families that rarely change. [`outdate`](Self::outdate) must follow each change of one.
+    pub(super) fn registry(&self) -> &Registry {
+        &self.registry
     }
 
     /// Adds a store by its name, kind and address.
@@ -94,13 +102,14 @@ impl Stores {
     }
 
     /// Counts a completed query, with the code of its failure if it failed.
-    pub(super) fn count(&self, store: &str, failure: Option<Code>, duration: Duration) {
+    pub(super) fn count(&self, store: &str, failure: Option<Code>, query: Query<'_>) {
         self.queries.with_label_values(&[store]).inc();
         if let Some(code) = failure {
             self.failures.with_label_values(&[store, code.name()]).inc();
         }
-        let seconds = duration.as_secs_f64();
+        let seconds = query.duration.as_secs_f64();
         self.duration.with_label_values(&[store]).observe(seconds);
+        self.lock().exemplars.add(store, query);
         self.outdate();
     }
 
@@ -113,45 +122,63 @@ impl Stores {
         self.gauges.with(store, |gauges| read(gauges))
     }
 
-    /// All families in the text format.
-    pub(super) fn text(&self) -> Result<Vec<u8>> {
-        let mut text = self.lock();
-        if let Some(text) = &*text {
-            return Ok(text.clone());
-        }
-        Ok(text.insert(encode(&self.registry)?).clone())
+    /// Passes the text of all families in this format to `work`.
+    pub(super) fn text<T>(&self, format: Format, work: impl FnOnce(&mut Text) -> T) -> Result<T> {
+        let Cache { exemplars, texts } = &mut *self.lock();
+        let at = match texts.iter().position(|(cached, _)| *cached == format) {
+            Some(at) => at,
+            None => {
+                let text = Text::encode(&self.registry, format, Some(exemplars))?;
+                texts.push((format, text));
+                texts.len() - 1
+            }
+        };
+        Ok(work(&mut texts[at].1))
     }
 
-    fn outdate(&self) {
-        self.lock().take();
+    /// Drops the cached text.
+    pub(super) fn outdate(&self) {
+        self.lock().texts.clear();
     }
 
-    /// The text is complete or absent, even after a panic.
-    fn lock(&self) -> MutexGuard<'_, Option<Vec<u8>>> {
-        self.text.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Each text is complete, even after a panic.
+    fn lock(&self) -> MutexGuard<'_, Cache> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::io::Read;
+
+    use flate2::read::GzDecoder;
 
     use crate::{
         answer::{Answer, Code, Runtime},
-        metrics::Metrics,
+        metrics::{Coding, Format, Metrics, Query, TraceOutcome, Trigger},
     };
 
+    /// In every format, and compressed too.
     #[test]
     fn a_scrape_shows_every_change_since_the_previous_one() {
         let metrics = Metrics::new("0", "").expect("constant names");
         let shows = |line: &str| {
-            let text = String::from_utf8(metrics.encode().expect("encodable")).expect("text");
-            text.lines().any(|shown| shown == line)
+            for format in [Format::Text, Format::OpenMetrics] {
+                let encode = |coding| metrics.encode(format, coding).expect("encodable");
+                let text = encode(Coding::Identity);
+                let mut decompressed = Vec::new();
+                let compressed = encode(Coding::Gzip);
+                let read = GzDecoder::new(&compressed[..]).read_to_end(&mut decompressed);
+                read.expect("it is gzip");
+                assert_eq!(decompressed, text);
+                let text = String::from_utf8(text).expect("it is text");
+                assert!(text.lines().any(|shown| shown == line), "{line}\n{text}");
+            }
         };
         let store = metrics.store("rkt", "rkt", "http://here:1");
-        assert!(shows("imagestore_queries_total{store=\"rkt\"} 0"));
-        store.answered(&Answer::default(), Duration::ZERO);
-        assert!(shows("imagestore_images{store=\"rkt\"} 0"));
+        shows("imagestore_queries_total{store=\"rkt\"} 0");
+        store.answered(&Answer::default(), Query::default());
+        shows("imagestore_images{store=\"rkt\"} 0");
         let runtime = Runtime {
             name: "rkt".to_owned(),
             version: "1".to_owned(),
@@ -161,12 +188,20 @@ mod tests {
             runtime: Some(runtime),
             ..Answer::default()
         });
-        let info =
-            r#"imagestore_runtime_info{api_version="2",runtime="rkt",store="rkt",version="1"} 1"#;
-        assert!(shows(info));
-        store.failed(Code::UNAVAILABLE, Duration::ZERO);
-        assert!(shows("imagestore_up{store=\"rkt\"} 0"));
+        shows(
+            r#"imagestore_runtime_info{api_version="2",runtime="rkt",store="rkt",version="1"} 1"#,
+        );
+        store.failed(Code::UNAVAILABLE, Query::default());
+        shows("imagestore_up{store=\"rkt\"} 0");
         metrics.store("cri", "cri", "unix:///run/there.sock");
-        assert!(shows("imagestore_queries_total{store=\"cri\"} 0"));
+        shows("imagestore_queries_total{store=\"cri\"} 0");
+        metrics.triggered(Trigger::Signal);
+        shows("exp_rkt_grpc_triggers_total{trigger=\"signal\"} 1");
+        metrics.trace_ended(TraceOutcome::Failed);
+        shows("exp_rkt_grpc_traces_total{outcome=\"failed\"} 1");
+        metrics.log_line_dropped();
+        shows("exp_rkt_grpc_log_lines_dropped_total 1");
+        metrics.http_request("/", "200");
+        shows("exp_rkt_grpc_http_requests_total{code=\"200\",path=\"/\"} 1");
     }
 }

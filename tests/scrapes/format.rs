@@ -8,13 +8,12 @@ use std::process::{Output, Stdio};
 
 use lab::cri_runtime::{self, filesystem};
 use lab::rkt_api_service::v1alpha::Image;
-use lab::service::ReservedPort;
 use lab::{TempDir, tempdir};
 
 use super::*;
 
 /// A runtime at a Unix socket that uses `word` in its registry, name, version and mountpoint.
-fn runtime(word: &str) -> (TempDir, cri_runtime::StandIn) {
+pub(super) fn runtime(word: &str) -> (TempDir, cri_runtime::StandIn) {
     use cri_runtime::{Image, Images, StandIn};
     let images = [
         Image::tagged(format!("{word}.example.org/a:1")).pinned(),

@@ -19,14 +19,21 @@ impl Load {
         self.latencies.len() as f64 / self.elapsed.as_secs_f64()
     }
 
-    /// Scrapes `times` times in total. Panics if a response is not 200.
-    pub(crate) fn run(address: SocketAddr, connections: usize, times: usize) -> Self {
+    /// Scrapes `times` times in total, with these headers. Panics if a response is not 200.
+    pub(crate) fn run(
+        headers: &'static [(&str, &str)],
+        address: SocketAddr,
+        connections: usize,
+        times: usize,
+    ) -> Self {
         let runtime = Builder::new_current_thread().enable_all().build();
         let runtime = runtime.expect("a runtime needs a few descriptors");
         let began = Instant::now();
         let tally = runtime.block_on(async {
             let shares = (0..connections).map(|index| (times + index) / connections);
-            let mut clients: JoinSet<Tally> = shares.map(|share| scrape(address, share)).collect();
+            let mut clients: JoinSet<Tally> = shares
+                .map(|share| scrape(headers, address, share))
+                .collect();
             let mut all = Tally::default();
             while let Some(client) = clients.join_next().await {
                 all.add(client.expect("no client panics"));
@@ -41,8 +48,8 @@ impl Load {
     }
 }
 
-async fn scrape(address: SocketAddr, times: usize) -> Tally {
-    let (mut client, mut tally) = (Kept::new(address), Tally::default());
+async fn scrape(headers: &'static [(&str, &str)], address: SocketAddr, times: usize) -> Tally {
+    let (mut client, mut tally) = (Kept::asking(address, headers), Tally::default());
     for _ in 0..times {
         tally.count(Exchange::of(client.scrape()).await);
     }

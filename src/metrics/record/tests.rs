@@ -1,9 +1,7 @@
-use std::time::Duration;
-
 use super::{Kept, RecordError};
 use crate::{
     answer::{Answer, Contents, Registries, Registry},
-    metrics::{Metrics, StoreMetrics},
+    metrics::{Metrics, Query, StoreMetrics},
 };
 
 const HERE: &str = "unix:///run/here.sock";
@@ -15,7 +13,7 @@ fn metrics() -> Metrics {
 
 /// Every line of a store's gauges, without the store's name.
 fn gauges(metrics: &Metrics, store: &str) -> Vec<String> {
-    let text = String::from_utf8(metrics.encode().expect("encodable")).expect("text");
+    let text = metrics.text();
     let name = format!("store=\"{store}\"");
     let gauges = text.lines().filter(|line| {
         let others = ["_total", "duration", "imagestore_info"];
@@ -49,7 +47,7 @@ fn answers(store: &StoreMetrics, images: u64) {
         contents,
         ..Answer::default()
     };
-    store.answered(&answer, Duration::ZERO);
+    store.answered(&answer, Query::default());
 }
 
 #[test]
@@ -113,7 +111,7 @@ fn the_next_process_learns_how_a_run_ended_unless_the_record_is_unusable() {
     assert_eq!(after.run().streak(), None);
     kept(&after).restore(&before).expect("a good record");
     assert_eq!(after.run().streak().map(|streak| streak.ends), Some(1));
-    let text = String::from_utf8(after.encode().expect("encodable")).expect("text");
+    let text = after.text();
     assert!(
         text.contains("\nexp_rkt_grpc_unexpected_ends_total 1\n"),
         "{text}"
@@ -178,7 +176,7 @@ fn a_series_that_was_restored_goes_when_the_store_answers_anew() {
     let after = metrics();
     let restored = after.store("cri", "cri", HERE);
     restore(&record([&store]), [&restored]).expect("a good record");
-    restored.answered(&Answer::default(), Duration::ZERO);
+    restored.answered(&Answer::default(), Query::default());
     let gauges = gauges(&after, "cri");
     assert!(!gauges.iter().any(|line| line.contains("a.example")));
 }

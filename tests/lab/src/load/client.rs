@@ -8,12 +8,13 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::service::PATIENCE;
-use crate::service::http::{LAST_SCRAPE, Response, SCRAPE};
+use crate::service::http::{LAST_SCRAPE, Response, request};
 
 /// A client that keeps its connection. If the server has closed the idle connection, the client repeats the request on a new one.
 #[derive(Debug)]
 pub struct Kept {
     address: SocketAddr,
+    request: Vec<u8>,
     connection: Option<TcpStream>,
     pub(super) retries: usize,
 }
@@ -34,8 +35,14 @@ pub(super) async fn scrape_once(address: SocketAddr) -> Result<(), String> {
 impl Kept {
     /// A client that connects with its first request.
     pub fn new(address: SocketAddr) -> Self {
+        Self::asking(address, &[])
+    }
+
+    /// As [`Kept::new`], with these headers.
+    pub fn asking(address: SocketAddr, headers: &[(&str, &str)]) -> Self {
         Self {
             address,
+            request: request("GET", "/metrics", headers),
             connection: None,
             retries: 0,
         }
@@ -52,7 +59,7 @@ impl Kept {
 
     async fn scrape_or_retry(&mut self) -> Result<(), Failure> {
         if let Some(mut idle) = self.connection.take() {
-            match request_on(&mut idle, SCRAPE).await {
+            match request_on(&mut idle, &self.request).await {
                 Ok(answer) => {
                     self.keep(idle, &answer);
                     return Ok(());
@@ -62,7 +69,7 @@ impl Kept {
             }
         }
         let mut fresh = connect(self.address).await?;
-        let answer = request_on(&mut fresh, SCRAPE).await?;
+        let answer = request_on(&mut fresh, &self.request).await?;
         self.keep(fresh, &answer);
         Ok(())
     }

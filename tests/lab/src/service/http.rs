@@ -15,6 +15,24 @@ pub const SCRAPE: &[u8] = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n";
 pub const LAST_SCRAPE: &[u8] =
     b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
 
+/// What Prometheus 2.42 asks for: OpenMetrics, and gzip.
+pub const PROMETHEUS: [(&str, &str); 2] = [
+    (
+        "Accept",
+        "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+    ),
+    ("Accept-Encoding", "gzip"),
+];
+
+/// A request without a body, with these headers; the connection stays open.
+pub fn request(method: &str, path: &str, headers: &[(&str, &str)]) -> Vec<u8> {
+    let headers = headers
+        .iter()
+        .map(|(name, value)| format!("{name}: {value}\r\n"));
+    let headers: String = headers.collect();
+    format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n").into_bytes()
+}
+
 /// The address of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Endpoint {
@@ -188,11 +206,7 @@ impl Connection {
         path: &str,
         headers: &[(&str, &str)],
     ) -> io::Result<Response> {
-        let mut request = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n");
-        for (name, value) in headers {
-            request.push_str(&format!("{name}: {value}\r\n"));
-        }
-        self.send(format!("{request}\r\n").as_bytes())?;
+        self.send(&request(method, path, headers))?;
         match method {
             "HEAD" => self.read_until(Response::parse_head),
             _ => self.receive(),
