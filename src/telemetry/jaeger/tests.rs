@@ -10,7 +10,11 @@ use opentelemetry_sdk::{
     trace::{SdkTracerProvider, SpanData, SpanExporter},
 };
 
-use super::{JaegerExporter, LOOKUP_VALIDITY};
+use tokio::time::Instant;
+
+use super::{
+    AgentSocket, JaegerExporter, JaegerTraceRuntime, LARGE_DATAGRAM, LOOKUP_VALIDITY, PAUSE,
+};
 
 /// Keeps the spans.
 #[derive(Clone, Debug, Default)]
@@ -156,4 +160,21 @@ async fn a_trace_that_is_refused_by_a_fresh_address_has_failed() {
         let error = export(&exporter).await.expect_err("nobody listens");
         assert!(error.to_string().contains("refused"), "{error}");
     }
+}
+
+/// So that the agent can read it before the next one.
+#[tokio::test]
+async fn after_each_large_datagram_there_is_a_pause() {
+    const DATAGRAMS: u32 = 20;
+    let agent = agent();
+    let address = agent.local_addr().expect("it is bound");
+    let socket = AgentSocket.create_socket(address).expect("it is free");
+    let began = Instant::now();
+    for _ in 0..DATAGRAMS {
+        let large = vec![0; LARGE_DATAGRAM + 1];
+        let sent = AgentSocket.write_to_socket(&socket, large).await;
+        sent.expect("the agent's port is open");
+        assert!(has_received(&agent));
+    }
+    assert!(began.elapsed() >= DATAGRAMS * PAUSE);
 }
