@@ -201,15 +201,11 @@ mod tests {
     }
 
     #[test]
-    fn several_headers_are_one_list() {
+    fn several_headers_are_one_list_whose_malformed_items_are_skipped() {
         let mut headers = HeaderMap::new();
-        for accept in ["text/plain;q=0.5", "application/openmetrics-text"] {
-            headers.append(header::ACCEPT, HeaderValue::from_static(accept));
-        }
-        headers.append(
-            header::ACCEPT,
-            HeaderValue::from_bytes(b"\xff").expect("a value"),
-        );
+        headers.append(header::ACCEPT, HeaderValue::from_static("text/plain;q=0.5"));
+        let odd = HeaderValue::from_bytes(b"\xff, application/openmetrics-text, a;b=\xff");
+        headers.append(header::ACCEPT, odd.expect("a header may have such bytes"));
         assert_eq!(format(&headers), OpenMetrics);
     }
 

@@ -71,17 +71,19 @@ enum Kind {
 impl<'a> Form<'a> {
     fn of(family: &'a MetricFamily) -> Result<Self> {
         let sample = family.name();
-        let (kind, name) = match family.get_field_type() {
-            MetricType::COUNTER => (Kind::Counter, sample.strip_suffix("_total")),
-            MetricType::HISTOGRAM => (Kind::Histogram, Some(sample)),
-            MetricType::GAUGE => match sample.strip_suffix("_info") {
-                Some(info) => (Kind::Info, Some(info)),
-                None => (Kind::Gauge, Some(sample)),
-            },
-            _ => (Kind::Gauge, None),
+        let of_counter = sample.strip_suffix("_total");
+        let of_info = sample.strip_suffix("_info");
+        let (kind, family) = match (family.get_field_type(), of_counter, of_info) {
+            (MetricType::COUNTER, Some(counter), _) => (Kind::Counter, counter),
+            (MetricType::GAUGE, _, Some(info)) => (Kind::Info, info),
+            (MetricType::GAUGE, _, None) => (Kind::Gauge, sample),
+            (MetricType::HISTOGRAM, ..) => (Kind::Histogram, sample),
+            _ => {
+                return Err(Error::Msg(format!(
+                    "OpenMetrics has no family such as {sample}"
+                )));
+            }
         };
-        let family =
-            name.ok_or_else(|| Error::Msg(format!("OpenMetrics has no family such as {sample}")))?;
         Ok(Self {
             kind,
             family,
