@@ -1,4 +1,4 @@
-//! The metrics socket: HTTP/1.1 for Prometheus and for people.
+//! The metrics socket: HTTP/1.1 for Prometheus, and a status page for people.
 //!
 //! A scrape never queries a store; it reads the last results. Many connections are served at once, but a new one is accepted only
 //! when the requests that have arrived are answered: a SIGKILL loses only the requests that are being answered at that moment.
@@ -12,7 +12,7 @@ use thiserror::Error;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::{activation::Socket, metrics::Metrics};
+use crate::{activation::Socket, metrics::Metrics, status::Status};
 
 mod acceptor;
 mod activity;
@@ -64,10 +64,11 @@ impl Server {
     /// Serves until `stopping` is cancelled, then answers what was accepted, for at most five seconds.
     ///
     /// An error on a connection affects only that connection.
-    pub async fn serve(mut self, metrics: Metrics, stopping: CancellationToken) {
+    pub async fn serve(mut self, metrics: Metrics, status: Status, stopping: CancellationToken) {
         let mut connections = Connections::new(connections::limit());
         let shared = Shared {
             metrics,
+            status,
             occupancy: connections.occupancy(),
             stopping: stopping.clone(),
         };

@@ -10,12 +10,13 @@
 //! | --- | --- | --- | --- |
 //! | `main` | 6 | start-up, the service or one query, and the exit codes | all |
 //! | [`refusal`] | 5 | why the service did not start or ended early, and its exit code | activation, config, daemon, exposition, notify, process, signals, stdout, telemetry |
-//! | [`daemon`] | 4 | the loop: triggers, stop, watchdog, drain; the state of the previous process | metrics, notify, observe, signals |
-//! | [`query`] | 4 | one query from the command line: table or JSON | answer, config, observe, signals, stdout, telemetry, words |
-//! | [`config`] | 3 | flags and environment | images, telemetry, words |
-//! | [`observe`] | 3 | one event: spans, stores queried concurrently, results reported | answer, images, metrics, words |
+//! | [`daemon`] | 4 | the loop: triggers, stop, watchdog, drain; the state of the previous process | metrics, notify, observe, signals, units |
+//! | [`query`] | 4 | one query from the command line: table or JSON | answer, config, observe, signals, stdout, telemetry, units, words |
+//! | [`config`] | 3 | flags and environment | images, status, telemetry, words |
+//! | [`observe`] | 3 | one event: spans, stores queried concurrently, results reported | answer, images, metrics, status, units, words |
 //! | [`images`] | 2 | an image store: the kinds, their transport, their errors | answer, words, work |
-//! | [`exposition`] | 2 | hyper: `/metrics`, `/`, `/-/healthy`, `/-/ready`; limits; drain | activation, metrics, work |
+//! | [`exposition`] | 3 | hyper: `/metrics`, `/`, `/-/healthy`, `/-/ready`; limits; drain | activation, metrics, status, work |
+//! | [`status`] | 2 | the status page: the last events, and its HTML | metrics, units, words |
 //! | [`telemetry`] | 2 | writes the log and exports finished traces | metrics, words, work |
 //! | [`metrics`] | 1 | one table of gauges, the counters, the state kept over a restart | answer |
 //! | [`activation`] | 1 | listening sockets, passed by systemd or bound | words |
@@ -24,6 +25,7 @@
 //! | [`process`] | 0 | the `process_*` collector, and the check for enough descriptors | – |
 //! | [`signals`] | 0 | signal handling | – |
 //! | [`stdout`] | 0 | writes to standard output | – |
+//! | `units` | 0 | durations, ages and sizes for people | – |
 //! | `words` | 0 | escapes and truncates text before it is shown | – |
 //! | `work` | 0 | panics as errors, and tasks that end with their owner | – |
 //!
@@ -44,8 +46,10 @@ pub mod process;
 pub mod query;
 pub mod refusal;
 pub mod signals;
+pub mod status;
 pub mod stdout;
 pub mod telemetry;
+pub(crate) mod units;
 pub(crate) mod words;
 pub(crate) mod work;
 

@@ -132,7 +132,10 @@ async fn serve(config: Config, sockets: Sockets, signals: Signals) -> Result<Exi
     announce(&config, &addresses.join(","), sockets.origin);
 
     let stopping = CancellationToken::new();
-    let server = tokio::spawn(server.serve(metrics, stopping.clone()));
+    let status = observer
+        .status()
+        .with_trace_url(config.options.trace_url.clone());
+    let server = tokio::spawn(server.serve(metrics, status, stopping.clone()));
     let task_ended = first_to_end(server, delivery, telemetry.ended());
     notifier.ready();
     if let Some(summary) = observer.summary(SystemTime::now()) {

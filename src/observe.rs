@@ -13,19 +13,20 @@ use crate::{
     answer::{Answer, QueryError},
     images::{Connection, ImageStore, Limit},
     metrics::{Kept, Metrics, Query, StoreMetrics},
+    status::{EndedEvent, EndedQuery, Status},
     words::counted,
 };
 
 mod known;
 
 pub use crate::metrics::Trigger;
-pub(crate) use known::ago;
 
 /// Queries the stores and reports the results.
 #[derive(Debug)]
 pub struct Observer {
     stores: Vec<ObservedStore>,
     metrics: Metrics,
+    status: Status,
     deadline: Duration,
 }
 
@@ -33,6 +34,7 @@ pub struct Observer {
 struct ObservedStore {
     store: ImageStore,
     metrics: StoreMetrics,
+    status: Status,
 }
 
 /// The result of an event.
@@ -58,22 +60,33 @@ pub(crate) struct Outcome {
 impl Observer {
     /// An observer of `stores`, which queries all of them within `deadline`.
     pub fn new(stores: Vec<ImageStore>, metrics: Metrics, deadline: Duration) -> Self {
+        let status = Status::new();
         let stores = stores
             .into_iter()
             .map(|store| {
                 let config = store.config();
                 let address = config.address.to_string();
+                let metrics = metrics.store(&config.name, config.kind.name, &address);
+                status.add(&config.name, config.url(), metrics.clone());
                 ObservedStore {
-                    metrics: metrics.store(&config.name, config.kind.name, &address),
                     store,
+                    metrics,
+                    status: status.clone(),
                 }
             })
             .collect();
         Self {
             stores,
             metrics,
+            status,
             deadline,
         }
+    }
+
+    /// What the status page shows of the stores and the events.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.status.clone()
     }
 
     /// The state of the stores and of this run for the next process.
@@ -91,7 +104,7 @@ impl Observer {
             .iter()
             .map(|store| (store.name(), store.metrics.last_queries()))
             .collect();
-        last.iter().find_map(|(_, last)| *last)?;
+        last.iter().find_map(|(_, last)| last.as_ref())?;
         let lines = last
             .into_iter()
             .map(|(store, last)| known::summary(store, last, now));
@@ -104,6 +117,8 @@ impl Observer {
     /// metric of its store.
     pub async fn observe(&mut self, trigger: Trigger, abandoned: CancellationToken) -> Event {
         self.metrics.triggered(trigger);
+        self.status.event_began();
+        let began = Instant::now();
         let root = tracing::info_span!(
             parent: None,
             "imagestore query",
@@ -121,6 +136,15 @@ impl Observer {
             root.record("otel.status_code", "ERROR");
             root.record("otel.status_description", failures);
         }
+        self.status.event_ended(EndedEvent {
+            at: SystemTime::now(),
+            trigger,
+            duration: began.elapsed(),
+            summary: event.summary(),
+            stores: event.outcomes.len(),
+            failures: event.failed().count(),
+            trace_id: event.trace_id.clone(),
+        });
         event
     }
 }
@@ -152,13 +176,13 @@ impl Event {
 
     /// The failed ones in one line; `None` if every store answered.
     pub(crate) fn failures(&self) -> Option<String> {
-        let failed: Vec<String> = self
-            .outcomes
-            .iter()
-            .filter(|outcome| outcome.answer.is_err())
-            .map(Outcome::summary)
-            .collect();
+        let failed: Vec<String> = self.failed().map(Outcome::summary).collect();
         (!failed.is_empty()).then(|| failed.join("; "))
+    }
+
+    fn failed(&self) -> impl Iterator<Item = &Outcome> {
+        let outcomes = self.outcomes.iter();
+        outcomes.filter(|outcome| outcome.answer.is_err())
     }
 }
 
@@ -250,10 +274,21 @@ impl ObservedStore {
             duration: outcome.duration,
             trace_id: trace_id.as_deref(),
         };
+        // Cancelled by the service or the command: the store has neither answered nor failed.
+        if outcome.was_abandoned() {
+            return;
+        }
+        self.status.query_ended(
+            self.name(),
+            EndedQuery {
+                at: SystemTime::now(),
+                duration: outcome.duration,
+                failure: outcome.answer.as_ref().err().map(QueryError::with_code),
+                trace_id: trace_id.clone(),
+            },
+        );
         match &outcome.answer {
             Ok(answer) => self.metrics.answered(answer, query),
-            // Cancelled by the service or the command: the store has neither answered nor failed.
-            Err(QueryError::Abandoned) => {}
             Err(error) => self.metrics.failed(error.code(), query),
         }
     }

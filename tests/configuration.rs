@@ -28,10 +28,11 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_exp-rkt-grpc");
 const EX_CONFIG: i32 = 78;
 
 /// Every flag that takes a value, with its variable.
-const SETTINGS: [(&str, &str); 4] = [
+const SETTINGS: [(&str, &str); 5] = [
     ("--store", "EXP_RKT_GRPC_STORE"),
     ("--deadline", "EXP_RKT_GRPC_DEADLINE"),
     ("--listen", "EXP_RKT_GRPC_LISTEN"),
+    ("--trace-url", "EXP_RKT_GRPC_TRACE_URL"),
     ("--log-level", "EXP_RKT_GRPC_LOG"),
 ];
 
@@ -167,6 +168,17 @@ fn a_password_in_a_store_is_refused_and_not_shown() {
         &refused,
         &["\"rkt+http://…@a:1\"", "a user name and a password"],
     );
+    assert!(!refused.contains("secret"), "{refused}");
+}
+
+#[test]
+fn an_invalid_trace_url_is_refused_and_its_password_not_shown() {
+    for value in ["http://127.0.0.1:16686/trace/", "/trace/{trace_id}", ""] {
+        assert_refused("--trace-url", value, "expected a URL such as http://");
+    }
+    let arguments = ["--trace-url=http://user:secret@a/{trace_id}"];
+    let refused = refusal(&run(PROGRAM, arguments, &[]));
+    assert_contains(&refused, &["\"http://…@a/{trace_id}\"", "a password"]);
     assert!(!refused.contains("secret"), "{refused}");
 }
 

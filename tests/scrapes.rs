@@ -180,18 +180,34 @@ mod methods_and_paths {
     }
 
     #[test]
-    fn the_landing_page_links_to_pages_that_exist() {
+    fn the_status_page_permits_its_own_style_only_and_is_not_stored() {
+        let page = service().start().get("/");
+        for (name, value) in [
+            ("content-type", "text/html; charset=utf-8"),
+            ("x-content-type-options", "nosniff"),
+            ("cache-control", "no-store"),
+            ("referrer-policy", "no-referrer"),
+        ] {
+            assert_eq!(page.header(name), Some(value), "{name}");
+        }
+        let policy = page.header("content-security-policy");
+        let policy = policy.expect("the page has a policy");
+        for directive in ["default-src 'none'", "frame-ancestors 'none'"] {
+            assert!(policy.contains(directive), "{policy}");
+        }
+        assert!(!policy.contains("unsafe"), "{policy}");
+    }
+
+    #[test]
+    fn the_status_page_links_to_pages_that_exist() {
         let service = service().start();
         let page = service.get("/");
-        assert_eq!(
-            page.header("content-type"),
-            Some("text/html; charset=utf-8")
-        );
         let links: BTreeSet<_> = page
             .text()
             .split("href=\"")
             .skip(1)
             .filter_map(|rest| rest.split('"').next())
+            .filter(|link| *link != "data:,")
             .collect();
         assert_eq!(
             links,

@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use tracing_subscriber::filter::Targets;
 
 use super::{log_filter, store, traces::VARIABLES};
-use crate::images::StoreConfig;
+use crate::{images::StoreConfig, status::TraceUrl};
 
 /// Shortest and longest `--deadline`.
 const DEADLINE_RANGE: RangeInclusive<Duration> =
@@ -114,6 +114,10 @@ pub struct Options {
         value_parser = parse_switch
     )]
     pub query_at_start: bool,
+
+    /// Link trace ids on the status page to this URL, such as http://127.0.0.1:16686/trace/{trace_id}
+    #[arg(long, env = "EXP_RKT_GRPC_TRACE_URL", value_name = "URL")]
+    pub trace_url: Option<TraceUrl>,
 
     /// What to log: off, error, warn, info, debug, trace, or TARGET=LEVEL pairs separated by commas
     ///

@@ -18,10 +18,11 @@ const MAX_LENGTH: u64 = 1024 * 1024;
 /// Prefix of OpenTelemetry's variables.
 const TRACES: &str = "OTEL_";
 
-/// Settings that do not affect a query: where the service listens, when it queries, and what it logs.
-const NOT_OF_A_QUERY: [&str; 3] = [
+/// Settings that do not affect a query: where the service listens, when it queries, what its page shows, and what it logs.
+const NOT_OF_A_QUERY: [&str; 4] = [
     "EXP_RKT_GRPC_LISTEN",
     "EXP_RKT_GRPC_QUERY_AT_START",
+    "EXP_RKT_GRPC_TRACE_URL",
     "EXP_RKT_GRPC_LOG",
 ];
 

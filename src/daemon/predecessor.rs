@@ -5,7 +5,7 @@ use std::{error::Error, io, os::fd::OwnedFd};
 use crate::{
     metrics::Kept,
     notify::{FdStore, Notifier},
-    observe::ago,
+    units::ago,
 };
 
 /// Restores the state of the previous process, and at once stores a record of this run, by which the next process detects an

@@ -19,7 +19,7 @@ use super::{
     pages::{self, Page, Readiness},
     watched::Watched,
 };
-use crate::metrics::Metrics;
+use crate::{metrics::Metrics, status::Status};
 
 /// How long a client may take to send the head of a request; also how long an idle connection is kept.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -40,6 +40,7 @@ const LINGER: Duration = Duration::from_millis(100);
 #[derive(Clone, Debug)]
 pub(super) struct Shared {
     pub(super) metrics: Metrics,
+    pub(super) status: Status,
     pub(super) occupancy: Arc<Occupancy>,
     pub(super) stopping: CancellationToken,
 }
@@ -88,7 +89,7 @@ impl Shared {
         } else {
             Readiness::Ready
         };
-        let (path, mut response) = pages::answer(request, &self.metrics, readiness);
+        let (path, mut response) = pages::answer(request, &self.metrics, &self.status, readiness);
         if self.is_last_answer(activity.age()) {
             response
                 .headers_mut()
@@ -118,7 +119,7 @@ mod tests {
     use tokio_util::sync::CancellationToken;
 
     use super::{Activity, MAX_AGE, Shared};
-    use crate::{exposition::connections::Connections, metrics::Metrics};
+    use crate::{exposition::connections::Connections, metrics::Metrics, status::Status};
 
     const REQUEST: &str = "GET /-/ready HTTP/1.1\r\nHost: localhost\r\n\r\n";
     const LAST: &str = "GET / HTTP/1.0\r\n\r\n";
@@ -126,6 +127,7 @@ mod tests {
     fn shared() -> Shared {
         Shared {
             metrics: Metrics::new("0.0.0", "").expect("they are registered once"),
+            status: Status::new(),
             occupancy: Connections::new(4).occupancy(),
             stopping: CancellationToken::new(),
         }

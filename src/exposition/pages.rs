@@ -7,24 +7,12 @@ use http::{
 use http_body_util::Full;
 
 use super::negotiation;
-use crate::metrics::{Coding, Metrics};
+use crate::{
+    metrics::{Coding, Metrics},
+    status::{CONTENT_SECURITY_POLICY, Status},
+};
 
 pub(super) type Page = Full<Bytes>;
-
-const LANDING_PAGE: &str = "<!DOCTYPE html>
-<html lang=\"en\">
-<head><meta charset=\"utf-8\"><title>exp-rkt-grpc</title></head>
-<body>
-<h1>exp-rkt-grpc</h1>
-<p>Counts the images of container image stores when sent SIGQUIT.</p>
-<ul>
-<li><a href=\"/metrics\">Metrics</a></li>
-<li><a href=\"/-/healthy\">Healthy</a></li>
-<li><a href=\"/-/ready\">Ready</a></li>
-</ul>
-</body>
-</html>
-";
 
 /// The state that `/-/ready` reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,11 +25,12 @@ pub(super) enum Readiness {
 pub(super) fn answer<B>(
     request: &Request<B>,
     metrics: &Metrics,
+    status: &Status,
     readiness: Readiness,
 ) -> (&'static str, Response<Page>) {
     let (path, mut response) = match request.uri().path() {
         "/metrics" => ("/metrics", exposition(request.headers(), metrics)),
-        "/" => ("/", text("text/html; charset=utf-8", LANDING_PAGE)),
+        "/" => ("/", status_page(status)),
         "/-/healthy" => ("/-/healthy", plain(StatusCode::OK, "healthy\n")),
         "/-/ready" if readiness == Readiness::Stopping => (
             "/-/ready",
@@ -91,6 +80,19 @@ fn exposition(headers: &HeaderMap, metrics: &Metrics) -> Response<Page> {
     }
 }
 
+fn status_page(status: &Status) -> Response<Page> {
+    let mut response = text("text/html; charset=utf-8", status.page());
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
+        (header::CACHE_CONTROL, "no-store"),
+        (header::REFERRER_POLICY, "no-referrer"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
 /// Closes the connection: after a protocol error, the bytes that follow cannot be interpreted safely.
 fn bad_request() -> Response<Page> {
     let mut response = plain(
@@ -119,8 +121,11 @@ fn plain(status: StatusCode, body: &'static str) -> Response<Page> {
 
 fn text(content_type: &'static str, body: impl Into<Bytes>) -> Response<Page> {
     let mut response = Response::new(Full::new(body.into()));
-    response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
     response
 }

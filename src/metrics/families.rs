@@ -35,6 +35,9 @@ pub(super) type Row = (Vec<String>, f64);
 
 pub(super) const UP: &str = "imagestore_up";
 pub(super) const IMAGES: &str = "imagestore_images";
+pub(super) const SIZE: &str = "imagestore_images_size_bytes";
+pub(super) const UNTAGGED: &str = "imagestore_untagged_images";
+pub(super) const RUNTIME: &str = "imagestore_runtime_info";
 pub(super) const LAST_QUERY: &str = "imagestore_last_query_timestamp_seconds";
 pub(super) const LAST_SUCCESS: &str = "imagestore_last_success_timestamp_seconds";
 
@@ -51,12 +54,12 @@ pub(super) static FAMILIES: &[Family] = &[
         value: Value::Answer(|answer| Some(answer.contents.images as f64)),
     },
     Family {
-        name: "imagestore_images_size_bytes",
+        name: SIZE,
         help: "Sum in bytes of the sizes that the runtime reports for its images, which is not disk usage: layers that images share count once per image.",
         value: Value::Answer(|answer| Some(answer.contents.size_bytes as f64)),
     },
     Family {
-        name: "imagestore_untagged_images",
+        name: UNTAGGED,
         help: "Images without a tag.",
         value: Value::Answer(|answer| answer.contents.untagged.map(|count| count as f64)),
     },
@@ -105,7 +108,7 @@ pub(super) static FAMILIES: &[Family] = &[
         }),
     },
     Family {
-        name: "imagestore_runtime_info",
+        name: RUNTIME,
         help: "Always 1: name and version of the runtime that gave the last good answer, and version of its API.",
         value: Value::Labelled(&["runtime", "version", "api_version"], |answer| {
             let labels = |runtime: &Runtime| {

@@ -82,9 +82,17 @@ impl StoreGauges {
 
     /// The value of a family without labels besides `store`.
     pub(super) fn value(&self, family: &str) -> Option<f64> {
+        self.first(family).map(|series| series.value)
+    }
+
+    /// The labels, besides `store`, of the family's only series.
+    pub(super) fn labels(&self, family: &str) -> Option<&[String]> {
+        self.first(family).map(|series| &*series.labels)
+    }
+
+    fn first(&self, family: &str) -> Option<&Series> {
         let mut series = self.series.iter();
-        let found = series.find(|series| series.family.name == family);
-        found.map(|series| series.value)
+        series.find(|series| series.family.name == family)
     }
 
     /// Updates the families that depend on how a query ended.

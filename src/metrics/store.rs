@@ -3,23 +3,29 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::{
-    families::{Ended, IMAGES, LAST_QUERY, LAST_SUCCESS, UP},
+    families::{Ended, IMAGES, LAST_QUERY, LAST_SUCCESS, RUNTIME, SIZE, UNTAGGED, UP},
     gauges::StoreGauges,
     stores::Stores,
 };
 use crate::answer::{Answer, Code};
 
 /// The results of a store's last queries, by this process or an earlier one.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct LastQueries {
     /// Whether the last completed query succeeded.
     pub(crate) up: bool,
-    /// Its end, in seconds since the epoch.
-    pub(crate) queried: f64,
+    /// Its end.
+    pub(crate) queried: SystemTime,
     /// Number of images in the last good answer.
     pub(crate) images: Option<f64>,
-    /// Time of that answer, in seconds since the epoch.
-    pub(crate) answered: Option<f64>,
+    /// Those without a tag.
+    pub(crate) untagged: Option<f64>,
+    /// Sum of their sizes.
+    pub(crate) size_bytes: Option<f64>,
+    /// Name and version of the runtime that gave the answer.
+    pub(crate) runtime: Option<String>,
+    /// Time of the answer.
+    pub(crate) answered: Option<SystemTime>,
 }
 
 /// A completed query.
@@ -82,9 +88,12 @@ impl StoreMetrics {
         let last_queries = |gauges: &StoreGauges| {
             Some(LastQueries {
                 up: gauges.value(UP)? == 1.0,
-                queried: gauges.value(LAST_QUERY)?,
+                queried: time(gauges.value(LAST_QUERY)?),
                 images: gauges.value(IMAGES),
-                answered: gauges.value(LAST_SUCCESS),
+                untagged: gauges.value(UNTAGGED),
+                size_bytes: gauges.value(SIZE),
+                runtime: gauges.labels(RUNTIME).map(runtime),
+                answered: gauges.value(LAST_SUCCESS).map(time),
             })
         };
         self.read(last_queries).flatten()
@@ -97,6 +106,21 @@ impl StoreMetrics {
     pub(super) fn change(&self, change: impl FnOnce(&mut StoreGauges)) {
         self.stores.change(&self.name, change);
     }
+}
+
+/// Name and version, from the labels of the runtime.
+fn runtime(labels: &[String]) -> String {
+    labels[..labels.len().min(2)]
+        .join(" ")
+        .trim_end()
+        .to_owned()
+}
+
+/// The time, from seconds since the epoch.
+fn time(seconds: f64) -> SystemTime {
+    let since_epoch = Duration::try_from_secs_f64(seconds).ok();
+    let time = since_epoch.and_then(|since_epoch| UNIX_EPOCH.checked_add(since_epoch));
+    time.unwrap_or(UNIX_EPOCH)
 }
 
 /// In seconds since the epoch.

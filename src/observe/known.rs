@@ -1,15 +1,15 @@
 //! The last results of the stores before this process has queried them, in one line.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
-use crate::metrics::LastQueries;
+use crate::{metrics::LastQueries, units::ago};
 
 /// The last results of a store and their age, for example `rkt: 5 images, queried 3 min ago`.
 pub(super) fn summary(store: &str, last: Option<LastQueries>, now: SystemTime) -> String {
     let Some(last) = last else {
         return format!("{store}: not queried yet");
     };
-    let ago = |seconds| ago(age(seconds, now));
+    let ago = |time| ago(now.duration_since(time).unwrap_or_default());
     let images = last.images.map(images);
     let queried = ago(last.queried);
     match (last.up, images, last.answered) {
@@ -30,33 +30,17 @@ fn images(count: f64) -> String {
     }
 }
 
-/// The age of a time in seconds since the epoch; 0 if the clock has been set back since.
-fn age(seconds: f64, now: SystemTime) -> Duration {
-    let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let then = Duration::try_from_secs_f64(seconds).unwrap_or_default();
-    now.saturating_sub(then)
-}
-
-/// An age in the unit that fits: seconds below two minutes, minutes below two hours, hours below two days.
-pub(crate) fn ago(age: Duration) -> String {
-    const MINUTE: u64 = 60;
-    const HOUR: u64 = 60 * MINUTE;
-    const DAY: u64 = 24 * HOUR;
-    let seconds = age.as_secs();
-    let (count, unit) = match seconds {
-        _ if seconds < 2 * MINUTE => (seconds, "s"),
-        _ if seconds < 2 * HOUR => (seconds / MINUTE, "min"),
-        _ if seconds < 2 * DAY => (seconds / HOUR, "h"),
-        _ => (seconds / DAY, "days"),
-    };
-    format!("{count} {unit} ago")
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Duration, LastQueries, UNIX_EPOCH, ago, summary};
+    use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+    use super::{LastQueries, summary};
 
     const NOW: u64 = 1_000_000;
+
+    fn ago(seconds: u64) -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(NOW - seconds)
+    }
 
     fn line(last: Option<LastQueries>) -> String {
         summary("rkt", last, UNIX_EPOCH + Duration::from_secs(NOW))
@@ -65,9 +49,12 @@ mod tests {
     fn last(up: bool, images: Option<f64>) -> Option<LastQueries> {
         Some(LastQueries {
             up,
-            queried: NOW as f64 - 200.0,
+            queried: ago(200),
             images,
-            answered: images.map(|_| if up { NOW as f64 - 200.0 } else { 0.0 }),
+            untagged: None,
+            size_bytes: None,
+            runtime: None,
+            answered: images.map(|_| if up { ago(200) } else { ago(NOW) }),
         })
     }
 
@@ -94,24 +81,9 @@ mod tests {
     }
 
     #[test]
-    fn an_age_has_the_unit_that_fits() {
-        for (seconds, shown) in [
-            (0, "0 s ago"),
-            (119, "119 s ago"),
-            (120, "2 min ago"),
-            (7_199, "119 min ago"),
-            (7_200, "2 h ago"),
-            (172_799, "47 h ago"),
-            (172_800, "2 days ago"),
-        ] {
-            assert_eq!(ago(Duration::from_secs(seconds)), shown);
-        }
-    }
-
-    #[test]
     fn a_time_in_the_future_has_age_zero() {
         let last = LastQueries {
-            queried: 2.0 * NOW as f64,
+            queried: ago(0) + Duration::from_secs(NOW),
             ..last(true, Some(2.0)).expect("it was asked")
         };
         assert_eq!(line(Some(last)), "rkt: 2 images, queried 0 s ago");

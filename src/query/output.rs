@@ -1,13 +1,12 @@
 //! The output of a query: a table for people, JSON for programs, and error messages.
 
-use std::time::Duration;
-
 use serde_json::{Map, Value, json};
 
 use crate::{
     answer::{Answer, Filesystem, QueryError, Runtime},
     observe::{Event, Outcome},
     telemetry::Undelivered,
+    units::{duration, size},
     words::{escaped, is_command},
 };
 
@@ -96,44 +95,6 @@ fn runtime_name(runtime: &Runtime) -> String {
 
 fn count(count: Option<u64>) -> String {
     count.map_or_else(|| "-".to_owned(), |count| count.to_string())
-}
-
-/// In the unit that fits, with one decimal place; minutes and seconds are whole.
-fn duration(duration: Duration) -> String {
-    // Rounded first, so that "1000.0 ms" and "60.0 s" do not appear.
-    let tenths = |unit: Duration| (duration.as_secs_f64() / unit.as_secs_f64() * 10.0).round();
-    let units = [
-        ("µs", Duration::from_micros(1), 10_000.0),
-        ("ms", Duration::from_millis(1), 10_000.0),
-        ("s", Duration::from_secs(1), 600.0),
-    ];
-    for (name, unit, end) in units {
-        let tenths = tenths(unit);
-        if tenths < end {
-            return format!("{:.1} {name}", tenths / 10.0);
-        }
-    }
-    let seconds = duration.as_secs_f64().round() as u64;
-    format!("{} min {} s", seconds / 60, seconds % 60)
-}
-
-/// With a decimal prefix and one decimal place.
-fn size(bytes: u64) -> String {
-    const UNITS: [&str; 6] = ["kB", "MB", "GB", "TB", "PB", "EB"];
-    let mut scaled = bytes as f64;
-    let mut unit = "B";
-    for larger in UNITS {
-        // Larger numbers would be rounded to 1000.0.
-        if scaled < 999.95 {
-            break;
-        }
-        scaled /= 1000.0;
-        unit = larger;
-    }
-    match unit {
-        "B" => format!("{bytes} B"),
-        unit => format!("{scaled:.1} {unit}"),
-    }
 }
 
 /// Pads columns to their widest cell. The last cell of a line is neither padded nor counted.
@@ -244,36 +205,7 @@ fn filesystems(filesystems: &[Filesystem]) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use super::{aligned, duration, size};
-
-    #[test]
-    fn a_duration_has_the_unit_that_fits() {
-        for (nanoseconds, shown) in [
-            (0, "0.0 µs"),
-            (1_234, "1.2 µs"),
-            (999_949, "999.9 µs"),
-            (999_950, "1.0 ms"),
-            (3_900_000, "3.9 ms"),
-            (999_960_000, "1.0 s"),
-            (59_940_000_000, "59.9 s"),
-            (59_990_000_000, "1 min 0 s"),
-            (3_725_400_000_000, "62 min 5 s"),
-        ] {
-            assert_eq!(duration(Duration::from_nanos(nanoseconds)), shown);
-        }
-    }
-
-    #[test]
-    fn a_size_has_one_digit_behind_the_point() {
-        assert_eq!(size(0), "0 B");
-        assert_eq!(size(999), "999 B");
-        assert_eq!(size(1000), "1.0 kB");
-        assert_eq!(size(999_949), "999.9 kB");
-        assert_eq!(size(999_950), "1.0 MB");
-        assert_eq!(size(u64::MAX), "18.4 EB");
-    }
+    use super::aligned;
 
     #[test]
     fn a_long_last_cell_does_not_widen_its_column() {

@@ -1,0 +1,232 @@
+//! What the page says after queries, seen as text.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::{EVENTS, EndedEvent, EndedQuery, LONGEST, Status, StoreMetrics, page};
+use crate::{
+    answer::{Answer, Code, Runtime},
+    metrics::{Kept, Metrics, Query, Trigger},
+};
+
+const URL: &str = "cri+unix:///run/here.sock";
+
+/// A page with one store.
+struct Scene {
+    status: Status,
+    metrics: Metrics,
+    store: StoreMetrics,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let metrics = Metrics::new("0", "").expect("constant names");
+        let store = metrics.store("cri", "cri", "unix:///run/here.sock");
+        let status = Status::new();
+        status.add("cri", URL.to_owned(), store.clone());
+        Self {
+            status,
+            metrics,
+            store,
+        }
+    }
+
+    fn answer(&self) {
+        self.status.query_ended("cri", query(None));
+        self.store.answered(&Answer::default(), Query::default());
+    }
+
+    fn fail(&self, why: &str) {
+        self.status.query_ended("cri", query(Some(why)));
+        self.store.failed(Code::UNAVAILABLE, Query::default());
+    }
+
+    /// When the current state began.
+    fn since(&self) -> SystemTime {
+        let (_, since) = self.status.lock().stores[0]
+            .known()
+            .expect("it was queried");
+        since
+    }
+
+    /// When the last query ended.
+    fn queried(&self) -> SystemTime {
+        self.store.last_queries().expect("it was queried").queried
+    }
+
+    /// The text of the page, without its tags, an hour after now.
+    fn text(&self) -> String {
+        let later = SystemTime::now() + Duration::from_secs(3600);
+        let html = page::render(&self.status.lock(), None, later);
+        let (_, body) = html.split_once("<body>").expect("it has a body");
+        let parts = body.split('<').map(|part| part.split_once('>'));
+        parts
+            .map(|part| part.map_or("", |(_, text)| text))
+            .collect()
+    }
+
+    #[track_caller]
+    fn shows(&self, text: &str) {
+        let page = self.text();
+        assert!(page.contains(text), "{text:?} is not in {page:?}");
+    }
+
+    #[track_caller]
+    fn does_not_show(&self, text: &str) {
+        let page = self.text();
+        assert!(!page.contains(text), "{text:?} is in {page:?}");
+    }
+}
+
+fn query(failure: Option<&str>) -> EndedQuery {
+    EndedQuery {
+        at: SystemTime::now(),
+        duration: Duration::from_millis(7),
+        failure: failure.map(str::to_owned),
+        trace_id: None,
+    }
+}
+
+fn event(summary: &str) -> EndedEvent {
+    EndedEvent {
+        at: SystemTime::now(),
+        trigger: Trigger::Signal,
+        duration: Duration::from_millis(7),
+        summary: summary.to_owned(),
+        stores: 1,
+        failures: 0,
+        trace_id: None,
+    }
+}
+
+#[test]
+fn a_state_lasts_from_the_first_of_the_queries_that_ended_alike() {
+    let scene = Scene::new();
+    let mut since = Vec::new();
+    for (seconds, failure) in [
+        (1, None),
+        (2, None),
+        (3, Some("gone")),
+        (4, Some("still")),
+        (5, None),
+    ] {
+        let at = UNIX_EPOCH + Duration::from_secs(seconds);
+        scene.status.query_ended(
+            "cri",
+            EndedQuery {
+                at,
+                ..query(failure)
+            },
+        );
+        match failure {
+            None => scene.store.answered(&Answer::default(), Query::default()),
+            Some(_) => scene.store.failed(Code::UNAVAILABLE, Query::default()),
+        }
+        let began = scene.since().duration_since(UNIX_EPOCH);
+        since.push(began.expect("after 1970").as_secs());
+    }
+    assert_eq!(since, [1, 1, 3, 3, 5]);
+}
+
+#[test]
+fn the_state_and_the_numbers_of_the_previous_process_are_shown_with_their_age() {
+    let before = Scene::new();
+    before.answer();
+    before.store.described(&Answer {
+        runtime: Some(Runtime {
+            name: "containerd".to_owned(),
+            version: "2.4.2".to_owned(),
+            api_version: "v1".to_owned(),
+        }),
+        ..Answer::default()
+    });
+    let kept = |scene: &Scene| Kept::new(vec![scene.store.clone()], scene.metrics.run().clone());
+    let after = Scene::new();
+    kept(&after)
+        .restore(&kept(&before).record())
+        .expect("a good record");
+    after.shows("Stateup for 60 min");
+    after.shows("Runtimecontainerd 2.4.2");
+    after.shows("Images0");
+    after.shows("Numbers60 min old");
+    after.shows("Last query60 min ago, before the service was restarted");
+    after.does_not_show("No store has been queried yet");
+    let restored = after.queried();
+    after.answer();
+    assert_eq!(after.since(), restored);
+}
+
+#[test]
+fn a_failure_shows_its_error_and_the_age_of_the_last_good_numbers() {
+    let scene = Scene::new();
+    scene.fail("refused");
+    scene.shows("Numbersnone, because it has never answered");
+    scene.answer();
+    scene.shows("Last queryanswered in 7.0 ms, 60 min ago");
+    scene.fail("gone");
+    scene.shows("Statedown for 60 min");
+    scene.shows("Images0");
+    scene.shows("Last queryfailed after 7.0 ms, 60 min ago: gone");
+    scene.shows("What to doread the log: journalctl -u exp-rkt-grpc -p warning");
+    scene.does_not_show("refused");
+}
+
+#[test]
+fn before_the_first_query_the_page_says_so_unless_a_query_is_running() {
+    let scene = Scene::new();
+    scene.shows("No store has been queried yet.");
+    scene.shows("Statenot queried yet");
+    scene.status.event_began();
+    scene.does_not_show("No store has been queried yet.");
+    scene.shows("A query has been running for 60 min");
+    scene.answer();
+    scene.status.event_ended(event("cri: 0 images"));
+    scene.does_not_show("has been running");
+}
+
+#[test]
+fn the_last_ten_events_are_kept_latest_first() {
+    let scene = Scene::new();
+    for number in 0..=EVENTS {
+        scene
+            .status
+            .event_ended(event(&format!("number {number}.")));
+    }
+    let text = scene.text();
+    assert!(!text.contains("number 0."), "{text}");
+    let places: Vec<_> = (1..=EVENTS)
+        .map(|number| {
+            text.find(&format!("number {number}."))
+                .expect("it is shown")
+        })
+        .collect();
+    assert!(
+        places.is_sorted_by(|earlier, later| earlier > later),
+        "{text}"
+    );
+}
+
+#[test]
+fn text_from_outside_is_escaped_and_cut() {
+    let scene = Scene::new();
+    let hostile = "<script>alert(1)</script>\"'&\u{202e}\n";
+    scene.fail(&format!("{hostile}{}", "x".repeat(10 * LONGEST)));
+    scene.status.event_ended(event(&hostile.repeat(LONGEST)));
+    let html = page::render(&scene.status.lock(), None, SystemTime::now());
+    assert!(!html.contains("<script"), "{html}");
+    let shown = "&lt;script&gt;alert(1)&lt;/script&gt;&quot;'&amp;\\u{202e}\\n";
+    assert!(html.contains(shown), "{html}");
+    assert!(html.len() < 20 * LONGEST, "{} bytes", html.len());
+}
+
+#[test]
+fn times_that_have_no_form_are_left_out() {
+    let scene = Scene::new();
+    let late = Duration::from_secs(300_000_000_000);
+    for at in [UNIX_EPOCH - Duration::from_secs(1), UNIX_EPOCH + late] {
+        scene.status.event_ended(EndedEvent {
+            at,
+            ..event("strange")
+        });
+        scene.shows("ago, by signal7.0 ms");
+    }
+}
