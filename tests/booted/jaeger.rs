@@ -75,10 +75,17 @@ fn the_trace_of_a_query_is_in_jaeger_under_its_id_in_the_journal() {
 
     host.machine.write(
         "/etc/default/exp-rkt-grpc",
-        "OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4317\n",
+        "OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4317\n\
+         EXP_RKT_GRPC_TRACE_URL=http://127.0.0.1:16686/trace/{trace_id}\n",
     );
     host.systemctl("restart exp-rkt-grpc");
     let over_otlp = trace_of_query(&host, 5);
+    let link = format!("http://127.0.0.1:16686/trace/{}", over_otlp.id_hex());
+    let page = host.get("/");
+    assert!(
+        page.text().contains(&format!("<a href=\"{link}\">")),
+        "{page:?}"
+    );
 
     // Jaeger's names for the scope tell the protocols apart.
     let has = |trace: &Trace, tag: &str| trace.spans.iter().all(|span| span.text(tag).is_some());
