@@ -47,4 +47,8 @@ pub(crate) struct Filesystem {
     pub(crate) used_bytes: Option<u64>,
     /// Inodes that images use on it; `None` if the runtime does not report them.
     pub(crate) inodes_used: Option<u64>,
+    /// Size of the whole file system; `None` if this process cannot see the mount point.
+    pub(crate) size_bytes: Option<u64>,
+    /// Bytes on it that are available to unprivileged users; `None` if this process cannot see the mount point.
+    pub(crate) avail_bytes: Option<u64>,
 }

@@ -13,6 +13,7 @@ mod grpc;
 mod kind;
 pub(crate) mod kinds;
 mod side_call;
+mod space;
 
 pub(crate) use address::StoreAddress;
 pub(crate) use grpc::{Connection, Limit};
@@ -20,6 +21,7 @@ pub(crate) use kind::StoreKind;
 
 use grpc::{Calls, Target};
 use kind::{Description, Listed, Store};
+use space::Space;
 
 /// Longest time for a query's side calls, which follow the list.
 const SIDE_CALLS_TIMEOUT: Duration = Duration::from_secs(2);
@@ -41,6 +43,7 @@ pub struct ImageStore {
     config: StoreConfig,
     target: Target,
     store: Box<dyn Store>,
+    space: Space,
 }
 
 /// As in the configuration: NAME=KIND+URL.
@@ -65,6 +68,7 @@ impl ImageStore {
             config: config.clone(),
             target: Target::new(config.address.clone()),
             store: (config.kind.store)(),
+            space: Space::default(),
         }
     }
 
@@ -103,7 +107,8 @@ impl ImageStore {
         })
     }
 
-    /// Makes the side calls (the runtime's version, its file systems) within two seconds, and adds their results to `answer`.
+    /// Makes the side calls (the runtime's version, its file systems) within two seconds, measures the file systems, and adds the
+    /// results to `answer`.
     ///
     /// A side call that fails, or that the runtime does not support, leaves the rest of the answer as it is.
     pub(crate) async fn describe(
@@ -116,8 +121,11 @@ impl ImageStore {
         let calls = Calls::new(&self.config.name, &self.target, &limit, connection);
         let Description {
             runtime,
-            filesystems,
+            mut filesystems,
         } = self.store.describe(&calls).await;
+        if let Some(filesystems) = &mut filesystems {
+            self.space.measure(filesystems, &limit).await;
+        }
         Answer {
             runtime,
             filesystems,

@@ -98,7 +98,11 @@ fn plan() -> impl Strategy<Value = Plan> {
         version: version.to_string(),
     });
     let number = || proptest::option::of(0..1_000_u64);
-    let filesystem = (select(vec!["/a", "/b", "/c"]), number(), number());
+    let filesystem = (
+        select(vec!["/no such/a", "/no such/b", "/no such/c"]),
+        number(),
+        number(),
+    );
     let filesystems = vec(filesystem, 0..3).prop_map(|mut filesystems| {
         filesystems.sort();
         filesystems.dedup_by_key(|(mountpoint, ..)| *mountpoint);

@@ -108,6 +108,20 @@ pub(super) static FAMILIES: &[Family] = &[
         }),
     },
     Family {
+        name: "imagestore_filesystem_size_bytes",
+        help: "Size in bytes of the whole file system, where the service can see the mount point.",
+        value: Value::Labelled(&["mountpoint"], |answer| {
+            by_mountpoint(answer, |filesystem| filesystem.size_bytes)
+        }),
+    },
+    Family {
+        name: "imagestore_filesystem_avail_bytes",
+        help: "Bytes available to unprivileged users on the whole file system, where the service can see the mount point.",
+        value: Value::Labelled(&["mountpoint"], |answer| {
+            by_mountpoint(answer, |filesystem| filesystem.avail_bytes)
+        }),
+    },
+    Family {
         name: RUNTIME,
         help: "Always 1: name and version of the runtime that gave the last good answer, and version of its API.",
         value: Value::Labelled(&["runtime", "version", "api_version"], |answer| {
@@ -146,12 +160,12 @@ impl Family {
     }
 }
 
-fn by_mountpoint(answer: &Answer, used: impl Fn(&Filesystem) -> Option<u64>) -> Vec<Row> {
+fn by_mountpoint(answer: &Answer, number: impl Fn(&Filesystem) -> Option<u64>) -> Vec<Row> {
     let filesystems = answer.filesystems.iter().flatten();
     filesystems
         .filter_map(|filesystem| {
-            let used = used(filesystem)? as f64;
-            Some((vec![filesystem.mountpoint.clone()], used))
+            let number = number(filesystem)? as f64;
+            Some((vec![filesystem.mountpoint.clone()], number))
         })
         .collect()
 }

@@ -198,6 +198,8 @@ fn filesystems(filesystems: &[Filesystem]) -> Value {
             "mountpoint": filesystem.mountpoint,
             "used_bytes": filesystem.used_bytes,
             "inodes_used": filesystem.inodes_used,
+            "size_bytes": filesystem.size_bytes,
+            "avail_bytes": filesystem.avail_bytes,
         })
     };
     filesystems.iter().map(filesystem).collect()

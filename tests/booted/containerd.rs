@@ -125,6 +125,23 @@ impl Scene {
         assert!(explained.contains("See cri.conf"), "{explained}");
     }
 
+    /// The sandbox shows the service the size of the file system that containerd keeps its images on.
+    #[track_caller]
+    fn assert_size_of_file_system(&self) {
+        let stat = "stat --file-system --format=%b:%S /var/lib/containerd";
+        let output = self.host.machine.succeed(stat);
+        let factors = output.trim().split(':').map(str::parse::<f64>);
+        let size = factors.product::<Result<f64, _>>();
+        eventually("the size of the file system", || {
+            let scrape = self.host.scrape();
+            let mut sizes = scrape.samples("imagestore_filesystem_size_bytes");
+            let shown = sizes.next()?;
+            let mountpoint = &shown.labels["mountpoint"];
+            assert!(mountpoint.starts_with("/var/lib/containerd/"), "{shown:?}");
+            (Ok(shown.value) == size).then_some(())
+        });
+    }
+
     fn mode_of_socket(&self) -> String {
         let stat = format!("stat --format=%U:%G:%a {RUNTIME_SOCKET}");
         self.host.machine.succeed(&stat)
@@ -148,6 +165,7 @@ fn with_cri_conf_added_and_removed_images_are_counted_through_a_socket_of_mode_6
         3,
     );
     scene.assert_counts(3);
+    scene.assert_size_of_file_system();
     scene.import(&["example.com/d:1", "example.com/e:1"], 5);
     scene.assert_counts(5);
     scene.remove("example.org/b:1", 4);

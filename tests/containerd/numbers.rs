@@ -1,5 +1,7 @@
 //! The numbers of an answer, against `ctr` and a generated client.
 
+use std::process::Command;
+
 use lab::containerd::{Layer, OciImage, Release, Setup};
 use lab::poll::eventually;
 
@@ -148,4 +150,19 @@ fn the_file_system_for_images_is_reported(release: Release) {
     let mut filesystems = scrape.samples("imagestore_filesystem_used_bytes");
     let mountpoint = &filesystems.next().expect("there is one").labels["mountpoint"];
     assert!(mountpoint.contains("snapshotter"), "{mountpoint}");
+    let size = Command::new("stat")
+        .args(["--file-system", "--format=%b*%S", mountpoint])
+        .output()
+        .expect("coreutils are installed");
+    let size = String::from_utf8(size.stdout).expect("it is text");
+    let factors = size
+        .trim()
+        .split('*')
+        .map(|factor| factor.parse::<f64>().expect("a number"));
+    let number = |name: &str| scrape.samples(name).next().expect("there is one").value;
+    assert_eq!(
+        number("imagestore_filesystem_size_bytes"),
+        factors.product::<f64>()
+    );
+    assert!(number("imagestore_filesystem_avail_bytes") > 0.0);
 }

@@ -39,7 +39,7 @@ impl Limit {
     }
 
     /// Awaits `work` until the limit.
-    pub(super) async fn hold<T>(
+    pub(in crate::images) async fn hold<T>(
         &self,
         work: impl Future<Output = Result<T, QueryError>>,
     ) -> Result<T, QueryError> {

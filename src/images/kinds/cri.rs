@@ -198,6 +198,8 @@ fn filesystem(usage: v1::FilesystemUsage) -> Filesystem {
         },
         used_bytes: usage.used_bytes.map(|used| used.value),
         inodes_used: usage.inodes_used.map(|used| used.value),
+        size_bytes: None,
+        avail_bytes: None,
     }
 }
 
