@@ -2,9 +2,12 @@
 //!
 //! A runtime reports only what its images use. A mount point that the sandbox hides has no numbers.
 
-use std::path::Path;
+use std::{fs, path::Path};
 
-use rustix::fs::{FsWord, stat, statfs, statvfs};
+use rustix::{
+    fs::{FsWord, stat, statfs, statvfs},
+    io::Errno,
+};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::grpc::Limit;
@@ -12,6 +15,9 @@ use crate::answer::{Filesystem, QueryError};
 
 /// The type of a file system in memory, see statfs(2).
 const TMPFS: FsWord = 0x0102_1994;
+
+/// The mounts that this process sees, see proc(5).
+const MOUNTS: &str = "/proc/self/mountinfo";
 
 /// Measures file systems on another thread, because one that hangs blocks its caller.
 #[derive(Debug, Default)]
@@ -52,12 +58,20 @@ impl Space {
     }
 }
 
+/// A runtime may keep its directory to itself: then the nearest directory above that can be seen is on the same file system, unless
+/// something is mounted between them.
 fn measured(mountpoint: &str) -> Measured {
     let path = Path::new(mountpoint);
-    if !path.is_absolute() || is_in_sandbox(path)? {
+    let seen = path
+        .ancestors()
+        .find(|path| stat(*path).err() != Some(Errno::ACCESS))?;
+    if !path.is_absolute() || is_in_sandbox(seen)? {
         return None;
     }
-    let space = statvfs(path).ok()?;
+    if seen != path && has_mount_between(&fs::read_to_string(MOUNTS).ok()?, seen, path) {
+        return None;
+    }
+    let space = statvfs(seen).ok()?;
     let bytes = |blocks: u64| blocks.saturating_mul(space.f_frsize);
     Some((bytes(space.f_blocks), bytes(space.f_bavail)))
 }
@@ -68,13 +82,23 @@ fn is_in_sandbox(path: &Path) -> Option<bool> {
     Some(device == root && statfs("/").ok()?.f_type == TMPFS)
 }
 
+/// Whether a mount point is below `above`, and is `path` or above it.
+fn has_mount_between(mounts: &str, above: &Path, path: &Path) -> bool {
+    // The fifth field, with blanks and backslashes escaped, which no known runtime has in its paths.
+    let mut mount_points = mounts
+        .lines()
+        .filter_map(|line| line.split(' ').nth(4))
+        .map(Path::new);
+    mount_points.any(|point| point != above && point.starts_with(above) && path.starts_with(point))
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
     use tokio_util::sync::CancellationToken;
 
-    use super::{Filesystem, Limit, Space, spawn_blocking};
+    use super::{Filesystem, Limit, Path, Space, has_mount_between, spawn_blocking};
 
     /// It exists everywhere, and its size is 0.
     const SEEN: &str = "/proc";
@@ -100,6 +124,26 @@ mod tests {
         Space::default().measure(&mut filesystems, &limit()).await;
         let sizes = filesystems.map(|filesystem| filesystem.size_bytes);
         assert_eq!(sizes, [Some(0), None, None, None, None]);
+    }
+
+    #[test]
+    fn a_mount_between_two_directories_is_seen() {
+        let mounts = "22 1 8:1 / / rw - ext4 /dev/sda1 rw\n\
+                      23 22 8:2 / /var/lib/containerd rw shared:1 - xfs /dev/sdb1 rw\n\
+                      24 23 8:3 / /var/lib/containerd/snapshots rw - xfs /dev/sdc1 rw\n";
+        let above = Path::new("/var/lib/containerd");
+        for (path, between) in [
+            ("/var/lib/containerd/images", false),
+            ("/var/lib/containerd/snapshots", true),
+            ("/var/lib/containerd/snapshots/overlay", true),
+            ("/var/lib/containerd/snapshots-of-old", false),
+        ] {
+            assert_eq!(
+                has_mount_between(mounts, above, Path::new(path)),
+                between,
+                "{path}"
+            );
+        }
     }
 
     #[tokio::test]

@@ -59,6 +59,7 @@ pub fn pages() -> Vec<Page> {
     let docs = fs::read_dir(root.join("docs")).expect("there is a folder docs");
     let docs = docs.map(|page| page.expect("it can be listed").file_name());
     let docs = docs.map(|name| format!("docs/{}", name.display()));
+    let docs = docs.filter(|name| name.ends_with(".md"));
     let mut names: Vec<String> = docs.chain(["README.md".to_owned()]).collect();
     names.sort();
     let read = |name: String| {
