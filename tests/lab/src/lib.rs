@@ -13,6 +13,8 @@
 //! | [`exposition`] | parses the Prometheus text format |
 //! | [`service`] | starts the real program, sends it signals, scrapes it, and receives its notifications to systemd |
 //! | [`identity`] | runs a program with fewer privileges |
+//! | [`browser`] | a headless Chromium, and axe-core's accessibility checks in it |
+//! | [`html`] | a validator of HTML |
 //! | [`poll`] | waits by polling where no event is available |
 //! | [`documents`] | the code blocks of README.md and docs/ |
 //! | [`debian`] | minimal root file systems of Debian suites |
@@ -23,11 +25,13 @@
 //! | [`skip`] | warns that a test cannot run on this host |
 //! | [`load`] | scrapes many times a second and counts the responses |
 
+pub mod browser;
 pub mod containerd;
 pub mod cri_runtime;
 pub mod debian;
 pub mod documents;
 pub mod exposition;
+pub mod html;
 pub mod identity;
 pub mod jaeger;
 pub mod jaeger_agent;

@@ -20,6 +20,8 @@ pub enum Peer {
     Containerd,
     /// `prometheus_client`, a module of Python: the reference parser of OpenMetrics.
     PrometheusClient,
+    /// `node_modules` with axe-core and html-validate, and the program `node` that runs them.
+    PageChecks,
 }
 
 /// Why a peer is missing.
@@ -39,6 +41,7 @@ impl Peer {
             Self::Jaeger => "jaeger",
             Self::Containerd => "containerd",
             Self::PrometheusClient => "prometheus-client",
+            Self::PageChecks => "page-checks",
         }
     }
 
@@ -54,10 +57,13 @@ impl Peer {
             LazyLock::new(|| build(Peer::Containerd));
         static PROMETHEUS_CLIENT: LazyLock<Result<PathBuf, Obstacle>> =
             LazyLock::new(|| build(Peer::PrometheusClient));
+        static PAGE_CHECKS: LazyLock<Result<PathBuf, Obstacle>> =
+            LazyLock::new(|| build(Peer::PageChecks));
         let built = match self {
             Self::Jaeger => &*JAEGER,
             Self::Containerd => &*CONTAINERD,
             Self::PrometheusClient => &*PROMETHEUS_CLIENT,
+            Self::PageChecks => &*PAGE_CHECKS,
         };
         built.as_deref()
     }
