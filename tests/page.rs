@@ -7,7 +7,7 @@ use std::{env, fs};
 
 use lab::browser::{Browser, ColorScheme, Screen};
 use lab::peers::{self, Peer};
-use lab::service::Service;
+use lab::service::{Builder, ReservedPort, Service};
 use lab::{cri_runtime, html, rkt_api_service};
 use serde_json::json;
 use tonic::Status;
@@ -40,11 +40,16 @@ fn hostile() -> String {
 
 /// A service with these stores, and without traces.
 fn service(stores: &[&str]) -> Service {
+    with_stores(stores)
+        .env("OTEL_TRACES_EXPORTER", "none")
+        .start()
+}
+
+fn with_stores(stores: &[&str]) -> Builder {
     let builder = Service::builder(env!("CARGO_BIN_EXE_exp-rkt-grpc"));
-    let builder = stores
+    stores
         .iter()
-        .fold(builder, |builder, store| builder.store(store));
-    builder.env("OTEL_TRACES_EXPORTER", "none").start()
+        .fold(builder, |builder, store| builder.store(store))
 }
 
 fn rkt() -> rkt_api_service::StandIn {
@@ -82,6 +87,15 @@ fn assert_faultless(service: &Service, state: &str) {
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
     assert_ne!(text_colors[0], text_colors[1], "dark looks like light");
+}
+
+/// The page shows hostile text, and it is escaped.
+#[track_caller]
+fn assert_escaped(service: &Service) {
+    let page = service.get("/");
+    let escaped =
+        "&quot;&gt;&lt;script&gt;alert(1)&lt;/script&gt;&lt;img src=x onerror=alert(2)&gt;";
+    assert!(page.text().contains(escaped), "{}", page.text());
 }
 
 fn take_screenshot(browser: &Browser, view: &str) {
@@ -123,6 +137,7 @@ fn the_page_has_no_fault_when_stores_answer_whatever_they_send() {
     let service = service(&[&rkt.url(), &runtime.url()]);
     let status = service.query();
     assert!(status.contains("cri: 3 images"), "{status}");
+    assert_escaped(&service);
     assert_faultless(&service, "healthy");
 }
 
@@ -139,5 +154,38 @@ fn the_page_has_no_fault_when_stores_fail_whatever_they_say() {
     let service = service(&[&stores[0], &stores[1], &stores[2]]);
     let status = service.query();
     assert!(status.contains("<script>"), "{status}");
+    assert_escaped(&service);
     assert_faultless(&service, "failing");
+}
+
+/// The README's screenshot is the first view of this state.
+#[test]
+fn the_page_has_no_fault_with_links_to_traces() {
+    let rkt = rkt_api_service::StandIn::tcp(rkt_api_service::Images::generated(5));
+    let containerd = cri_runtime::StandIn::tcp(cri_runtime::Images::generated(27));
+    containerd.serve_version("containerd", "2.4.2");
+    let stores = [
+        rkt.url(),
+        containerd.url().replacen("cri", "containerd=cri", 1),
+        "crio=cri+unix:///run/no-such/crio.sock".to_owned(),
+    ];
+    let agent = ReservedPort::reserve();
+    let service = with_stores(&[&stores[0], &stores[1], &stores[2]])
+        .env(
+            "OTEL_EXPORTER_JAEGER_AGENT_PORT",
+            agent.address().port().to_string(),
+        )
+        .env(
+            "EXP_RKT_GRPC_TRACE_URL",
+            "http://127.0.0.1:16686/trace/{trace_id}",
+        )
+        .start();
+    service.query();
+    service.query();
+    let page = service.get("/");
+    let links = page
+        .text()
+        .matches("<a href=\"http://127.0.0.1:16686/trace/");
+    assert_eq!(links.count(), 2, "{}", page.text());
+    assert_faultless(&service, "traced");
 }

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Permits the page's own style sheet and nothing else.
-pub(crate) const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'sha256-7FMqUnD1hgaeOIq5zjyUOZ5KAklp+xKXx7encxxUDMY='; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+pub(crate) const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'sha256-XUSCOGv/Ks/I+VGjzlaMl71/iznJP44HOvELLkVJiv8='; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 const STYLE: &str = include_str!("page.css");
 
