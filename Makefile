@@ -147,6 +147,7 @@ units: setup
 	@$(call place_units,/bin/true,$(CHECKED),$(UNITS) systemd/examples/exp-rkt-grpc-query.path)
 	@$(call place_units,/bin/true,$(CHECKED)-cri,$(UNITS))
 	@cat systemd/examples/cri.conf >>$(CHECKED)-cri/exp-rkt-grpc.service
+	@cat systemd/examples/unix-socket.conf >>$(CHECKED)-cri/exp-rkt-grpc.socket
 	@cp -r $(CHECKED)-cri $(CHECKED)-root
 	@cat systemd/examples/root.conf >>$(CHECKED)-root/exp-rkt-grpc.service
 	@cp -r $(CHECKED)-cri $(CHECKED)-no-network

@@ -17,7 +17,7 @@ use std::{
 };
 
 /// What the Debian package puts on a machine.
-const FILES: [&str; 24] = [
+const FILES: [&str; 32] = [
     "/etc/default/exp-rkt-grpc",
     "/usr/bin/exp-rkt-grpc",
     "/usr/lib/systemd/catalog/exp-rkt-grpc.catalog",
@@ -30,6 +30,7 @@ const FILES: [&str; 24] = [
     "/usr/lib/systemd/system/exp-rkt-grpc.socket",
     "/usr/lib/tmpfiles.d/exp-rkt-grpc.conf",
     "/usr/share/bash-completion/completions/exp-rkt-grpc",
+    "/usr/share/doc/exp-rkt-grpc/alerts.md",
     "/usr/share/doc/exp-rkt-grpc/changelog.Debian.gz",
     "/usr/share/doc/exp-rkt-grpc/changelog.gz",
     "/usr/share/doc/exp-rkt-grpc/copyright",
@@ -37,7 +38,14 @@ const FILES: [&str; 24] = [
     "/usr/share/doc/exp-rkt-grpc/examples/exp-rkt-grpc-query.path",
     "/usr/share/doc/exp-rkt-grpc/examples/no-network.conf",
     "/usr/share/doc/exp-rkt-grpc/examples/root.conf",
+    "/usr/share/doc/exp-rkt-grpc/examples/unix-socket.conf",
     "/usr/share/doc/exp-rkt-grpc/notices.gz",
+    "/usr/share/doc/exp-rkt-grpc/prometheus/alerts.yml",
+    "/usr/share/doc/exp-rkt-grpc/prometheus/exp-rkt-grpc-targets.yml",
+    "/usr/share/doc/exp-rkt-grpc/prometheus/recording-rules.yml",
+    "/usr/share/doc/exp-rkt-grpc/prometheus/scrape-hosts.yml",
+    "/usr/share/doc/exp-rkt-grpc/prometheus/scrape-unix-socket-victoriametrics.yml",
+    "/usr/share/doc/exp-rkt-grpc/prometheus/scrape-unix-socket.yml",
     "/usr/share/fish/vendor_completions.d/exp-rkt-grpc.fish",
     "/usr/share/lintian/overrides/exp-rkt-grpc",
     "/usr/share/man/man8/exp-rkt-grpc.8.gz",

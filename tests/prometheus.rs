@@ -4,7 +4,6 @@ use std::fs;
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 
-use lab::documents::Page;
 use lab::jaeger::Jaeger;
 use lab::poll::eventually;
 use lab::rkt_api_service::{Images, StandIn};
@@ -139,85 +138,6 @@ fn an_exemplar_in_prometheus_leads_to_a_trace_in_jaeger() {
     });
     let trace = jaeger.api().trace(&exemplar, "exp-rkt-grpc", 4);
     assert_eq!(trace.root().operation, "imagestore query");
-}
-
-/// The YAML blocks of the page for operators of Prometheus that begin with this line.
-fn yaml(begin: &str) -> Vec<String> {
-    let page = Page {
-        name: "docs/scraping.md".to_owned(),
-        text: include_str!("../docs/scraping.md").to_owned(),
-    };
-    let blocks = page.blocks().into_iter();
-    let blocks = blocks.filter(|block| block.language == "yaml" && block.text.starts_with(begin));
-    blocks.map(|block| block.text).collect()
-}
-
-fn alerts() -> String {
-    let mut blocks = yaml("groups:\n");
-    assert_eq!(blocks.len(), 1, "{blocks:?}");
-    blocks.remove(0)
-}
-
-/// Runs promtool on these files; panics unless it is content.
-#[track_caller]
-fn promtool(arguments: &[&str], files: &[(&str, &str)]) {
-    let folder = tempdir().expect("a temporary folder can be made");
-    for (name, text) in files {
-        fs::write(folder.path().join(name), text).expect("a fresh folder can be written to");
-    }
-    let output = Command::new("promtool")
-        .args(arguments)
-        .current_dir(folder.path())
-        .output()
-        .expect("promtool is missing: run tests/setup, or install Debian's package prometheus");
-    let shown = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-    assert!(output.status.success(), "{shown}");
-}
-
-#[test]
-fn the_scrape_configurations_of_the_documentation_are_valid() {
-    let configurations = yaml("scrape_configs:\n");
-    assert_eq!(configurations.len(), 2, "{configurations:?}");
-    for configuration in configurations {
-        promtool(
-            &["check", "config", "--syntax-only", "prometheus.yml"],
-            &[("prometheus.yml", &configuration)],
-        );
-    }
-}
-
-#[test]
-fn the_alerts_of_the_documentation_fire_when_they_should_and_not_otherwise() {
-    promtool(
-        &["test", "rules", "alerts.yml"],
-        &[
-            ("rules.yml", &alerts()),
-            ("alerts.yml", include_str!("prometheus/alerts.yml")),
-        ],
-    );
-}
-
-#[test]
-fn each_alert_is_tested_and_its_metrics_are_those_of_a_scrape() {
-    let (rules, cases) = (alerts(), include_str!("prometheus/alerts.yml"));
-    let names = rules.lines().filter_map(|line| line.split_once("alert: "));
-    let names: Vec<&str> = names
-        .filter_map(|(_, name)| name.split_whitespace().next())
-        .collect();
-    assert!(names.len() >= 5, "{names:?}");
-    for name in names {
-        let fires = format!("alertname: {name}\n        exp_alerts:\n          - ");
-        assert!(cases.contains(&fires), "{name} never fires");
-        let silent = format!("alertname: {name}}}");
-        assert!(cases.contains(&silent), "{name} is never silent");
-    }
-    let scrape = include_str!("golden/metrics.txt");
-    let words = rules.split(|c: char| !c.is_alphanumeric() && c != '_');
-    let metrics =
-        words.filter(|word| word.starts_with("imagestore_") || word.starts_with("exp_rkt_grpc_"));
-    for metric in metrics {
-        assert!(scrape.contains(&format!("# TYPE {metric} ")), "{metric}");
-    }
 }
 
 fn service(stand_in: &StandIn) -> Service {

@@ -31,6 +31,7 @@ macro_rules! pages {
 
 pages! {
     readme: "README.md",
+    alerts: "docs/alerts.md",
     configuration: "docs/configuration.md",
     runtimes: "docs/runtimes.md",
     scraping: "docs/scraping.md",

@@ -24,6 +24,9 @@ pub(crate) const SOCKET: &str = "exp-rkt-grpc.socket";
 /// The installed program.
 pub(crate) const PROGRAM: &str = "/usr/bin/exp-rkt-grpc";
 
+/// The folder of the example units and drop-ins.
+pub(crate) const EXAMPLES: &str = "/usr/share/doc/exp-rkt-grpc/examples";
+
 /// The address of the installed socket unit.
 pub(crate) const METRICS: SocketAddr = localhost(33333);
 /// The default addresses of rkt's api-service and of the Jaeger agent.
@@ -190,7 +193,7 @@ impl Host {
     pub(crate) fn drop_in(&self, examples: &[&str]) {
         for example in examples {
             self.machine.succeed(&format!(
-                "install -D -m 644 -t /etc/systemd/system/{SERVICE}.d /usr/share/doc/exp-rkt-grpc/examples/{example}"
+                "install -D -m 644 -t /etc/systemd/system/{SERVICE}.d {EXAMPLES}/{example}"
             ));
         }
         self.systemctl("daemon-reload");

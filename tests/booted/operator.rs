@@ -8,7 +8,7 @@ use lab::rkt_api_service::{Behaviour, Images};
 use lab::service::{PATIENCE, http};
 use serde_json::Value;
 
-use crate::host::{Host, SERVICE, SOCKET};
+use crate::host::{EXAMPLES, Host, SERVICE, SOCKET};
 
 fn field<'a>(entry: &'a Value, name: &str) -> &'a str {
     entry[name]
@@ -52,6 +52,44 @@ fn a_socket_at_another_address_can_be_scraped_from_outside_of_localhost() {
     host.systemctl("restart exp-rkt-grpc.socket");
     let response = host.machine.network(|| http::get(outside, "/metrics"));
     assert_eq!(response.expect("the scrape is answered").status, 200);
+}
+
+#[test]
+fn a_socket_for_a_group_can_be_scraped_by_its_members_only() {
+    const CURL: &str = "curl --silent --show-error --unix-socket /run/exp-rkt-grpc/metrics.sock \
+        --write-out '%{http_code}' --output /dev/null http://localhost/metrics";
+    let Some(host) = Host::boot("group") else {
+        return;
+    };
+    host.machine.succeed("groupadd --system prometheus");
+    host.machine.succeed(&format!(
+        "install -D -m 644 -t /etc/systemd/system/{SOCKET}.d {EXAMPLES}/unix-socket.conf"
+    ));
+    host.systemctl("daemon-reload");
+    host.systemctl("restart exp-rkt-grpc.socket");
+    let scrape = |group: &str| {
+        let command = format!("setpriv --reuid=nobody --regid={group} --clear-groups {CURL}");
+        let output = host.machine.run(["sh", "-c", &command]);
+        (
+            output.status.code(),
+            String::from_utf8_lossy(&output.stdout).into_owned(),
+        )
+    };
+    // 7: curl could not connect.
+    assert_eq!(scrape("nogroup"), (Some(7), "000".to_owned()));
+    assert_eq!(
+        scrape("prometheus"),
+        (Some(0), "200".to_owned()),
+        "{}",
+        host.log()
+    );
+    let listening = host
+        .machine
+        .succeed("ss --no-header --listening --tcp --numeric");
+    assert!(!listening.contains(":33333"), "{listening}");
+    host.systemctl("stop exp-rkt-grpc.socket exp-rkt-grpc.service");
+    host.machine
+        .succeed("test ! -e /run/exp-rkt-grpc/metrics.sock");
 }
 
 #[test]
