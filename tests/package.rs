@@ -17,7 +17,7 @@ use std::{
 };
 
 /// What the Debian package puts on a machine.
-const FILES: [&str; 32] = [
+const FILES: [&str; 34] = [
     "/etc/default/exp-rkt-grpc",
     "/usr/bin/exp-rkt-grpc",
     "/usr/lib/systemd/catalog/exp-rkt-grpc.catalog",
@@ -39,8 +39,10 @@ const FILES: [&str; 32] = [
     "/usr/share/doc/exp-rkt-grpc/examples/no-network.conf",
     "/usr/share/doc/exp-rkt-grpc/examples/root.conf",
     "/usr/share/doc/exp-rkt-grpc/examples/unix-socket.conf",
+    "/usr/share/doc/exp-rkt-grpc/grafana/exp-rkt-grpc.json",
     "/usr/share/doc/exp-rkt-grpc/notices.gz",
     "/usr/share/doc/exp-rkt-grpc/prometheus/alerts.yml",
+    "/usr/share/doc/exp-rkt-grpc/prometheus/consoles/exp-rkt-grpc.html",
     "/usr/share/doc/exp-rkt-grpc/prometheus/exp-rkt-grpc-targets.yml",
     "/usr/share/doc/exp-rkt-grpc/prometheus/recording-rules.yml",
     "/usr/share/doc/exp-rkt-grpc/prometheus/scrape-hosts.yml",
@@ -375,7 +377,7 @@ fn the_man_page_renders_without_a_warning_and_its_synopsis_shows_the_values() {
     assert_eq!(
         words.join(" "),
         "exp-rkt-grpc [--store [NAME=]KIND+URL]... [--deadline DURATION] [--listen IP:PORT] [--query-at-start] \
-        [--log-level FILTER] [-h|--help] [-V|--version] \
+        [--trace-url URL] [--log-level FILTER] [-h|--help] [-V|--version] \
         exp-rkt-grpc query [--output table|json] [--store [NAME=]KIND+URL]... [--deadline DURATION] \
         [--log-level FILTER] [-h|--help]"
     );

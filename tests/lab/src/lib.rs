@@ -10,6 +10,7 @@
 //! | [`jaeger`] | a real Jaeger, and a client of its query API |
 //! | [`otlp_collector`] | receives traces over OTLP/gRPC, from the official .proto files |
 //! | [`protobuf`] | rearranges protobuf messages and cuts them into pieces |
+//! | [`prometheus`] | a real Prometheus |
 //! | [`exposition`] | parses the Prometheus text format |
 //! | [`service`] | starts the real program, sends it signals, scrapes it, and receives its notifications to systemd |
 //! | [`identity`] | runs a program with fewer privileges |
@@ -42,6 +43,7 @@ pub mod name_server;
 pub mod otlp_collector;
 pub mod peers;
 pub mod poll;
+pub mod prometheus;
 pub mod protobuf;
 pub mod rkt_api_service;
 pub mod service;
