@@ -7,7 +7,8 @@ use std::{env, fs};
 
 use lab::browser::{Browser, ColorScheme, Screen};
 use lab::peers::{self, Peer};
-use lab::service::{Builder, ReservedPort, Service};
+use lab::poll::eventually;
+use lab::service::{Builder, ReservedPort, Service, Signal};
 use lab::{cri_runtime, html, rkt_api_service};
 use serde_json::json;
 use tonic::Status;
@@ -183,9 +184,30 @@ fn the_page_has_no_fault_with_links_to_traces() {
     service.query();
     service.query();
     let page = service.get("/");
+    for shown in [
+        "containerd 2.4.2",
+        "<dd>27</dd>",
+        "cri+unix:///run/no-such/crio.sock",
+    ] {
+        assert!(page.text().contains(shown), "{shown}: {}", page.text());
+    }
     let links = page
         .text()
         .matches("<a href=\"http://127.0.0.1:16686/trace/");
     assert_eq!(links.count(), 2, "{}", page.text());
     assert_faultless(&service, "traced");
+}
+
+#[test]
+fn while_a_query_is_running_the_page_says_so() {
+    let rkt = rkt();
+    rkt.behave(rkt_api_service::Behaviour::Hang);
+    let service = service(&[&rkt.url()]);
+    service.signal(Signal::QUIT);
+    eventually("the page to say so", || {
+        let page = service.get("/");
+        page.text()
+            .contains("A query has been running for ")
+            .then_some(())
+    });
 }
