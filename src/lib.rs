@@ -16,7 +16,7 @@
 //! | [`observe`] | 3 | one event: spans, stores queried concurrently, results reported | answer, images, metrics, status, units, words |
 //! | [`images`] | 2 | an image store: the kinds, their transport, their errors | answer, words, work |
 //! | [`exposition`] | 3 | hyper: `/metrics`, `/`, `/-/healthy`, `/-/ready`; limits; drain | activation, metrics, status, work |
-//! | [`status`] | 2 | the status page: the last events, and its HTML | metrics, units, words |
+//! | [`status`] | 2 | the status page: the last events, and its HTML | answer, metrics, units, words |
 //! | [`telemetry`] | 2 | writes the log and exports finished traces | metrics, words, work |
 //! | [`metrics`] | 1 | one table of gauges, the counters, the state kept over a restart | answer |
 //! | [`activation`] | 1 | listening sockets, passed by systemd or bound | words |

@@ -37,6 +37,9 @@ fn files() -> TempDir {
     for (source, prefix) in [("packaging/prometheus", ""), ("tests/rules", "test-")] {
         for file in fs::read_dir(root().join(source)).expect("the folder exists") {
             let file = file.expect("the folder can be listed");
+            if file.path().is_dir() {
+                continue;
+            }
             let copy = format!("{prefix}{}", file.file_name().display());
             fs::copy(file.path(), folder.path().join(copy)).expect("a fresh folder can be written");
         }
@@ -192,7 +195,9 @@ fn the_scrape_configurations_of_the_documentation_are_valid() {
         .into_iter()
         .find(|page| page.name == "docs/scraping.md");
     let blocks = page.expect("the page exists").blocks();
-    let blocks = blocks.iter().filter(|block| block.language == "yaml");
+    let blocks = blocks
+        .iter()
+        .filter(|block| block.text.starts_with("scrape_configs:"));
     let configurations: Vec<_> = blocks.collect();
     assert_eq!(configurations.len(), 2, "{configurations:?}");
     let folder = tempdir().expect("a temporary folder can be made");

@@ -94,7 +94,6 @@ impl Stores {
     pub(super) fn add(&self, store: &str, kind: &str, address: &str) {
         self.info.with_label_values(&[store, kind, address]).set(1);
         self.queries.with_label_values(&[store]);
-        self.duration.with_label_values(&[store]);
         for code in Code::errors() {
             self.failures.with_label_values(&[store, code.name()]);
         }
