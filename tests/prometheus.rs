@@ -1,13 +1,9 @@
 //! Debian's Prometheus scrapes the service and answers queries in PromQL.
 
-use std::fs;
-use std::process::Command;
-
 use lab::jaeger::Jaeger;
 use lab::prometheus::Prometheus;
 use lab::rkt_api_service::{Images, StandIn};
 use lab::service::Service;
-use lab::tempdir;
 
 #[test]
 fn prometheus_learns_of_a_failure_and_keeps_the_last_count() {
