@@ -123,7 +123,9 @@ impl ImageStore {
             runtime,
             mut filesystems,
         } = self.store.describe(&calls).await;
-        if let Some(filesystems) = &mut filesystems {
+        // Over TCP, they may be those of another host.
+        if let (Some(filesystems), StoreAddress::Unix(_)) = (&mut filesystems, &self.config.address)
+        {
             self.space.measure(filesystems, &limit).await;
         }
         Answer {

@@ -35,8 +35,8 @@ use tokio_util::sync::CancellationToken;
 #[global_allocator]
 static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 
-/// Threads for concurrent lookups of host names (stores and collectors). `TasksMax=` of the unit leaves room for them.
-const LOOKUP_THREADS: usize = 16;
+/// Threads for what blocks: lookups of host names, and the measurement of file systems. `TasksMax=` of the unit leaves room for them.
+const BLOCKING_THREADS: usize = 16;
 
 /// What the command line and the configuration ask for.
 enum Action {
@@ -76,7 +76,7 @@ fn start() -> Result<ExitCode, Refusal> {
     process::require_descriptors()?;
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
-        .max_blocking_threads(LOOKUP_THREADS)
+        .max_blocking_threads(BLOCKING_THREADS)
         .build()?;
     let mut signals = {
         let _within = runtime.enter();

@@ -162,6 +162,13 @@ impl Metrics {
         self.stores.outdate();
     }
 
+    /// Traces that failed or were dropped.
+    pub(crate) fn traces_lost(&self) -> u64 {
+        let lost = [TraceOutcome::Failed, TraceOutcome::Dropped];
+        let counters = lost.map(|outcome| self.traces.with_label_values(&[outcome.as_str()]).get());
+        counters.iter().sum()
+    }
+
     /// Counts an answered request for `path`, one of a fixed set, with the status `code`.
     pub(crate) fn http_request(&self, path: &'static str, code: &str) {
         self.http_requests.with_label_values(&[path, code]).inc();

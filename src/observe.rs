@@ -60,7 +60,7 @@ pub(crate) struct Outcome {
 impl Observer {
     /// An observer of `stores`, which queries all of them within `deadline`.
     pub fn new(stores: Vec<ImageStore>, metrics: Metrics, deadline: Duration) -> Self {
-        let status = Status::new();
+        let status = Status::new(metrics.clone());
         let stores = stores
             .into_iter()
             .map(|store| {
@@ -140,7 +140,7 @@ impl Observer {
             at: SystemTime::now(),
             trigger,
             duration: began.elapsed(),
-            summary: event.summary(),
+            summary: event.failures().unwrap_or_else(|| event.summary()),
             stores: event.outcomes.len(),
             failures: event.failed().count(),
             trace_id: event.trace_id.clone(),

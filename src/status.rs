@@ -8,8 +8,10 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use rustix::system::uname;
+
 use crate::{
-    metrics::{LastQueries, StoreMetrics, Trigger},
+    metrics::{LastQueries, Metrics, StoreMetrics, Trigger},
     words,
 };
 
@@ -17,18 +19,21 @@ mod page;
 mod trace_url;
 
 pub(crate) use page::CONTENT_SECURITY_POLICY;
+
+use page::View;
 pub use trace_url::TraceUrl;
 
 /// Number of events that the page shows.
 const EVENTS: usize = 10;
 
-/// Longest error or summary that the page shows, in bytes.
-const LONGEST: usize = 1024;
+/// Longest text from outside on the page, in bytes of HTML: escaped, a quotation mark has six.
+const LONGEST: usize = 400;
 
 /// The state that the page shows. Copies share it.
 #[derive(Clone, Debug)]
 pub struct Status {
     state: Arc<Mutex<State>>,
+    metrics: Metrics,
     trace_url: Option<TraceUrl>,
 }
 
@@ -73,7 +78,7 @@ pub(crate) struct EndedEvent {
     pub(crate) at: SystemTime,
     pub(crate) trigger: Trigger,
     pub(crate) duration: Duration,
-    /// All outcomes in one line.
+    /// The failures in one line, or all outcomes if there are none.
     pub(crate) summary: String,
     /// Number of stores that were queried.
     pub(crate) stores: usize,
@@ -85,7 +90,7 @@ pub(crate) struct EndedEvent {
 
 impl Status {
     /// The state of a process that starts now.
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(metrics: Metrics) -> Self {
         Self {
             state: Arc::new(Mutex::new(State {
                 started: SystemTime::now(),
@@ -93,6 +98,7 @@ impl Status {
                 running: None,
                 events: VecDeque::with_capacity(EVENTS),
             })),
+            metrics,
             trace_url: None,
         }
     }
@@ -139,7 +145,13 @@ impl Status {
 
     /// The page in HTML.
     pub(crate) fn page(&self) -> String {
-        page::render(&self.lock(), self.trace_url.as_ref(), SystemTime::now())
+        let view = View {
+            trace_url: self.trace_url.as_ref(),
+            traces_lost: self.metrics.traces_lost(),
+            host: uname().nodename().to_string_lossy().into_owned(),
+            now: SystemTime::now(),
+        };
+        view.page(&self.lock())
     }
 
     /// The state is always consistent, even after a panic.
@@ -169,9 +181,25 @@ impl StoreStatus {
     }
 }
 
-/// On one line, without control characters, and cut.
+/// On one line, without control characters, and cut to what is at most [`LONGEST`] in HTML.
 fn shown(text: &str) -> String {
-    words::cut(&words::escaped(text), LONGEST)
+    let text = words::escaped(text);
+    let mut length = 0;
+    let kept = text.chars().take_while(|character| {
+        length += match character {
+            '"' => "&quot;".len(),
+            '&' => "&amp;".len(),
+            '<' | '>' => "&lt;".len(),
+            other => other.len_utf8(),
+        };
+        length <= LONGEST
+    });
+    let kept = kept.map(char::len_utf8).sum();
+    if kept == text.len() {
+        text
+    } else {
+        words::cut(&text, kept)
+    }
 }
 
 #[cfg(test)]

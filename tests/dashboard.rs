@@ -9,7 +9,7 @@ use lab::jaeger_agent::JaegerAgent;
 use lab::poll::eventually;
 use lab::prometheus::{Prometheus, encoded};
 use lab::service::{ReservedPort, Service};
-use lab::{cri_runtime, rkt_api_service};
+use lab::{TempDir, cri_runtime, rkt_api_service, tempdir};
 use serde_json::Value;
 
 use dashboard::{Dashboard, Expression};
@@ -29,6 +29,7 @@ struct Scene {
     service: Service,
     _rkt: rkt_api_service::StandIn,
     _cri: cri_runtime::StandIn,
+    _folder: TempDir,
     _agent: JaegerAgent,
     _nobody: ReservedPort,
 }
@@ -36,7 +37,10 @@ struct Scene {
 impl Scene {
     fn start() -> Self {
         let rkt = rkt_api_service::StandIn::tcp(rkt_api_service::Images::generated(17));
-        let cri = cri_runtime::StandIn::tcp(cri_runtime::Images::generated(40));
+        let folder = tempdir().expect("a temporary folder can be made");
+        let images = cri_runtime::Images::generated(40);
+        let cri = cri_runtime::StandIn::unix(&folder.path().join("cri.sock"), images);
+        let cri = cri.expect("a socket can be bound there");
         // A mount point that every service can see; its size is 0.
         cri.serve_filesystems(vec![cri_runtime::filesystem("/proc", 4096, 16)]);
         let agent = JaegerAgent::bind();
@@ -61,6 +65,7 @@ impl Scene {
             service,
             _rkt: rkt,
             _cri: cri,
+            _folder: folder,
             _agent: agent,
             _nobody: nobody,
         }

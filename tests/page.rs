@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use lab::browser::{Browser, ColorScheme, Screen};
+use lab::jaeger_agent::JaegerAgent;
 use lab::peers::{self, Peer};
 use lab::poll::eventually;
-use lab::service::{Builder, ReservedPort, Service, Signal};
+use lab::service::{Builder, Service, Signal};
 use lab::{cri_runtime, html, rkt_api_service};
 use serde_json::json;
 use tonic::Status;
@@ -69,13 +70,12 @@ fn hostile_runtime() -> cri_runtime::StandIn {
 /// The page of this service has no fault in any view; `state` names its screenshots.
 #[track_caller]
 fn assert_faultless(service: &Service, state: &str) {
-    let Some(checks) = peers::folder(Peer::PageChecks) else {
-        return;
-    };
+    let checks = peers::folder(Peer::PageChecks);
     let (browser, page) = (Browser::start(), format!("http://{}/", service.address()));
     let mut text_colors = Vec::new();
     let document = service.get("/");
-    let mut faults = Vec::from_iter(html::validate(checks, document.text()).err());
+    let invalid = checks.and_then(|checks| html::validate(checks, document.text()).err());
+    let mut faults = Vec::from_iter(invalid);
     for (screen, scheme) in VIEWS {
         browser.resize(screen);
         browser.prefer(scheme);
@@ -108,7 +108,7 @@ fn take_screenshot(browser: &Browser, view: &str) {
 }
 
 /// What is wrong with the page that the browser has opened on this screen.
-fn faults_of(browser: &Browser, page: &str, checks: &Path, screen: Screen) -> Vec<String> {
+fn faults_of(browser: &Browser, page: &str, checks: Option<&Path>, screen: Screen) -> Vec<String> {
     let harmless = json!({
         "width": screen.width(), "overflow": 0, "scripts": 0, "images": 0, "handlers": [], "controls": null
     });
@@ -121,7 +121,8 @@ fn faults_of(browser: &Browser, page: &str, checks: &Path, screen: Screen) -> Ve
     assert!(requests.contains(page), "{requests:?}");
     let elsewhere = requests.into_iter().filter(|url| !url.starts_with(page));
     faults.extend(elsewhere.map(|url| format!("requests {url}")));
-    faults.extend(browser.axe_findings(checks));
+    let found = checks.map(|checks| browser.axe_findings(checks));
+    faults.extend(found.into_iter().flatten());
     faults
 }
 
@@ -170,12 +171,9 @@ fn the_page_has_no_fault_with_links_to_traces() {
         containerd.url().replacen("cri", "containerd=cri", 1),
         "crio=cri+unix:///run/no-such/crio.sock".to_owned(),
     ];
-    let agent = ReservedPort::reserve();
+    let agent = JaegerAgent::bind();
     let service = with_stores(&[&stores[0], &stores[1], &stores[2]])
-        .env(
-            "OTEL_EXPORTER_JAEGER_AGENT_PORT",
-            agent.address().port().to_string(),
-        )
+        .env("OTEL_EXPORTER_JAEGER_AGENT_PORT", agent.port().to_string())
         .env(
             "EXP_RKT_GRPC_TRACE_URL",
             "http://127.0.0.1:16686/trace/{trace_id}",

@@ -125,9 +125,10 @@ mod tests {
     const LAST: &str = "GET / HTTP/1.0\r\n\r\n";
 
     fn shared() -> Shared {
+        let metrics = Metrics::new("0.0.0", "").expect("they are registered once");
         Shared {
-            metrics: Metrics::new("0.0.0", "").expect("they are registered once"),
-            status: Status::new(),
+            status: Status::new(metrics.clone()),
+            metrics,
             occupancy: Connections::new(4).occupancy(),
             stopping: CancellationToken::new(),
         }

@@ -37,6 +37,8 @@ pub(super) const UP: &str = "imagestore_up";
 pub(super) const IMAGES: &str = "imagestore_images";
 pub(super) const SIZE: &str = "imagestore_images_size_bytes";
 pub(super) const UNTAGGED: &str = "imagestore_untagged_images";
+pub(super) const PINNED: &str = "imagestore_pinned_images";
+pub(super) const LEFT: &str = "imagestore_filesystem_avail_bytes";
 pub(super) const RUNTIME: &str = "imagestore_runtime_info";
 pub(super) const LAST_QUERY: &str = "imagestore_last_query_timestamp_seconds";
 pub(super) const LAST_SUCCESS: &str = "imagestore_last_success_timestamp_seconds";
@@ -64,7 +66,7 @@ pub(super) static FAMILIES: &[Family] = &[
         value: Value::Answer(|answer| answer.contents.untagged.map(|count| count as f64)),
     },
     Family {
-        name: "imagestore_pinned_images",
+        name: PINNED,
         help: "Images that the runtime keeps from garbage collection.",
         value: Value::Answer(|answer| answer.contents.pinned.map(|count| count as f64)),
     },
@@ -115,7 +117,7 @@ pub(super) static FAMILIES: &[Family] = &[
         }),
     },
     Family {
-        name: "imagestore_filesystem_avail_bytes",
+        name: LEFT,
         help: "Bytes available to unprivileged users on the whole file system, where the service can see the mount point.",
         value: Value::Labelled(&["mountpoint"], |answer| {
             by_mountpoint(answer, |filesystem| filesystem.avail_bytes)

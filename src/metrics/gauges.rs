@@ -82,17 +82,15 @@ impl StoreGauges {
 
     /// The value of a family without labels besides `store`.
     pub(super) fn value(&self, family: &str) -> Option<f64> {
-        self.first(family).map(|series| series.value)
+        self.labelled(family).next().map(|(_, value)| value)
     }
 
-    /// The labels, besides `store`, of the family's only series.
-    pub(super) fn labels(&self, family: &str) -> Option<&[String]> {
-        self.first(family).map(|series| &*series.labels)
-    }
-
-    fn first(&self, family: &str) -> Option<&Series> {
-        let mut series = self.series.iter();
-        series.find(|series| series.family.name == family)
+    /// The series of a family: the values of the labels besides `store`, and the number.
+    pub(super) fn labelled(&self, family: &str) -> impl Iterator<Item = (&[String], f64)> {
+        let series = self.series.iter();
+        series
+            .filter(move |series| series.family.name == family)
+            .map(|series| (&*series.labels, series.value))
     }
 
     /// Updates the families that depend on how a query ended.

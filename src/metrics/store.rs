@@ -3,7 +3,9 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::{
-    families::{Ended, IMAGES, LAST_QUERY, LAST_SUCCESS, RUNTIME, SIZE, UNTAGGED, UP},
+    families::{
+        Ended, IMAGES, LAST_QUERY, LAST_SUCCESS, LEFT, PINNED, RUNTIME, SIZE, UNTAGGED, UP,
+    },
     gauges::StoreGauges,
     stores::Stores,
 };
@@ -20,8 +22,12 @@ pub(crate) struct LastQueries {
     pub(crate) images: Option<f64>,
     /// Those without a tag.
     pub(crate) untagged: Option<f64>,
+    /// Those that the runtime keeps.
+    pub(crate) pinned: Option<f64>,
     /// Sum of their sizes.
     pub(crate) size_bytes: Option<f64>,
+    /// Bytes left on each of their file systems, by mount point.
+    pub(crate) left: Vec<(String, f64)>,
     /// Name and version of the runtime that gave the answer.
     pub(crate) runtime: Option<String>,
     /// Time of the answer.
@@ -91,8 +97,16 @@ impl StoreMetrics {
                 queried: time(gauges.value(LAST_QUERY)?),
                 images: gauges.value(IMAGES),
                 untagged: gauges.value(UNTAGGED),
+                pinned: gauges.value(PINNED),
+                left: gauges
+                    .labelled(LEFT)
+                    .map(|(labels, left)| (labels.join(" "), left))
+                    .collect(),
                 size_bytes: gauges.value(SIZE),
-                runtime: gauges.labels(RUNTIME).map(runtime),
+                runtime: gauges
+                    .labelled(RUNTIME)
+                    .next()
+                    .map(|(labels, _)| runtime(labels)),
                 answered: gauges.value(LAST_SUCCESS).map(time),
             })
         };

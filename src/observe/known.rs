@@ -52,6 +52,8 @@ mod tests {
             queried: ago(200),
             images,
             untagged: None,
+            pinned: None,
+            left: Vec::new(),
             size_bytes: None,
             runtime: None,
             answered: images.map(|_| if up { ago(200) } else { ago(NOW) }),

@@ -1,6 +1,6 @@
 //! The status page in HTML: readable without styles, in a terminal's browser too. It has no script.
 //!
-//! `maud` escapes all text; [`super::shown`] has already removed what HTML does not escape.
+//! `maud` escapes all text. [`shown`] removes what that leaves, and bounds the length of text from outside.
 
 use std::{
     process,
@@ -9,7 +9,7 @@ use std::{
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::{EVENTS, EndedEvent, State, StoreStatus, TraceUrl};
+use super::{EVENTS, EndedEvent, State, StoreStatus, TraceUrl, shown};
 use crate::{
     REVISION,
     metrics::LastQueries,
@@ -20,54 +20,54 @@ use crate::{
 /// Permits the page's own style sheet and nothing else. After a change of `page.css`, `tests/page.rs` fails and names its hash.
 pub(crate) const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'sha256-XUSCOGv/Ks/I+VGjzlaMl71/iznJP44HOvELLkVJiv8='; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
+/// Number of file systems that are shown for a store; runtimes have one.
+const DISKS: usize = 2;
+
 const STYLE: &str = include_str!("page.css");
 
-/// The page at `now`, with trace ids linked to `trace_url`.
-pub(super) fn render(state: &State, trace_url: Option<&TraceUrl>, now: SystemTime) -> String {
-    let view = View { trace_url, now };
-    let mut known = state.stores.iter().filter_map(StoreStatus::known);
-    let was_queried = known.next().is_some() || state.running.is_some();
-    let page = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                // Browsers ask for /favicon.ico otherwise.
-                link rel="icon" href="data:,";
-                title { (title(state)) }
-                style { (PreEscaped(STYLE)) }
-            }
-            body {
-                header {
-                    h1 { "exp-rkt-grpc" }
-                    p { "Version " (version()) ", running for " (view.age(state.started)) (time("since ", state.started)) }
-                }
-                main {
-                    @if !was_queried { (triggers(was_queried)) }
-                    (view.stores(state))
-                    (view.events(state))
-                    @if was_queried { (triggers(was_queried)) }
-                }
-                footer {
-                    nav {
-                        a href="/metrics" { "Metrics" } " · "
-                        a href="/-/healthy" { "Healthy" } " · "
-                        a href="/-/ready" { "Ready" }
-                    }
-                }
-            }
-        }
-    };
-    page.into_string()
+/// What all parts of a page need.
+pub(super) struct View<'a> {
+    /// Where trace ids lead.
+    pub(super) trace_url: Option<&'a TraceUrl>,
+    /// Traces that were not delivered.
+    pub(super) traces_lost: u64,
+    /// The name of the host.
+    pub(super) host: String,
+    pub(super) now: SystemTime,
 }
 
-/// For the tabs of a browser: the number of stores that are down.
-fn title(state: &State) -> String {
-    let ups = state.stores.iter().filter_map(StoreStatus::known);
-    match ups.filter(|(last, _)| !last.up).count() {
-        0 => "exp-rkt-grpc".to_owned(),
-        down => format!("{down} down – exp-rkt-grpc"),
+/// How many stores are in each state.
+#[derive(Default)]
+struct Counts {
+    up: u64,
+    down: u64,
+    never_queried: u64,
+}
+
+impl Counts {
+    fn of(state: &State) -> Self {
+        let mut counts = Self::default();
+        for store in &state.stores {
+            match store.known() {
+                Some((last, _)) if last.up => counts.up += 1,
+                Some(_) => counts.down += 1,
+                None => counts.never_queried += 1,
+            }
+        }
+        counts
+    }
+
+    fn sentence(&self) -> String {
+        let counts = [
+            (self.up, "up"),
+            (self.down, "down"),
+            (self.never_queried, "not queried yet"),
+        ];
+        let counts = counts.iter().filter(|(count, _)| *count > 0);
+        let counts: Vec<_> = counts
+            .map(|(count, state)| format!("{count} {state}"))
+            .collect();
+        counts.join(", ")
     }
 }
 
@@ -91,28 +91,67 @@ fn triggers(was_queried: bool) -> Markup {
     }
 }
 
-/// What all parts of a page need.
-struct View<'a> {
-    trace_url: Option<&'a TraceUrl>,
-    now: SystemTime,
-}
-
 impl View<'_> {
-    fn stores(&self, state: &State) -> Markup {
+    pub(super) fn page(&self, state: &State) -> String {
+        let counts = Counts::of(state);
+        let was_queried = counts.up + counts.down > 0 || state.running.is_some();
+        let page = html! {
+            (DOCTYPE)
+            html lang="en" {
+                head {
+                    meta charset="utf-8";
+                    meta name="viewport" content="width=device-width, initial-scale=1";
+                    // Browsers ask for /favicon.ico otherwise.
+                    link rel="icon" href="data:,";
+                    title { (counts.sentence()) " – exp-rkt-grpc on " (self.host) }
+                    style { (PreEscaped(STYLE)) }
+                }
+                body {
+                    header {
+                        h1 { "exp-rkt-grpc on " (self.host) }
+                        p { "Version " (version()) ", running for " (self.age(state.started)) (time("since ", state.started)) }
+                    }
+                    main {
+                        @if !was_queried { (triggers(was_queried)) }
+                        (self.stores(state, &counts))
+                        (self.events(state))
+                        @if was_queried { (triggers(was_queried)) }
+                    }
+                    footer {
+                        nav {
+                            a href="/metrics" { "Metrics" } " · "
+                            a href="/-/healthy" { "Healthy" } " · "
+                            a href="/-/ready" { "Ready" }
+                        }
+                    }
+                }
+            }
+        };
+        page.into_string()
+    }
+
+    /// Stores that are down come first.
+    fn stores(&self, state: &State, counts: &Counts) -> Markup {
+        let is_down = |store: &&StoreStatus| store.known().is_some_and(|(last, _)| !last.up);
+        let (down, others): (Vec<_>, Vec<_>) = state.stores.iter().partition(is_down);
         html! {
             section aria-labelledby="stores" {
                 h2 #stores { "Image stores" }
-                @if let Some(began) = state.running {
-                    p { "A query has been running for " (self.age(began)) "." }
+                p {
+                    (counts.sentence()) "."
+                    @if let Some(began) = state.running { " A query has been running for " (self.age(began)) "." }
                 }
-                div.stores { @for store in &state.stores { (self.store(store)) } }
+                div.stores {
+                    @for store in down.into_iter().chain(others) { (self.store(store, state.running.is_some())) }
+                }
             }
         }
     }
 
-    fn store(&self, store: &StoreStatus) -> Markup {
+    fn store(&self, store: &StoreStatus, is_running: bool) -> Markup {
         let known = store.known();
         let (class, state) = match &known {
+            None if is_running => ("unknown", html! { strong { "being queried" } }),
             None => ("unknown", html! { strong { "not queried yet" } }),
             Some((last, since)) => {
                 let state = if last.up { "up" } else { "down" };
@@ -137,11 +176,15 @@ impl View<'_> {
 
     fn numbers(&self, last: &LastQueries) -> Markup {
         html! {
-            @if let Some(runtime) = &last.runtime { (row("Runtime", html! { (runtime) })) }
+            @if let Some(runtime) = &last.runtime { (row("Runtime", html! { (shown(runtime)) })) }
             @if let Some(images) = last.images { (row("Images", html! { (images) })) }
             @if let Some(untagged) = last.untagged { (row("Untagged", html! { (untagged) })) }
+            @if let Some(pinned) = last.pinned { (row("Pinned", html! { (pinned) })) }
             @if let Some(bytes) = last.size_bytes {
                 (row("Size", html! { (size(bytes as u64)) span.faint { " as reported by the runtime" } }))
+            }
+            @for (mountpoint, left) in last.left.iter().take(DISKS) {
+                (row("Disk", html! { (size(*left as u64)) " left at " code { (shown(mountpoint)) } }))
             }
             (row("Numbers", match last.answered {
                 None => html! { "none, because it has never answered" },
@@ -165,8 +208,8 @@ impl View<'_> {
         html! {
             (row("Last query", html! { "failed after " (took) ", " (age) " ago: " span.failed { (failure) } }))
             (row("What to do", match &query.trace_id {
-                Some(trace_id) => html! { "read its log: " code { (journal(trace_id)) } },
-                None => html! { "read the log: " code { "journalctl -u exp-rkt-grpc -p warning" } },
+                Some(trace_id) => html! { code { "journalctl -x TRACE_ID=" (trace_id) " IMAGESTORE_STORE=" (store.name) } },
+                None => html! { code { "journalctl -x -u exp-rkt-grpc -n 10 IMAGESTORE_STORE=" (store.name) } },
             }))
         }
     }
@@ -183,6 +226,9 @@ impl View<'_> {
                         tbody { @for event in &state.events { (self.event(event)) } }
                     }
                     p.faint { "Since the service was started, and at most " (EVENTS) "." }
+                    @if self.traces_lost > 0 {
+                        p.failed { (counted(self.traces_lost, "trace")) " could not be delivered: " code { "journalctl -u exp-rkt-grpc -g trace" } }
+                    }
                 }
             }
         }
@@ -196,6 +242,7 @@ impl View<'_> {
                 td {
                     @match event.failures {
                         0 => { "answered" },
+                        _ if event.stores == 1 => { span.failed { "failed" } },
                         failures => { span.failed { (failures) " of " (counted(event.stores as u64, "store")) " failed" } },
                     }
                     div.faint { (event.summary) }
@@ -218,8 +265,10 @@ impl View<'_> {
         }
     }
 
+    /// In words that stay on one line.
     fn age(&self, since: SystemTime) -> String {
-        age(self.now.duration_since(since).unwrap_or_default())
+        let age = age(self.now.duration_since(since).unwrap_or_default());
+        age.replace(' ', "\u{a0}")
     }
 }
 
