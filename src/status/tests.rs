@@ -268,8 +268,9 @@ fn lost_traces_are_counted() {
     scene.does_not_show("could not be delivered");
     scene.metrics.trace_ended(TraceOutcome::Failed);
     scene.metrics.trace_ended(TraceOutcome::Dropped);
+    scene.metrics.trace_ended(TraceOutcome::Dropped);
     scene.metrics.trace_ended(TraceOutcome::Exported);
-    scene.shows("2 traces could not be delivered: journalctl -u exp-rkt-grpc -g trace");
+    scene.shows("3 traces could not be delivered: journalctl -u exp-rkt-grpc -g trace");
 }
 
 #[test]
@@ -283,7 +284,7 @@ fn what_is_left_on_the_file_system_is_shown() {
     scene.shows("Disk2.5 kB left at /images");
 }
 
-/// A page is no longer than a scrape: unread answers of either kind stay within the unit's `MemoryMax=`.
+/// So that pages which 640 clients leave unread stay within the unit's `MemoryMax=`, as scrapes do.
 #[test]
 fn a_store_adds_less_than_three_kilobytes_whatever_it_sends() {
     let scene = Scene::new();

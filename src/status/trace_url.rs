@@ -1,6 +1,6 @@
 //! The address of a trace in a web interface such as Jaeger's, for links to it.
 
-use std::{fmt, str::FromStr};
+use std::str::FromStr;
 
 use http::Uri;
 
@@ -18,12 +18,6 @@ impl TraceUrl {
     /// The URL of the trace with this id in hexadecimal.
     pub(super) fn of(&self, trace_id: &str) -> String {
         self.0.replace(TRACE_ID, trace_id)
-    }
-}
-
-impl fmt::Display for TraceUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
     }
 }
 

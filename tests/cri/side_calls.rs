@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use lab::cri_runtime::v1::{self, FilesystemUsage};
-use lab::cri_runtime::{Behaviour, Images, Method, filesystem};
+use lab::cri_runtime::{Behaviour, Images, Method, StandIn, filesystem};
 use lab::exposition::Scrape;
 use lab::service::PATIENCE;
 use tonic::Status;
 
-use super::{Scene, number};
+use super::{Scene, number, program};
 
 /// The runtime's name and version; `None` if they are absent.
 fn runtime(scrape: &Scrape) -> Option<(String, String)> {
@@ -68,6 +68,28 @@ fn exactly_the_file_systems_for_images_are_reported() {
     assert_eq!(used_bytes(&scrape, "/b"), Some(0.0));
     let reported = scrape.samples("imagestore_filesystem_used_bytes").count();
     assert_eq!(reported, 2);
+}
+
+/// Over TCP, the mount point may be that of another host. /proc exists everywhere, and its size is 0.
+#[test]
+fn file_systems_are_measured_for_stores_at_unix_sockets_only() {
+    let over_unix = scene();
+    let over_tcp = StandIn::tcp(Images::generated(3));
+    for runtime in [&over_unix.runtime, &over_tcp] {
+        runtime.serve_filesystems(vec![filesystem("/proc", 5, 1)]);
+    }
+    let service = program().store(over_tcp.url()).start();
+    service.query();
+    for (scrape, size) in [(over_unix.ask(), Some(0.0)), (service.scrape(), None)] {
+        let labels = [("store", "cri"), ("mountpoint", "/proc")];
+        assert_eq!(used_bytes(&scrape, "/proc"), Some(5.0));
+        for family in [
+            "imagestore_filesystem_size_bytes",
+            "imagestore_filesystem_avail_bytes",
+        ] {
+            assert_eq!(scrape.value(family, &labels), size, "{family}");
+        }
+    }
 }
 
 #[test]

@@ -147,7 +147,7 @@ fn an_entry_has_its_location_in_the_source() {
         return;
     };
     let counted = find(&entries, "images counted");
-    assert_eq!(counted.value("CODE_FILE"), "src/observe.rs");
+    assert_eq!(counted.value("CODE_FILE"), "src/observe/event.rs");
     assert!(counted.value("CODE_LINE").parse::<u32>().is_ok());
 }
 
