@@ -26,8 +26,9 @@ pub use trace_url::TraceUrl;
 /// Number of events that the page shows.
 const EVENTS: usize = 10;
 
-/// Longest text from outside on the page, in bytes of HTML: escaped, a quotation mark has six.
-const LONGEST: usize = 400;
+/// Longest error, and longest summary of an event, on the page, in bytes of HTML: escaped, a quotation mark has six. The service's own
+/// advice fits.
+const LONGEST: usize = 600;
 
 /// The state that the page shows. Copies share it.
 #[derive(Clone, Debug)]
@@ -138,7 +139,7 @@ impl Status {
         state.running = None;
         state.events.truncate(EVENTS - 1);
         state.events.push_front(EndedEvent {
-            summary: shown(&event.summary),
+            summary: shown(&event.summary, LONGEST),
             ..event
         });
     }
@@ -168,7 +169,7 @@ impl StoreStatus {
             _ => Some(query.at),
         };
         self.last = Some(EndedQuery {
-            failure: query.failure.as_deref().map(shown),
+            failure: query.failure.map(|failure| shown(&failure, LONGEST)),
             ..query
         });
     }
@@ -181,8 +182,8 @@ impl StoreStatus {
     }
 }
 
-/// On one line, without control characters, and cut to what is at most [`LONGEST`] in HTML.
-fn shown(text: &str) -> String {
+/// On one line, without control characters, and cut to what is at most `limit` bytes in HTML.
+fn shown(text: &str, limit: usize) -> String {
     let text = words::escaped(text);
     let mut length = 0;
     let kept = text.chars().take_while(|character| {
@@ -192,7 +193,7 @@ fn shown(text: &str) -> String {
             '<' | '>' => "&lt;".len(),
             other => other.len_utf8(),
         };
-        length <= LONGEST
+        length <= limit
     });
     let kept = kept.map(char::len_utf8).sum();
     if kept == text.len() {

@@ -23,6 +23,9 @@ pub(crate) const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 
 /// Number of file systems that are shown for a store; runtimes have one.
 const DISKS: usize = 2;
 
+/// Longest runtime and mount point, in bytes of HTML.
+const LONGEST_LABEL: usize = 300;
+
 const STYLE: &str = include_str!("page.css");
 
 /// What all parts of a page need.
@@ -176,7 +179,7 @@ impl View<'_> {
 
     fn numbers(&self, last: &LastQueries) -> Markup {
         html! {
-            @if let Some(runtime) = &last.runtime { (row("Runtime", html! { (shown(runtime)) })) }
+            @if let Some(runtime) = &last.runtime { (row("Runtime", html! { (shown(runtime, LONGEST_LABEL)) })) }
             @if let Some(images) = last.images { (row("Images", html! { (images) })) }
             @if let Some(untagged) = last.untagged { (row("Untagged", html! { (untagged) })) }
             @if let Some(pinned) = last.pinned { (row("Pinned", html! { (pinned) })) }
@@ -184,7 +187,7 @@ impl View<'_> {
                 (row("Size", html! { (size(bytes as u64)) span.faint { " as reported by the runtime" } }))
             }
             @for (mountpoint, left) in last.left.iter().take(DISKS) {
-                (row("Disk", html! { (size(*left as u64)) " left at " code { (shown(mountpoint)) } }))
+                (row("Disk", html! { (size(*left as u64)) " left at " code { (shown(mountpoint, LONGEST_LABEL)) } }))
             }
             (row("Numbers", match last.answered {
                 None => html! { "none, because it has never answered" },

@@ -325,3 +325,12 @@ fn filesystem(mountpoint: &str) -> Filesystem {
         avail_bytes: Some(2_500),
     }
 }
+
+/// The longest one: what an operator sees who has configured nothing.
+#[test]
+fn our_own_advice_is_not_cut() {
+    let advice = "cannot connect to http://127.0.0.1:15441: Connection refused (os error 111); no store is configured, and rkt, the default, is not there. To query containerd, set EXP_RKT_GRPC_STORE=cri+unix:///run/containerd/containerd.sock in /etc/default/exp-rkt-grpc, copy /usr/share/doc/exp-rkt-grpc/examples/cri.conf to /etc/systemd/system/exp-rkt-grpc.service.d, then systemctl daemon-reload and systemctl restart exp-rkt-grpc";
+    let scene = Scene::new();
+    scene.fail(advice);
+    scene.shows(advice);
+}
