@@ -9,7 +9,7 @@ const ENTRIES: &str = concat!(
     include_str!("../src/daemon.rs"),
     include_str!("../src/daemon/predecessor.rs"),
     include_str!("../src/main.rs"),
-    include_str!("../src/observe.rs"),
+    include_str!("../src/observe/event.rs"),
     include_str!("../src/refusal.rs"),
     include_str!("../src/telemetry/log/journal.rs"),
 );
