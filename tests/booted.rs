@@ -1,4 +1,5 @@
-//! The installed package on machines that boot systemd: see `tests/lab/sdbox`.
+//! The installed package on machines that boot systemd: see `tests/lab/sdbox`. `SUITE=trixie` boots Debian 13 instead of 12; no test
+//! is for one of them only.
 //!
 //! | module | what it tests or provides |
 //! | --- | --- |
@@ -12,10 +13,12 @@
 //! | `occasions` | queries on request, by a timer, and when the store changes |
 //! | `operator` | everyday operation: start, trigger, reconfigure, stop, and what systemctl and the journal show |
 //! | `refused` | a refused configuration, until it is corrected |
+//! | `prometheus` | Debian's Prometheus scrapes the service |
 //! | `released` | upgrades from version 0.1.0, and downgrades to it |
 //! | `sandbox` | the unit's sandbox denies everything that the service does not need |
 //! | `scrapes` | no scrape is lost during restarts, crashes, upgrades and reloads |
 //! | `state` | the numbers that survive a restart or a crash |
+//! | `units` | systemd verifies the units and rates their sandboxes |
 //! | `watchdog` | systemd's watchdog leaves a service alone whose stores hang |
 //! | `compiled` | helper programs in C |
 //! | `host` | a booted machine with the package installed |
@@ -45,6 +48,8 @@ mod occasions;
 mod operator;
 #[path = "booted/package.rs"]
 mod package;
+#[path = "booted/prometheus.rs"]
+mod prometheus;
 #[path = "booted/refused.rs"]
 mod refused;
 #[path = "booted/released.rs"]
@@ -55,5 +60,7 @@ mod sandbox;
 mod scrapes;
 #[path = "booted/state.rs"]
 mod state;
+#[path = "booted/units.rs"]
+mod units;
 #[path = "booted/watchdog.rs"]
 mod watchdog;

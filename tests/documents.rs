@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
+use lab::debian::{self, Suite};
 use lab::documents::{Page, Place, pages, root};
 use lab::service::run;
 
@@ -107,7 +108,7 @@ fn version_of_peer(peer: &str, module: &str) -> String {
     version.expect("the peer's module is required").to_owned()
 }
 
-/// The upstream version of a package of Debian 12.
+/// The upstream version of a package that is installed below this root.
 fn version_in_debian(root: &Path, package: &str) -> String {
     let folder = root.join("var/lib/dpkg");
     let query = [
@@ -120,35 +121,51 @@ fn version_in_debian(root: &Path, package: &str) -> String {
     String::from_utf8(output.stdout).expect("a version is text")
 }
 
+/// The text names a product in the version of a package: 252 for 252.39, but not for 2520.
+#[track_caller]
+fn assert_names(text: &str, product: &str, version: &str) {
+    let after = text.split(&format!("{product} ")).nth(1);
+    let named = after.and_then(|text| text.split([' ', ',', ')']).next());
+    let rest = named.and_then(|named| version.strip_prefix(named));
+    let found = rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '~', '+']));
+    assert!(found, "{product} {version}: {text}");
+}
+
 #[test]
 fn the_versions_that_the_readme_was_tested_with_are_those_of_the_tests() {
     let readme = fs::read_to_string(root().join("README.md")).expect("it is text");
-    let tested = readme.lines().find(|line| line.contains("Tested with"));
-    let tested = tested.expect("the README has the versions");
-    let jaeger = version_of_peer("jaeger", "github.com/jaegertracing/jaeger");
-    let containerd = version_of_peer("containerd", "github.com/containerd/containerd/v2");
-    for peer in [format!("(v{jaeger})"), format!("containerd {containerd},")] {
-        assert!(tested.contains(&peer), "no {peer}: {tested}");
+    let (_, tested) = readme
+        .split_once("\nTested on ")
+        .expect("the README has the versions");
+    let tested = tested.replace('\n', " ");
+    for (suite, name) in [(Suite::Bookworm, "Debian 12"), (Suite::Trixie, "Debian 13")] {
+        let of_suite = tested.split(&format!("{name} (")).nth(1);
+        let of_suite = of_suite.and_then(|text| text.split(')').next());
+        let of_suite = of_suite.expect("the suite has versions");
+        let Some(root) = debian::root(suite) else {
+            return;
+        };
+        for (product, package) in [
+            ("systemd", "systemd"),
+            ("containerd", "containerd"),
+            ("Prometheus", "prometheus"),
+        ] {
+            assert_names(of_suite, product, &version_in_debian(root, package));
+        }
     }
-    // The tests run the Prometheus of this host.
+    let (_, others) = tested.split_once("), with ").expect("the peers follow");
+    let containerd = version_of_peer("containerd", "github.com/containerd/containerd/v2");
+    assert_names(others, "containerd", &containerd);
+    // Its module's version 0.316.0 is Prometheus 3.16.0.
+    let prometheus = version_of_peer("prometheus", "github.com/prometheus/prometheus");
+    let prometheus = prometheus.replacen("0.3", "3.", 1);
+    assert_names(others, "Prometheus", &prometheus);
+    let jaeger = version_of_peer("jaeger", "github.com/jaegertracing/jaeger");
+    assert!(others.contains(&format!("(v{jaeger})")), "no {jaeger}: {others}");
+    // The emulator is this host's.
     let host = fs::read_to_string("/etc/os-release").unwrap_or_default();
-    let is_bookworm = host.contains("VERSION_ID=\"12\"");
-    let prometheus = is_bookworm.then_some(("Prometheus", "prometheus", Path::new("/")));
-    let Some(bookworm) = lab::debian::root(lab::debian::Suite::Bookworm) else {
-        return;
-    };
-    let in_debian = [
-        ("systemd", "systemd", bookworm),
-        ("containerd", "containerd", bookworm),
-    ];
-    for (name, package, root) in in_debian.into_iter().chain(prometheus) {
-        let after = tested.split(&format!(" {name} ")).nth(1);
-        let named = after.and_then(|text| text.split([' ', ',']).next());
-        let version = version_in_debian(root, package);
-        // 252 for 252.39, but not for 2520.
-        let rest = named.and_then(|named| version.strip_prefix(named));
-        let found = rest.is_some_and(|rest| rest.starts_with(['.', '~', '+']));
-        assert!(found, "{name} {version}: {tested}");
+    if host.contains("VERSION_ID=\"12\"") {
+        assert_names(others, "qemu-user", &version_in_debian(Path::new("/"), "qemu-user-static"));
     }
 }
 

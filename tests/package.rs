@@ -367,6 +367,7 @@ fn the_man_page_renders_without_a_warning_and_its_synopsis_shows_the_values() {
         "FILES",
         "EXIT STATUS",
         "EXAMPLES",
+        "COMPATIBILITY",
     ] {
         let heading = format!("\n{section}\n");
         assert!(page.contains(&heading), "{section} is missing");

@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use lab::debian::Suite;
 use lab::documents::{Block, Command, Page, Place, pages};
 use lab::exposition::Scrape;
 use lab::poll::eventually;
@@ -82,13 +83,24 @@ fn page(name: &str) -> Page {
     page.expect("the page exists")
 }
 
+/// What the pages show of Debian 12, and what Debian 13 shows instead.
+const ON_TRIXIE: [(&str, &str); 2] = [
+    ("1.6.20~ds1", "1.7.24~ds1"),
+    ("(/lib/systemd/system/", "(/usr/lib/systemd/system/"),
+];
+
 /// Runs the blocks of a page on a machine of this name.
 fn run(name: &str, machine: &str) {
     let Some(runtimes) = Runtimes::boot(machine) else {
         return;
     };
     let _agent = runtimes.scene.host.jaeger_agent();
-    let page = page(name);
+    let mut page = page(name);
+    if Suite::of_machines() == Suite::Trixie {
+        for (shown, on_trixie) in ON_TRIXIE {
+            page.text = page.text.replace(shown, on_trixie);
+        }
+    }
     let mut terminal = Terminal::on(&runtimes.scene.host, &page);
     for block in page.blocks() {
         terminal.follow(&block);

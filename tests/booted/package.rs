@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 use std::sync::LazyLock;
 
 use lab::skip;
+use lab::supply::{Obstacle, path_from};
 
 /// The packages; built before a machine is booted, because they may be built below files that machines see.
 pub(crate) struct Packages {
@@ -18,25 +19,14 @@ pub(crate) static PACKAGES: LazyLock<Packages> = LazyLock::new(|| Packages {
     this: make_deb(1),
 });
 
-/// The package of version 0.1.0; says loudly if its sources are not in this repository.
+/// The package of version 0.1.0. `None`, with a warning, if its sources are not in this repository.
+#[track_caller]
 pub(crate) fn released() -> Option<&'static Path> {
-    static RELEASED: LazyLock<Result<PathBuf, String>> = LazyLock::new(build_released);
-    RELEASED.as_deref().map_err(skip::permitted).ok()
-}
-
-fn build_released() -> Result<PathBuf, String> {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/lab/released");
-    let output = Command::new(script)
-        .env("CARGO_TARGET_DIR", target())
-        .stdin(Stdio::null())
-        .output()
-        .expect("the script is there");
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end().to_owned();
-    match output.status.code() {
-        Some(0) => Ok(text(&output.stdout).into()),
-        Some(3) => Err(text(&output.stderr)),
-        _ => panic!("{script}: {}\n{}", output.status, text(&output.stderr)),
-    }
+    static RELEASED: LazyLock<Result<PathBuf, Obstacle>> = LazyLock::new(|| {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/lab/released");
+        path_from(script, &[])
+    });
+    skip::without_supply(RELEASED.as_deref())
 }
 
 fn target() -> &'static Path {

@@ -112,8 +112,6 @@ fn without_a_network_only_a_unix_socket_is_reachable() {
     };
     let _store = host.runtime("/run/containerd/containerd.sock", 6);
     host.drop_in(&["cri.conf", "no-network.conf"]);
-    host.machine
-        .succeed("systemd-analyze security --no-pager --threshold=2 exp-rkt-grpc.service");
     host.systemctl("start exp-rkt-grpc");
     let images = host.query().value("imagestore_images", &[("store", "cri")]);
     let log = host.log();

@@ -20,6 +20,8 @@ const SECTIONS: &str = include_str!("../sections.roff");
 
 const CHANGELOG: &str = include_str!("../../../CHANGELOG.md");
 
+const README: &str = include_str!("../../../README.md");
+
 /// The shells, and the names by which they look for completions.
 const COMPLETIONS: [(Shell, &str); 3] = [
     (Shell::Bash, "exp-rkt-grpc"),
@@ -111,8 +113,16 @@ fn write_man_page(page: &mut impl Write) -> Result<(), Box<dyn Error>> {
     write_synopsis(page, &command)?;
     man.render_description_section(page)?;
     man.render_options_section(page)?;
-    page.write_all(SECTIONS.as_bytes())?;
+    let tested = tested().ok_or("README.md does not say what this was tested on")?;
+    page.write_all(SECTIONS.replace("@TESTED@", tested).as_bytes())?;
     Ok(())
+}
+
+/// The paragraph of README.md that says what the program was tested on.
+fn tested() -> Option<&'static str> {
+    let begin = README.find("\nTested on ")? + 1;
+    let end = README[begin..].find("\nLicence: ")?;
+    Some(&README[begin..][..end])
 }
 
 /// The date of the newest release.

@@ -23,6 +23,7 @@
 //! | [`peers`] | builds programs of peers that Debian does not have |
 //! | [`mistakes`] | the messages that `docs/troubleshooting.md` explains |
 //! | [`name_server`] | a DNS server with a few names |
+//! | [`supply`] | runs the scripts that get or make what tests need |
 //! | [`skip`] | warns that a test cannot run on this host |
 //! | [`load`] | scrapes many times a second and counts the responses |
 
@@ -49,5 +50,6 @@ pub mod rkt_api_service;
 pub mod service;
 pub mod skip;
 pub mod stand_in;
+pub mod supply;
 
 pub use tempfile::{TempDir, tempdir};

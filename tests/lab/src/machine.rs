@@ -1,4 +1,4 @@
-//! Throw-away machines: Debian 12 with a booted systemd, in its own network namespace.
+//! Throw-away machines: a Debian [suite](Suite::of_machines) with a booted systemd, in its own network namespace.
 //!
 //! `tests/lab/sdbox` boots them from the root that `tests/lab/debian` makes, so that package installations on this host do not
 //! affect them. A machine ends when its [`Machine`] is dropped or the test process is killed. If its holder is killed, the next
@@ -245,7 +245,7 @@ impl Drop for Machine {
 #[track_caller]
 fn files() -> Option<&'static Path> {
     possible::possible()
-        .then(|| debian::root(Suite::Bookworm))
+        .then(|| debian::root(Suite::of_machines()))
         .flatten()
 }
 

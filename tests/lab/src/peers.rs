@@ -1,15 +1,12 @@
 //! The peers that `tests/peers/build` gets: programs and versions that Debian does not have.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::sync::LazyLock;
 
 use crate::skip;
+use crate::supply::{Obstacle, path_from};
 
 const BUILD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../peers/build");
-
-/// The exit status of [`BUILD`] for [`Obstacle::LeftOut`].
-const LEFT_OUT: i32 = 3;
 
 /// A peer below `tests/peers`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,17 +19,6 @@ pub enum Peer {
     PrometheusClient,
     /// `node_modules` with axe-core and html-validate, and the program `node` that runs them.
     PageChecks,
-}
-
-/// Why a peer is missing.
-#[derive(Debug, thiserror::Error)]
-pub enum Obstacle {
-    /// The Go module proxy cannot be reached.
-    #[error("{peer} is left out, for the reason above", peer = .0.name())]
-    LeftOut(Peer),
-    /// Anything else.
-    #[error("{BUILD} {peer} has failed, for the reason above", peer = .0.name())]
-    Failed(Peer),
 }
 
 impl Peer {
@@ -71,29 +57,13 @@ impl Peer {
 
 /// The folder of a peer, for tests. It is built if it is missing, which can take minutes.
 ///
-/// `None`, with a warning, if it cannot be built. If `CI` is set, panics unless the peer is [left out](Obstacle::LeftOut).
+/// `None`, with a warning, if it cannot be built. If `CI` is set, panics unless the Go module proxy [cannot be
+/// reached](Obstacle::OutOfReach).
 #[track_caller]
 pub fn folder(peer: Peer) -> Option<&'static Path> {
-    match peer.folder() {
-        Ok(folder) => return Some(folder),
-        Err(left_out @ Obstacle::LeftOut(_)) => skip::permitted(left_out),
-        Err(failed @ Obstacle::Failed(_)) => skip::loudly(failed),
-    }
-    None
+    skip::without_supply(peer.folder())
 }
 
 fn build(peer: Peer) -> Result<PathBuf, Obstacle> {
-    let built = Command::new(BUILD)
-        .arg(peer.name())
-        .stdin(Stdio::null())
-        .stderr(Stdio::inherit())
-        .output()
-        .unwrap_or_else(|error| panic!("{BUILD} does not start: {error}"));
-    match built.status.code() {
-        Some(0) => Ok(PathBuf::from(
-            String::from_utf8_lossy(&built.stdout).trim_end(),
-        )),
-        Some(LEFT_OUT) => Err(Obstacle::LeftOut(peer)),
-        _ => Err(Obstacle::Failed(peer)),
-    }
+    path_from(BUILD, &[peer.name()])
 }

@@ -2,13 +2,27 @@
 
 use std::env;
 use std::fmt::Display;
+use std::fs::File;
 use std::io::Write;
 use std::thread;
+
+use crate::supply::Obstacle;
 
 /// The value that a test needs; if it is not available, `None` and a warning with the reason, see [`loudly`].
 #[track_caller]
 pub fn without<T>(needed: Result<T, impl Display>) -> Option<T> {
     needed.map_err(loudly).ok()
+}
+
+/// The same for what a script supplies. What cannot be reached from this machine is missing even in CI.
+#[track_caller]
+pub fn without_supply<T>(supplied: Result<T, &Obstacle>) -> Option<T> {
+    match supplied {
+        Ok(supply) => return Some(supply),
+        Err(missing @ Obstacle::OutOfReach(_)) => skipped(missing),
+        Err(missing @ Obstacle::Failed(_)) => loudly(missing),
+    }
+    None
 }
 
 /// Prints a warning that the calling test is skipped, with the reason. Panics if `CI` is set, because CI must not skip tests.
@@ -21,15 +35,15 @@ pub fn loudly(obstacle: impl Display) {
     skipped(obstacle);
 }
 
-/// Skips the calling test with a warning, even in CI, because something outside this machine is missing: the history in a shallow
-/// clone, or the Go module proxy.
-pub fn permitted(obstacle: impl Display) {
-    skipped(obstacle);
-}
-
+/// Also appends a line to the file that `SKIPPED_TESTS` names, for `make test` to count.
 fn skipped(obstacle: impl Display) {
     // The test runner names each thread after its test. It hides the output of `eprintln!` if the test passes, so write directly.
     let thread = thread::current();
     let test = thread.name().unwrap_or("a test");
     let _ = writeln!(std::io::stderr(), "\n*** SKIPPED: {test}: {obstacle}.\n");
+    if let Some(list) = env::var_os("SKIPPED_TESTS") {
+        let list = File::options().create(true).append(true).open(list);
+        let counted = list.and_then(|mut list| writeln!(list, "{test}: {obstacle}"));
+        counted.expect("the list of skipped tests can be written to");
+    }
 }
