@@ -9,7 +9,7 @@ SCRIPTS = .ci/run benches/setup tests/advisories tests/setup tests/lab/debian te
 
 # The installed program is linked statically, because it runs in an empty root directory. It uses musl, because glibc would load
 # the host's NSS modules, which may be from another release. It contains no paths of the build machine. For another processor:
-# make HOST=...
+# make HOST=aarch64-unknown-linux-musl
 HOST = $(shell rustc -vV | sed -n '/^host: /{s///;s/-gnu/-musl/;p}')
 PROGRAM = $(TARGET)/$(HOST)/release/exp-rkt-grpc
 CARGO_FOLDER = $(or $(CARGO_HOME),$(HOME)/.cargo)
@@ -17,9 +17,16 @@ RELEASE_FLAGS = -C target-feature=+crt-static -C linker=rust-lld \
 	$(foreach folder,$(wildcard $(CARGO_FOLDER)/registry/src/*),--remap-path-prefix=$(folder)=/cargo) \
 	--remap-path-prefix=$(CURDIR)=/exp-rkt-grpc --remap-path-prefix=$(abspath $(TARGET))=/exp-rkt-grpc/target
 
-# Packages, and the file tree that they contain. REVISION numbers the packages of one version.
+# Packages, and the file tree that they contain. REVISION numbers the packages of one version. Each HOST has its own tree, so that
+# packages for two of them can be built at the same time.
 PACKAGES = $(abspath $(TARGET))/packages
-TREE = $(PACKAGES)/tree
+TREE = $(PACKAGES)/tree-$(HOST)
+
+# Debian has its own names of processors; RPM has those of Rust. The tests run the packages for both of these.
+PROCESSOR = $(firstword $(subst -, ,$(HOST)))
+DEBIAN_x86_64 = amd64
+DEBIAN_aarch64 = arm64
+ARM64 = aarch64-unknown-linux-musl
 TOOLS = $(abspath $(TARGET))/tools
 SKIPPED = $(abspath $(TARGET))/skipped-tests
 VERSION = $(shell cargo pkgid --locked | sed 's/.*[#@]//')
@@ -45,17 +52,17 @@ test: setup ## run every test (root installs missing Debian packages)
 lint: fmt clippy doc deny scripts units ## check sources, dependencies, documentation, scripts and units
 
 install: release manual ## build and install the program, its units and its documentation (DESTDIR, PREFIX=/usr)
-	packaging/notices $(HOST) >$(TARGET)/notices
-	$(FILES) install $(PROGRAM) $(MANUAL) $(TARGET)/notices
+	packaging/notices $(HOST) >$(TARGET)/$(HOST)/notices
+	$(FILES) install $(PROGRAM) $(MANUAL) $(TARGET)/$(HOST)/notices
 
 uninstall: ## remove what was installed, except changed settings; stop the units first (DESTDIR, PREFIX=/usr)
 	$(FILES) uninstall
 
-deb: tree ## build a Debian package (REVISION=1)
-	@packaging/build-deb $(TREE) $(PACKAGES) $(VERSION) $(REVISION)
+deb: processor tree ## build a Debian package (REVISION=1; for arm64: HOST=aarch64-unknown-linux-musl)
+	@packaging/build-deb $(TREE) $(PACKAGES) $(VERSION) $(REVISION) $(DEBIAN_$(PROCESSOR))
 
-rpm: tree ## build an RPM package (REVISION=1)
-	@packaging/build-rpm $(TREE) $(PACKAGES) $(VERSION) $(REVISION)
+rpm: processor tree ## build an RPM package (REVISION=1; HOST as for deb)
+	@packaging/build-rpm $(TREE) $(PACKAGES) $(VERSION) $(REVISION) $(PROCESSOR)
 
 bench: release ## compare the service with other clients and node_exporter: see benches/README.md
 	@benches/setup $(TARGET)
@@ -73,10 +80,10 @@ fuzz: ## fuzz the parser of store responses for FUZZ_SECONDS=60
 clean: ## remove all build output
 	cargo clean
 
-.PHONY: deb rpm packages peers release manual tree fetch toolchain setup fmt clippy doc deny scripts units
+.PHONY: deb rpm packages peers processor release manual tree fetch toolchain setup fmt clippy doc deny scripts units
 
 FILES = DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' packaging/files
-MANUAL = $(TARGET)/manual
+MANUAL = $(TARGET)/$(HOST)/manual
 
 # RELEASE_FLAGS looks up the folder of the dependencies' sources, so they must be downloaded first.
 fetch:
@@ -88,6 +95,10 @@ toolchain:
 	@test -d "$$(rustc --print target-libdir --target $(HOST))" || rustup target add $(HOST) || \
 		{ echo 'This needs the standard library of Rust for $(HOST): rustup target add $(HOST)' >&2; exit 1; }
 
+processor:
+	@test -n '$(DEBIAN_$(PROCESSOR))' || \
+		{ echo 'HOST=$(HOST): packages can be built for x86_64 and aarch64 only, not for $(PROCESSOR)' >&2; exit 1; }
+
 release: fetch toolchain
 	RUSTFLAGS='$(RELEASE_FLAGS)' cargo build --release --locked --bins --target $(HOST)
 
@@ -97,8 +108,10 @@ manual:
 	@cargo build --quiet --locked --workspace --bins
 	@$(TARGET)/debug/manual $(MANUAL)
 
-# With the released package that the tests upgrade from, if its sources are in this repository's history.
+# Those of this machine, those for arm64, and the released package that the tests upgrade from, if its sources are in this repository's
+# history. Tests without their package for arm64 are skipped, which fails CI unless Rust's server cannot be reached.
 packages: deb rpm
+	@if $(MAKE) toolchain HOST=$(ARM64); then $(MAKE) deb rpm HOST=$(ARM64); fi
 	@CARGO_TARGET_DIR=$(abspath $(TARGET)) tests/lab/released >/dev/null || test $$? = 3
 
 # Built at the same time as the packages, because both take minutes. Tests whose peer cannot be had are skipped, which fails CI unless

@@ -2,199 +2,45 @@
 //!
 //! | module | what it tests |
 //! | --- | --- |
+//! | `contents` | which files are in them, and what they say about themselves |
+//! | `program` | the program in them |
+//! | `arm64` | the program for arm64, run by an emulator |
 //! | `names` | name lookups on another host |
+//! | `built` | builds and reads them |
 
+#[path = "package/arm64.rs"]
+mod arm64;
+#[path = "package/built.rs"]
+mod built;
+#[path = "package/contents.rs"]
+mod contents;
 #[path = "package/names.rs"]
 mod names;
+#[path = "package/program.rs"]
+mod program;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     env, fs,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    process::{Command, Output},
-    sync::OnceLock,
+    process::Command,
 };
 
-/// What the Debian package puts on a machine.
-const FILES: [&str; 34] = [
-    "/etc/default/exp-rkt-grpc",
-    "/usr/bin/exp-rkt-grpc",
-    "/usr/lib/systemd/catalog/exp-rkt-grpc.catalog",
-    "/usr/lib/systemd/system/exp-rkt-grpc-names.service",
-    "/usr/lib/systemd/system/exp-rkt-grpc-names@.path",
-    "/usr/lib/systemd/system/exp-rkt-grpc-query.service",
-    "/usr/lib/systemd/system/exp-rkt-grpc-query.timer",
-    "/usr/lib/systemd/system/exp-rkt-grpc-trace.socket",
-    "/usr/lib/systemd/system/exp-rkt-grpc.service",
-    "/usr/lib/systemd/system/exp-rkt-grpc.socket",
-    "/usr/lib/tmpfiles.d/exp-rkt-grpc.conf",
-    "/usr/share/bash-completion/completions/exp-rkt-grpc",
-    "/usr/share/doc/exp-rkt-grpc/alerts.md",
-    "/usr/share/doc/exp-rkt-grpc/changelog.Debian.gz",
-    "/usr/share/doc/exp-rkt-grpc/changelog.gz",
-    "/usr/share/doc/exp-rkt-grpc/copyright",
-    "/usr/share/doc/exp-rkt-grpc/examples/cri.conf",
-    "/usr/share/doc/exp-rkt-grpc/examples/exp-rkt-grpc-query.path",
-    "/usr/share/doc/exp-rkt-grpc/examples/no-network.conf",
-    "/usr/share/doc/exp-rkt-grpc/examples/root.conf",
-    "/usr/share/doc/exp-rkt-grpc/examples/unix-socket.conf",
-    "/usr/share/doc/exp-rkt-grpc/grafana/exp-rkt-grpc.json",
-    "/usr/share/doc/exp-rkt-grpc/notices.gz",
-    "/usr/share/doc/exp-rkt-grpc/prometheus/alerts.yml",
-    "/usr/share/doc/exp-rkt-grpc/prometheus/consoles/exp-rkt-grpc.html",
-    "/usr/share/doc/exp-rkt-grpc/prometheus/exp-rkt-grpc-targets.yml",
-    "/usr/share/doc/exp-rkt-grpc/prometheus/recording-rules.yml",
-    "/usr/share/doc/exp-rkt-grpc/prometheus/scrape-hosts.yml",
-    "/usr/share/doc/exp-rkt-grpc/prometheus/scrape-unix-socket-victoriametrics.yml",
-    "/usr/share/doc/exp-rkt-grpc/prometheus/scrape-unix-socket.yml",
-    "/usr/share/fish/vendor_completions.d/exp-rkt-grpc.fish",
-    "/usr/share/lintian/overrides/exp-rkt-grpc",
-    "/usr/share/man/man8/exp-rkt-grpc.8.gz",
-    "/usr/share/zsh/vendor-completions/_exp-rkt-grpc",
-];
-
-/// Files of the Debian package only.
-const OF_DEBIAN: [&str; 2] = [
-    "/usr/share/doc/exp-rkt-grpc/changelog.Debian.gz",
-    "/usr/share/lintian/overrides/exp-rkt-grpc",
-];
-
-/// Files of the RPM package only.
-const OF_RPM: [&str; 1] = ["/usr/share/licenses/exp-rkt-grpc/LICENSE"];
-
-/// Folders of systemd, the shells' completions and the RPM package `filesystem`.
-const OF_THE_SYSTEM: [&str; 11] = [
-    "/etc/default",
-    "/usr/bin",
-    "/usr/lib/systemd/catalog",
-    "/usr/lib/systemd/system",
-    "/usr/lib/tmpfiles.d",
-    "/usr/share/bash-completion/completions",
-    "/usr/share/doc",
-    "/usr/share/fish/vendor_completions.d",
-    "/usr/share/licenses",
-    "/usr/share/man/man8",
-    "/usr/share/zsh/site-functions",
-];
-
-/// A file's permissions and the SHA-256 digest of its contents, by its path.
-type Tree = BTreeMap<String, (String, String)>;
-
-#[test]
-fn lintian_finds_nothing() {
-    let mut lintian = Command::new("lintian");
-    lintian.args(["--allow-root", "--fail-on", "error,warning"]);
-    let said = text(&run(lintian.arg(&packages().deb)));
-    assert_eq!(said, "");
-}
-
-#[test]
-fn the_debian_package_has_exactly_these_files() {
-    let paths: Vec<String> = packages().of_deb().into_keys().collect();
-    assert_eq!(paths, FILES);
-}
-
-#[test]
-fn only_the_settings_are_a_conffile() {
-    let of_deb = text(&run(dpkg_deb("--info").arg("conffiles")));
-    assert_eq!(of_deb, "/etc/default/exp-rkt-grpc\n");
-    let of_rpm = text(&run(&mut rpm("--configfiles")));
-    assert_eq!(of_rpm, of_deb);
-}
-
-/// `systemctl kill --kill-whom=` is of systemd 252, and so is the oldest one that the units are tested with.
-#[test]
-fn both_packages_need_the_systemd_that_the_units_need() {
-    let of_deb = text(&run(dpkg_deb("--field").arg("Depends")));
-    assert_eq!(of_deb, "systemd (>= 252)\n");
-    let of_rpm = text(&run(&mut rpm("--requires")));
-    assert!(of_rpm.contains("systemd >= 252\n"), "{of_rpm}");
-}
+use built::{make, packages, run, text};
 
 #[test]
 fn the_debian_package_names_whoever_built_it_or_nobody() {
-    let of_deb = text(&run(dpkg_deb("--field").arg("Maintainer")));
-    assert_eq!(
-        of_deb,
-        "Nobody (built from source) <nobody@exp-rkt-grpc.invalid>\n"
-    );
+    let nobody = "Nobody (built from source) <nobody@exp-rkt-grpc.invalid>\n";
+    assert_eq!(packages().dpkg_deb("--field", "Maintainer"), nobody);
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("maintained");
-    let tree = packages().deb.with_file_name("tree");
-    let built = run(Command::new("packaging/build-deb")
-        .args([&tree, &folder])
-        .args([env!("CARGO_PKG_VERSION"), "1"])
+    let built = run(make("deb")
+        .arg(format!("PACKAGES={}", folder.display()))
         .env("DEBFULLNAME", "Jo Doe")
         .env("DEBEMAIL", "jo@doe.example"));
     let field =
         run(Command::new("dpkg-deb").args(["--field", text(&built).trim_end(), "Maintainer"]));
     assert_eq!(text(&field), "Jo Doe <jo@doe.example>\n");
-}
-
-#[test]
-fn the_rpm_holds_the_same_tree() {
-    let mut expected = packages().of_deb();
-    for path in OF_DEBIAN {
-        assert!(expected.remove(path).is_some(), "{path}");
-    }
-    let mut found = packages().of_rpm();
-    found.retain(|_, (permissions, _)| !permissions.starts_with('d'));
-    for path in OF_RPM {
-        assert!(found.remove(path).is_some(), "{path}");
-    }
-    // zsh looks for completions in another folder outside Debian.
-    let zsh = expected
-        .remove("/usr/share/zsh/vendor-completions/_exp-rkt-grpc")
-        .unwrap();
-    expected.insert(
-        "/usr/share/zsh/site-functions/_exp-rkt-grpc".to_owned(),
-        zsh,
-    );
-    assert_eq!(found, expected);
-}
-
-/// A directory that no package owns would stay after a removal.
-#[test]
-fn the_rpm_owns_every_folder_but_those_of_the_system() {
-    let entries = packages().of_rpm();
-    let folders: BTreeSet<&Path> = entries
-        .keys()
-        .flat_map(|path| Path::new(path).ancestors().skip(1))
-        .filter(|folder| {
-            !OF_THE_SYSTEM
-                .iter()
-                .any(|path| Path::new(path).starts_with(folder))
-        })
-        .collect();
-    let owned: BTreeSet<&Path> = entries
-        .iter()
-        .filter(|(_, (permissions, _))| permissions == "drwxr-xr-x")
-        .map(|(path, _)| Path::new(path))
-        .collect();
-    assert_eq!(owned, folders);
-}
-
-#[test]
-fn the_program_needs_no_other_file() {
-    let headers = text(&run(Command::new("readelf")
-        .args(["-lW"])
-        .arg(packages().program())));
-    assert!(headers.contains("LOAD"), "{headers}");
-    assert!(!headers.contains("INTERP"), "{headers}");
-    let dynamic = text(&run(Command::new("readelf")
-        .args(["-dW"])
-        .arg(packages().program())));
-    assert!(!dynamic.contains("NEEDED"), "{dynamic}");
-}
-
-/// glibc, linked statically, loads the modules that the host's nsswitch.conf names: see `names`.
-#[test]
-fn the_program_loads_no_module_of_its_host() {
-    let program = fs::read(packages().program()).unwrap();
-    assert!(holds(&program, "/etc/resolv.conf"), "it looks names up");
-    for glibc in ["nsswitch.conf", "libnss_"] {
-        assert!(!holds(&program, glibc), "{glibc}");
-    }
 }
 
 #[test]
@@ -230,21 +76,6 @@ fn make_installs_a_missing_rust_target_or_fails_with_advice() {
     let (succeeded, said) = toolchain("exit 0", "x86_64-unknown-linux-gnu");
     assert!(!succeeded, "{said}");
     assert!(said.contains("is not a target with musl"), "{said}");
-}
-
-#[test]
-fn the_program_does_not_name_the_folders_it_was_built_in() {
-    let program = fs::read(packages().program()).unwrap();
-    let names = |text| holds(&program, text);
-    assert!(names("/cargo/tokio-"), "no source paths for panics");
-    let home = env::var("HOME").unwrap();
-    for folder in [
-        env!("CARGO_MANIFEST_DIR"),
-        &format!("{home}/"),
-        "registry/src",
-    ] {
-        assert!(!names(folder), "{folder}");
-    }
 }
 
 #[test]
@@ -312,29 +143,6 @@ fn an_uninstallation_removes_what_was_installed_except_changed_settings() {
         BTreeSet::from([settings, folder, of_the_administrator])
     );
     make("uninstall");
-}
-
-/// The program names only crates that can panic.
-#[test]
-fn the_crates_that_the_program_names_are_in_its_notices() {
-    let program = fs::read(packages().program()).unwrap();
-    let program = String::from_utf8_lossy(&program);
-    let notices = packages()
-        .tree
-        .join("usr/share/doc/exp-rkt-grpc/notices.gz");
-    let notices = text(&run(Command::new("zcat").arg(notices)));
-    let named: BTreeSet<&str> = program
-        .split("/cargo/")
-        .skip(1)
-        .filter_map(|path| Some(path.split_once("/src/")?.0))
-        .filter(|krate| !krate.contains(|other: char| other.is_control() || other == '/'))
-        .collect();
-    assert!(named.len() > 20, "{named:?}");
-    let musl = fs::read_to_string("packaging/musl.copyright").unwrap();
-    assert!(notices.contains(&musl), "musl's licence is missing");
-    for krate in named {
-        assert!(notices.contains(&format!("==== {krate}: ")), "{krate}");
-    }
 }
 
 /// Long source lines are accepted: they do not change the rendering.
@@ -491,119 +299,4 @@ fn shells_complete_words_and_no_file_names() {
             assert_eq!(words, expected, "{}: {typed}", shell.command);
         }
     }
-}
-
-struct Packages {
-    deb: PathBuf,
-    rpm: PathBuf,
-    /// The Debian package, unpacked.
-    tree: PathBuf,
-}
-
-impl Packages {
-    fn program(&self) -> PathBuf {
-        self.tree.join("usr/bin/exp-rkt-grpc")
-    }
-
-    fn of_deb(&self) -> Tree {
-        let listed = run(Command::new("find")
-            .arg(&self.tree)
-            .args(["-type", "f", "-printf", "%M %P\\n"]));
-        let listed = text(&listed);
-        listed
-            .lines()
-            .map(|line| {
-                let (permissions, path) = line.split_once(' ').unwrap();
-                let digest = run(Command::new("sha256sum").arg(self.tree.join(path)));
-                let digest = text(&digest).split(' ').next().unwrap().to_owned();
-                (format!("/{path}"), (permissions.to_owned(), digest))
-            })
-            .collect()
-    }
-
-    /// With the folders it owns.
-    fn of_rpm(&self) -> Tree {
-        let format = "[%{FILENAMES} %{FILEMODES:perms} %{FILEDIGESTS}\\n]";
-        let listed = text(&run(rpm("--queryformat").arg(format)));
-        listed
-            .lines()
-            .map(|line| {
-                let [path, permissions, digest] = line.split(' ').collect::<Vec<_>>()[..] else {
-                    panic!("{line}");
-                };
-                (path.to_owned(), (permissions.to_owned(), digest.to_owned()))
-            })
-            .collect()
-    }
-}
-
-/// Built once; takes seconds after `make packages`.
-fn packages() -> &'static Packages {
-    static PACKAGES: OnceLock<Packages> = OnceLock::new();
-    PACKAGES.get_or_init(|| {
-        let built = text(&run(&mut make("packages")));
-        let ending = |end: &str| {
-            let line = built.lines().find(|line| line.ends_with(end));
-            PathBuf::from(line.unwrap_or_else(|| panic!("no {end} in {built}")))
-        };
-        let deb = ending(".deb");
-        let tree = Path::new(env!("CARGO_TARGET_TMPDIR")).join("deb");
-        let _ = fs::remove_dir_all(&tree);
-        run(Command::new("dpkg-deb")
-            .arg("--extract")
-            .arg(&deb)
-            .arg(&tree));
-        Packages {
-            deb,
-            rpm: ending(".rpm"),
-            tree,
-        }
-    })
-}
-
-fn holds(program: &[u8], text: &str) -> bool {
-    program
-        .windows(text.len())
-        .any(|bytes| bytes == text.as_bytes())
-}
-
-fn make(target: &str) -> Command {
-    let mut command = Command::new("make");
-    command
-        .env_remove("MAKEFLAGS")
-        .env_remove("DEBEMAIL")
-        .args(["--silent", "--no-print-directory", target])
-        .current_dir(env!("CARGO_MANIFEST_DIR"));
-    command
-}
-
-fn dpkg_deb(act: &str) -> Command {
-    let mut command = Command::new("dpkg-deb");
-    command.arg(act).arg(&packages().deb);
-    command
-}
-
-fn rpm(query: &str) -> Command {
-    let mut command = Command::new("rpm");
-    command
-        .arg("--query")
-        .arg("--package")
-        .arg(&packages().rpm)
-        .arg(query);
-    command
-}
-
-fn run(command: &mut Command) -> Output {
-    let output = command.output().unwrap();
-    assert!(
-        output.status.success(),
-        "{command:?}: {}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
-    output
-}
-
-fn text(output: &Output) -> String {
-    String::from_utf8(output.stdout.clone()).unwrap()
 }

@@ -14,7 +14,7 @@ use lab::rkt_api_service::{Images, StandIn};
 use lab::service::{PATIENCE, run};
 use lab::skip;
 
-use super::packages;
+use super::built::packages;
 
 const IMAGES: usize = 3;
 

@@ -10,10 +10,10 @@ const OUT_OF_REACH: i32 = 3;
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Obstacle {
     /// Something outside of this machine cannot be reached: a mirror, a proxy, or the history that a shallow clone lacks.
-    #[error("{0} needs what cannot be reached, see above")]
+    #[error("{0}")]
     OutOfReach(String),
     /// Anything else.
-    #[error("{0} failed, see above")]
+    #[error("{0}")]
     Failed(String),
 }
 
@@ -34,13 +34,15 @@ pub fn path_from(script: &str, arguments: &[&str]) -> Result<PathBuf, Obstacle> 
         .stderr(Stdio::inherit())
         .output()
         .unwrap_or_else(|error| panic!("{script} does not start: {error}"));
-    let command = || [&[script], arguments].concat().join(" ");
+    let command = [&[script], arguments].concat().join(" ");
     match output.status.code() {
         Some(0) => {
             let path = String::from_utf8_lossy(&output.stdout);
             Ok(PathBuf::from(path.trim_end()))
         }
-        Some(OUT_OF_REACH) => Err(Obstacle::OutOfReach(command())),
-        _ => Err(Obstacle::Failed(command())),
+        Some(OUT_OF_REACH) => Err(Obstacle::OutOfReach(format!(
+            "{command} needs what cannot be reached, see above"
+        ))),
+        _ => Err(Obstacle::Failed(format!("{command} failed, see above"))),
     }
 }
