@@ -117,7 +117,7 @@ packages: deb rpm
 # Built at the same time as the packages, because both take minutes. Tests whose peer cannot be had are skipped, which fails CI unless
 # the Go module proxy cannot be reached.
 peers: setup
-	@for peer in jaeger containerd prometheus-client page-checks; do \
+	@for peer in jaeger containerd prometheus prometheus-client page-checks; do \
 		CARGO_TARGET_DIR=$(abspath $(TARGET)) tests/peers/build $$peer >/dev/null || :; \
 	done
 

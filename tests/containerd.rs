@@ -8,23 +8,6 @@ use lab::exposition::Scrape;
 use lab::jaeger_agent::{JaegerAgent, Trace};
 use lab::service::{Builder, PATIENCE, Service};
 
-/// Tests that run with either release: functions that take a [`Release`].
-macro_rules! with_both {
-    ($($test:ident,)*) => {
-        mod debian {
-            $(#[test] fn $test() { super::$test(super::Release::Debian); })*
-        }
-
-        mod v2_4 {
-            $(#[test] fn $test() {
-                if let Some(release) = super::Release::v2_4() {
-                    super::$test(release);
-                }
-            })*
-        }
-    };
-}
-
 #[path = "containerd/failures.rs"]
 mod failures;
 #[path = "containerd/numbers.rs"]

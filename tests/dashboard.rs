@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use lab::jaeger_agent::JaegerAgent;
 use lab::poll::eventually;
-use lab::prometheus::{Prometheus, encoded};
+use lab::prometheus::{Prometheus, Release, encoded};
 use lab::service::{ReservedPort, Service};
 use lab::{TempDir, cri_runtime, rkt_api_service, tempdir};
 use serde_json::Value;
@@ -20,6 +20,14 @@ mod console;
 mod dashboard;
 #[path = "dashboard/names.rs"]
 mod names;
+
+lab::with_both! {
+    v3:
+    every_expression_of_the_dashboard_has_data,
+    every_rule_can_be_evaluated_and_its_metrics_exist,
+    the_console_of_a_prometheus_without_a_service_says_that_there_is_no_data,
+    the_console_shows_the_numbers,
+}
 
 const JOB: &str = "exp-rkt-grpc";
 
@@ -35,7 +43,7 @@ struct Scene {
 }
 
 impl Scene {
-    fn start() -> Self {
+    fn start(release: Release) -> Self {
         let rkt = rkt_api_service::StandIn::tcp(rkt_api_service::Images::generated(17));
         let folder = tempdir().expect("a temporary folder can be made");
         let images = cri_runtime::Images::generated(40);
@@ -51,7 +59,7 @@ impl Scene {
             .store(format!("gone=rkt+http://{}", nobody.address()))
             .env("OTEL_EXPORTER_JAEGER_AGENT_PORT", agent.port().to_string())
             .start();
-        let builder = Prometheus::builder().job(JOB, &[service.address()], &[]);
+        let builder = Prometheus::builder(release).job(JOB, &[service.address()], &[]);
         let builder = rule_files().iter().fold(builder, |b, file| b.rules(file));
         let prometheus = builder.consoles(&packaged("prometheus/consoles")).start();
         // An increase needs a sample from before it, and histograms begin with the first query.
@@ -144,9 +152,8 @@ fn is_a_number(sample: &Value) -> bool {
     number.is_some_and(|number| number != "NaN")
 }
 
-#[test]
-fn every_expression_of_the_dashboard_has_data() {
-    let scene = Scene::start();
+fn every_expression_of_the_dashboard_has_data(release: Release) {
+    let scene = Scene::start(release);
     for Expression {
         text, exemplars, ..
     } in Dashboard::read().expressions()
@@ -171,9 +178,8 @@ fn every_expression_of_the_dashboard_has_data() {
     }
 }
 
-#[test]
-fn every_rule_can_be_evaluated_and_its_metrics_exist() {
-    let scene = Scene::start();
+fn every_rule_can_be_evaluated_and_its_metrics_exist(release: Release) {
+    let scene = Scene::start(release);
     let rules = rules(&scene.prometheus);
     let files: BTreeSet<_> = rules.iter().map(|rule| rule["file"].as_str()).collect();
     assert_eq!(files.len(), rule_files().len(), "{files:?}");
@@ -183,9 +189,8 @@ fn every_rule_can_be_evaluated_and_its_metrics_exist() {
     }
 }
 
-#[test]
-fn the_console_shows_the_numbers() {
-    let scene = Scene::start();
+fn the_console_shows_the_numbers(release: Release) {
+    let scene = Scene::start(release);
     let page = eventually("numbers in all panels of the console", || {
         let response = scene
             .prometheus
@@ -212,10 +217,9 @@ fn the_console_shows_the_numbers() {
     assert!(failures[0].starts_with(&format!("{address} gone UNAVAILABLE ")));
 }
 
-#[test]
-fn the_console_of_a_prometheus_without_a_service_says_that_there_is_no_data() {
+fn the_console_of_a_prometheus_without_a_service_says_that_there_is_no_data(release: Release) {
     let folder = packaged("prometheus/consoles");
-    let prometheus = Prometheus::builder().consoles(&folder).start();
+    let prometheus = Prometheus::builder(release).consoles(&folder).start();
     let response = prometheus.get("/consoles/exp-rkt-grpc.html");
     assert_eq!(response.status, 200, "{}", response.text());
     let page = console::Page::parse(response.text());

@@ -2,25 +2,37 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::process::Command;
 
 use lab::documents::{pages, root};
+use lab::prometheus::Release;
 use lab::{TempDir, tempdir};
+
+lab::with_both! {
+    v3:
+    promtool_has_nothing_to_say_about_the_rules,
+    the_alert_that_covers_a_week_fires_when_it_should_and_not_otherwise,
+    the_alerts_fire_when_they_should_and_not_otherwise,
+    the_list_of_hosts_is_the_one_that_the_configuration_reads,
+    the_recording_rules_add_up_to_all_stores,
+    the_scrape_configurations_are_valid,
+    the_scrape_configurations_of_the_documentation_are_valid,
+}
 
 /// Runs promtool in a folder with the files of `packaging/prometheus` and `tests/rules`; panics unless it succeeds.
 #[track_caller]
-fn promtool(arguments: &[&str]) {
-    succeed(&files(), arguments);
+fn promtool(release: Release, arguments: &[&str]) {
+    succeed(release, &files(), arguments);
 }
 
 #[track_caller]
-fn succeed(folder: &TempDir, arguments: &[&str]) {
-    run(folder, arguments).unwrap_or_else(|shown| panic!("{shown}"));
+fn succeed(release: Release, folder: &TempDir, arguments: &[&str]) {
+    run(release, folder, arguments).unwrap_or_else(|shown| panic!("{shown}"));
 }
 
 /// Runs promtool in this folder. Its output is the error if it fails.
-fn run(folder: &TempDir, arguments: &[&str]) -> Result<(), String> {
-    let output = Command::new("promtool")
+fn run(release: Release, folder: &TempDir, arguments: &[&str]) -> Result<(), String> {
+    let output = release
+        .promtool()
         .args(arguments)
         .current_dir(folder.path())
         .output()
@@ -59,31 +71,30 @@ fn alerts(rules: &str) -> Vec<&str> {
     names.map(|(_, name)| name).collect()
 }
 
-#[test]
-fn promtool_has_nothing_to_say_about_the_rules() {
-    promtool(&[
-        "check",
-        "rules",
-        "--lint=all",
-        "--lint-fatal",
-        "alerts.yml",
-        "recording-rules.yml",
-    ]);
+fn promtool_has_nothing_to_say_about_the_rules(release: Release) {
+    promtool(
+        release,
+        &[
+            "check",
+            "rules",
+            "--lint=all",
+            "--lint-fatal",
+            "alerts.yml",
+            "recording-rules.yml",
+        ],
+    );
 }
 
-#[test]
-fn the_alerts_fire_when_they_should_and_not_otherwise() {
-    promtool(&["test", "rules", "test-alerts.yml"]);
+fn the_alerts_fire_when_they_should_and_not_otherwise(release: Release) {
+    promtool(release, &["test", "rules", "test-alerts.yml"]);
 }
 
-#[test]
-fn the_alert_that_covers_a_week_fires_when_it_should_and_not_otherwise() {
-    promtool(&["test", "rules", "test-untagged.yml"]);
+fn the_alert_that_covers_a_week_fires_when_it_should_and_not_otherwise(release: Release) {
+    promtool(release, &["test", "rules", "test-untagged.yml"]);
 }
 
-#[test]
-fn the_recording_rules_add_up_to_all_stores() {
-    promtool(&["test", "rules", "test-recording-rules.yml"]);
+fn the_recording_rules_add_up_to_all_stores(release: Release) {
+    promtool(release, &["test", "rules", "test-recording-rules.yml"]);
 }
 
 #[test]
@@ -143,8 +154,7 @@ fn the_runbook_of_each_alert_is_a_heading_with_a_next_command() {
 }
 
 /// With the files that the configurations name.
-#[test]
-fn the_scrape_configurations_are_valid() {
+fn the_scrape_configurations_are_valid(release: Release) {
     let folder = files();
     let names = fs::read_dir(folder.path()).expect("the folder can be listed");
     let names = names.map(|file| file.expect("the folder can be listed").file_name());
@@ -152,17 +162,16 @@ fn the_scrape_configurations_are_valid() {
     let names: Vec<String> = names.filter(|name| name.starts_with("scrape-")).collect();
     assert_eq!(names.len(), 3, "{names:?}");
     for name in names {
-        succeed(&folder, &["check", "config", &name]);
+        succeed(release, &folder, &["check", "config", &name]);
     }
 }
 
 /// promtool accepts a list of hosts that does not exist, but not one that is malformed.
-#[test]
-fn the_list_of_hosts_is_the_one_that_the_configuration_reads() {
+fn the_list_of_hosts_is_the_one_that_the_configuration_reads(release: Release) {
     let folder = files();
     let list = folder.path().join("exp-rkt-grpc-targets.yml");
     fs::write(list, "- target: []\n").expect("the copy can be written");
-    let refused = run(&folder, &["check", "config", "scrape-hosts.yml"]);
+    let refused = run(release, &folder, &["check", "config", "scrape-hosts.yml"]);
     let refused = refused.expect_err("promtool does not read the list");
     assert!(refused.contains("exp-rkt-grpc-targets.yml"), "{refused}");
 }
@@ -189,8 +198,7 @@ fn both_socket_labels_have_the_path_of_the_example_drop_in() {
     }
 }
 
-#[test]
-fn the_scrape_configurations_of_the_documentation_are_valid() {
+fn the_scrape_configurations_of_the_documentation_are_valid(release: Release) {
     let page = pages()
         .into_iter()
         .find(|page| page.name == "docs/scraping.md");
@@ -205,6 +213,7 @@ fn the_scrape_configurations_of_the_documentation_are_valid() {
         fs::write(folder.path().join("prometheus.yml"), &configuration.text)
             .expect("a fresh folder can be written");
         succeed(
+            release,
             &folder,
             &["check", "config", "--syntax-only", "prometheus.yml"],
         );

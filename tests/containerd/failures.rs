@@ -9,7 +9,8 @@ use super::{
     RESOURCE_EXHAUSTED, Scene, UNIMPLEMENTED, assert_asked, failures as failed, images, number,
 };
 
-with_both! {
+lab::with_both! {
+    v2_4:
     a_stopped_containerd_is_unavailable_and_counted_again_once_it_runs,
     a_containerd_without_its_cri_plugin_is_unimplemented_and_the_error_names_the_plugin,
     a_message_longer_than_containerds_limit_is_resource_exhausted,

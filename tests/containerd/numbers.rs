@@ -7,7 +7,8 @@ use lab::poll::eventually;
 
 use super::{Scene, images, number, registry, version};
 
-with_both! {
+lab::with_both! {
+    v2_4:
     a_containerd_without_images_is_counted_as_0_and_reports_its_version,
     images_are_counted_as_ctr_and_a_cri_client_count_them,
     images_that_come_and_go_between_two_queries_are_counted,

@@ -7,10 +7,18 @@ use std::env;
 use std::process::{Output, Stdio};
 
 use lab::cri_runtime::{self, filesystem};
+use lab::prometheus::Release;
 use lab::rkt_api_service::v1alpha::Image;
 use lab::{TempDir, tempdir};
 
 use super::*;
+
+lab::with_both! {
+    v3:
+    promtool_prints_no_warning_after_a_query,
+    promtool_prints_no_warning_before_the_first_query,
+    promtool_warns_about_a_family_without_help,
+}
 
 /// A runtime at a Unix socket that uses `word` in its registry, name, version and mountpoint.
 pub(super) fn runtime(word: &str) -> (TempDir, cri_runtime::StandIn) {
@@ -119,14 +127,12 @@ fn mask_line(line: &str) -> String {
     line.to_owned()
 }
 
-#[test]
-fn promtool_prints_no_warning_before_the_first_query() {
-    assert_promtool_accepts(&service().start());
+fn promtool_prints_no_warning_before_the_first_query(release: Release) {
+    assert_promtool_accepts(release, &service().start());
 }
 
 /// One of several stores fails, and the runtime's text has to be escaped.
-#[test]
-fn promtool_prints_no_warning_after_a_query() {
+fn promtool_prints_no_warning_after_a_query(release: Release) {
     const WORD: &str = "a\"b\\c\nd}e,f=ä";
     let stand_in = StandIn::tcp(Images::generated(3));
     let (_folder, runtime) = runtime(WORD);
@@ -138,29 +144,29 @@ fn promtool_prints_no_warning_after_a_query() {
         .start();
     let status = service.query();
     assert!(status.contains("cri: 4 images"), "{status}");
-    assert_promtool_accepts(&service);
+    assert_promtool_accepts(release, &service);
     assert_eq!(service.scrape().sum("imagestore_up"), Some(2.0));
     let scrape = service.get("/metrics").text().to_owned();
     assert!(scrape.contains(r#"a\"b"#), "{scrape}");
 }
 
-#[test]
-fn promtool_warns_about_a_family_without_help() {
-    let output = check("# TYPE images gauge\nimages 1\n");
+fn promtool_warns_about_a_family_without_help(release: Release) {
+    let output = check(release, "# TYPE images gauge\nimages 1\n");
     assert!(!output.status.success() && !output.stderr.is_empty());
 }
 
 #[track_caller]
-fn assert_promtool_accepts(service: &Service) {
-    let output = check(service.get("/metrics").text());
+fn assert_promtool_accepts(release: Release, service: &Service) {
+    let output = check(release, service.get("/metrics").text());
     let printed = [output.stdout, output.stderr].concat();
     assert_eq!(String::from_utf8_lossy(&printed), "");
     assert!(output.status.success(), "{}", output.status);
 }
 
-/// `promtool check metrics`, the linter of Debian's package `prometheus`.
-fn check(exposition: &str) -> Output {
-    let mut promtool = Command::new("promtool")
+/// `promtool check metrics`, the linter.
+fn check(release: Release, exposition: &str) -> Output {
+    let mut promtool = release
+        .promtool()
         .args(["check", "metrics"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

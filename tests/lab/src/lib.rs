@@ -53,3 +53,22 @@ pub mod stand_in;
 pub mod supply;
 
 pub use tempfile::{TempDir, tempdir};
+
+/// Tests that run with both releases of a peer: functions that take a `Release`, which has to be in scope with Debian's and this one.
+/// They are skipped where the latter's programs are missing.
+#[macro_export]
+macro_rules! with_both {
+    ($later:ident: $($test:ident,)*) => {
+        mod debian {
+            $(#[test] fn $test() { super::$test(super::Release::Debian); })*
+        }
+
+        mod $later {
+            $(#[test] fn $test() {
+                if let Some(release) = super::Release::$later() {
+                    super::$test(release);
+                }
+            })*
+        }
+    };
+}

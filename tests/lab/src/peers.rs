@@ -15,6 +15,8 @@ pub enum Peer {
     Jaeger,
     /// `containerd` and `ctr`, of the first minor version with `StreamImages`.
     Containerd,
+    /// `prometheus` and `promtool` 3.x, without web pages and with few service discoveries.
+    Prometheus,
     /// `prometheus_client`, a module of Python: the reference parser of OpenMetrics.
     PrometheusClient,
     /// `node_modules` with axe-core and html-validate, and the program `node` that runs them.
@@ -26,6 +28,7 @@ impl Peer {
         match self {
             Self::Jaeger => "jaeger",
             Self::Containerd => "containerd",
+            Self::Prometheus => "prometheus",
             Self::PrometheusClient => "prometheus-client",
             Self::PageChecks => "page-checks",
         }
@@ -41,6 +44,8 @@ impl Peer {
         static JAEGER: LazyLock<Result<PathBuf, Obstacle>> = LazyLock::new(|| build(Peer::Jaeger));
         static CONTAINERD: LazyLock<Result<PathBuf, Obstacle>> =
             LazyLock::new(|| build(Peer::Containerd));
+        static PROMETHEUS: LazyLock<Result<PathBuf, Obstacle>> =
+            LazyLock::new(|| build(Peer::Prometheus));
         static PROMETHEUS_CLIENT: LazyLock<Result<PathBuf, Obstacle>> =
             LazyLock::new(|| build(Peer::PrometheusClient));
         static PAGE_CHECKS: LazyLock<Result<PathBuf, Obstacle>> =
@@ -48,6 +53,7 @@ impl Peer {
         let built = match self {
             Self::Jaeger => &*JAEGER,
             Self::Containerd => &*CONTAINERD,
+            Self::Prometheus => &*PROMETHEUS,
             Self::PrometheusClient => &*PROMETHEUS_CLIENT,
             Self::PageChecks => &*PAGE_CHECKS,
         };

@@ -13,33 +13,53 @@ use crate::poll::eventually;
 use crate::service::ReservedPort;
 use crate::service::http::{self, Response};
 
+pub use release::Release;
+
+mod release;
+
+/// The file in its folder that it logs to.
+const LOG: &str = "log";
+
 /// A running Prometheus with exemplar storage, which scrapes and evaluates rules every second. Dropping it kills it.
 #[derive(Debug)]
 pub struct Prometheus {
     process: Child,
     port: ReservedPort,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 /// Settings of a Prometheus.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Builder {
+    release: Release,
     scrape_configs: Vec<Value>,
+    scrape_config_files: Vec<PathBuf>,
     rule_files: Vec<PathBuf>,
     consoles: Option<PathBuf>,
 }
 
 impl Builder {
     /// Adds a job that scrapes `targets`, with these labels on their series.
-    pub fn job(mut self, name: &str, targets: &[SocketAddr], labels: &[(&str, &str)]) -> Self {
+    pub fn job(self, name: &str, targets: &[SocketAddr], labels: &[(&str, &str)]) -> Self {
         let labels: Value = labels
             .iter()
             .map(|(name, value)| (*name, Value::from(*value)))
             .collect();
-        self.scrape_configs.push(json!({
+        self.scrape(json!({
             "job_name": name,
             "static_configs": [{"targets": targets, "labels": labels}],
-        }));
+        }))
+    }
+
+    /// Adds an entry of `scrape_configs`.
+    pub fn scrape(mut self, job: Value) -> Self {
+        self.scrape_configs.push(job);
+        self
+    }
+
+    /// Adds a file with `scrape_configs`. Prometheus 2.42 cannot read such files.
+    pub fn scrape_config_file(mut self, file: &Path) -> Self {
+        self.scrape_config_files.push(file.to_owned());
         self
     }
 
@@ -61,16 +81,19 @@ impl Builder {
         let folder = tempdir().expect("a temporary folder can be made");
         let configuration = folder.path().join("prometheus.yml");
         // JSON is YAML.
-        let settings = json!({
+        let mut settings = json!({
             "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
             "rule_files": self.rule_files,
             "scrape_configs": self.scrape_configs,
         });
+        if !self.scrape_config_files.is_empty() {
+            settings["scrape_config_files"] = json!(self.scrape_config_files);
+        }
         fs::write(&configuration, settings.to_string()).expect("a fresh folder can be written to");
-        let log = folder.path().join("log");
+        let log = folder.path().join(LOG);
         let stderr = File::create(&log).expect("so can this");
         let port = ReservedPort::reserve();
-        let mut command = Command::new("prometheus");
+        let mut command = Command::new(self.release.program("prometheus"));
         if let Some(consoles) = self.consoles {
             command.arg(format!("--web.console.templates={}", consoles.display()));
         }
@@ -79,6 +102,7 @@ impl Builder {
             .arg(format!("--storage.tsdb.path={}", folder.path().display()))
             .arg(format!("--web.listen-address={}", port.address()))
             .arg("--enable-feature=exemplar-storage")
+            .arg("--log.level=debug")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(stderr)
@@ -100,20 +124,33 @@ impl Builder {
         Prometheus {
             process,
             port,
-            _folder: folder,
+            folder,
         }
     }
 }
 
 impl Prometheus {
     /// A builder for one that scrapes nothing.
-    pub fn builder() -> Builder {
-        Builder::default()
+    pub fn builder(release: Release) -> Builder {
+        Builder {
+            release,
+            scrape_configs: Vec::new(),
+            scrape_config_files: Vec::new(),
+            rule_files: Vec::new(),
+            consoles: None,
+        }
     }
 
     /// Starts one that scrapes `target` as job `service`.
-    pub fn scraping(target: SocketAddr) -> Self {
-        Self::builder().job("service", &[target], &[]).start()
+    pub fn scraping(release: Release, target: SocketAddr) -> Self {
+        Self::builder(release)
+            .job("service", &[target], &[])
+            .start()
+    }
+
+    /// What it has logged so far, including what it says at the level debug.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join(LOG)).expect("the log can be read")
     }
 
     /// The address of its API and pages.
@@ -151,13 +188,15 @@ impl Prometheus {
     ///
     /// # Errors
     ///
-    /// The text of an answer that reports an error, such as a query that cannot be parsed.
+    /// The text of an answer that reports an error, such as a query that cannot be parsed, or that has advice (from Prometheus 3: `warnings`
+    /// and `infos`), such as that a metric might not be a counter.
     #[track_caller]
     pub fn api(&self, request: &str) -> Result<Value, String> {
         let response = self.get(&format!("/api/v1/{request}"));
         let mut answer: Value =
             serde_json::from_str(response.text()).map_err(|_| response.text().to_owned())?;
-        match answer["status"] == "success" {
+        let has_advice = ["warnings", "infos"].map(|key| answer.get(key).is_some());
+        match answer["status"] == "success" && has_advice == [false, false] {
             true => Ok(answer["data"].take()),
             false => Err(response.text().to_owned()),
         }
