@@ -161,11 +161,18 @@ fn the_versions_that_the_readme_was_tested_with_are_those_of_the_tests() {
     let prometheus = prometheus.replacen("0.3", "3.", 1);
     assert_names(others, "Prometheus", &prometheus);
     let jaeger = version_of_peer("jaeger", "github.com/jaegertracing/jaeger");
-    assert!(others.contains(&format!("(v{jaeger})")), "no {jaeger}: {others}");
+    assert!(
+        others.contains(&format!("(v{jaeger})")),
+        "no {jaeger}: {others}"
+    );
     // The emulator is this host's.
     let host = fs::read_to_string("/etc/os-release").unwrap_or_default();
     if host.contains("VERSION_ID=\"12\"") {
-        assert_names(others, "qemu-user", &version_in_debian(Path::new("/"), "qemu-user-static"));
+        assert_names(
+            others,
+            "qemu-user",
+            &version_in_debian(Path::new("/"), "qemu-user-static"),
+        );
     }
 }
 

@@ -8,7 +8,7 @@ use std::process::Command;
 use std::sync::LazyLock;
 
 use lab::cri_runtime;
-use lab::exposition::Scrape;
+use lab::exposition::{Sample, Scrape};
 use lab::jaeger_agent::JaegerAgent;
 use lab::machine::Machine;
 use lab::poll::eventually;
@@ -242,15 +242,23 @@ impl Host {
         self.scrape().value(name, &[("store", "rkt")])
     }
 
-    /// Triggers a query and waits until it has ended. The service must be running.
+    /// Triggers a query and waits until it has ended for every store. The service must be running.
     #[track_caller]
     pub(crate) fn query(&self) -> Scrape {
-        let queries = |scrape: &Scrape| scrape.sum("imagestore_queries_total").unwrap_or(0.0);
-        let before = queries(&self.scrape());
+        const QUERIES: &str = "imagestore_queries_total";
+        let before = self.scrape();
         self.systemctl("kill --signal=SIGQUIT exp-rkt-grpc");
         eventually("the query", || {
             let scrape = self.scrape();
-            (queries(&scrape) > before && is_complete(&scrape)).then_some(scrape)
+            // `None` is less than any number. Version 0.1.0 has no imagestore_info.
+            let queried = |info: &Sample| {
+                let store = [("store", info.labels["store"].as_str())];
+                scrape.value(QUERIES, &store) > before.value(QUERIES, &store)
+            };
+            let ended = scrape.samples("imagestore_info").all(queried)
+                && scrape.sum(QUERIES) > before.sum(QUERIES)
+                && is_complete(&scrape);
+            ended.then_some(scrape)
         })
     }
 
