@@ -114,9 +114,12 @@ packages: deb rpm
 	@if $(MAKE) toolchain HOST=$(ARM64); then $(MAKE) deb rpm HOST=$(ARM64); fi
 	@CARGO_TARGET_DIR=$(abspath $(TARGET)) tests/lab/released >/dev/null || test $$? = 3
 
-# Built at the same time as the packages, because both take minutes. Tests whose peer cannot be had are skipped, which fails CI unless
-# the Go module proxy cannot be reached.
+# Made at the same time as the packages, because both take minutes: the roots of Debian and the peers. Tests without theirs are skipped,
+# which fails CI unless the mirror or the Go module proxy cannot be reached.
 peers: setup
+	@for suite in bookworm trixie; do \
+		CARGO_TARGET_DIR=$(abspath $(TARGET)) tests/lab/debian $$suite >/dev/null || :; \
+	done
 	@for peer in jaeger containerd prometheus prometheus-client page-checks; do \
 		CARGO_TARGET_DIR=$(abspath $(TARGET)) tests/peers/build $$peer >/dev/null || :; \
 	done
