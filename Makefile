@@ -5,7 +5,7 @@ DESTDIR =
 
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 UNITS = $(wildcard systemd/exp-rkt-grpc*) packaging/exp-rkt-grpc-trace.socket
-SCRIPTS = .ci/run benches/setup tests/advisories tests/setup tests/lab/debian tests/lab/released tests/lab/sdbox tests/peers/build packaging/build-deb packaging/build-rpm packaging/files packaging/notices $(wildcard packaging/debian/*.p*rm packaging/debian/*.postinst)
+SCRIPTS = .ci/run benches/setup tests/advisories tests/setup tests/lab/debian tests/lab/released tests/lab/sdbox tests/peers/build tests/reproducible packaging/build-deb packaging/build-rpm packaging/crates packaging/files packaging/notices packaging/sbom $(wildcard packaging/debian/*.p*rm packaging/debian/*.postinst)
 
 # The installed program is linked statically, because it runs in an empty root directory. It uses musl, because glibc would load
 # the host's NSS modules, which may be from another release. It contains no paths of the build machine. For another processor:
@@ -33,9 +33,9 @@ VERSION = $(shell cargo pkgid --locked | sed 's/.*[#@]//')
 REVISION = 1
 FUZZ_SECONDS = 60
 
-.PHONY: help demo test lint install uninstall bench fuzz clean
+.PHONY: help demo test lint install uninstall reproducible bench fuzz clean
 help: ## list the targets
-	@awk -F ': .*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ': .*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
 demo: ## see it work: a stand-in store, a query, its metrics and its trace (JAEGER=1: with a real Jaeger)
 	@cargo build --locked --bins --example demo
@@ -43,7 +43,7 @@ demo: ## see it work: a stand-in store, a query, its metrics and its trace (JAEG
 
 # The property tests have a fixed seed here. Plain `cargo test` uses new inputs in each run.
 test: setup ## run every test (root installs missing Debian packages)
-	@$(MAKE) peers & peers=$$!; trap 'kill $$peers' INT TERM; built=0; $(MAKE) packages || built=$$?; wait $$peers && exit $$built
+	@$(MAKE) peers & peers=$$!; trap 'kill $$peers' INT TERM; built=0; $(MAKE) packages reproducible || built=$$?; wait $$peers && exit $$built
 	@rm -f $(SKIPPED)
 	PROPTEST_RNG_SEED=20261125 SKIPPED_TESTS=$(SKIPPED) cargo test --workspace --locked
 	SUITE=trixie SKIPPED_TESTS=$(SKIPPED) cargo test --workspace --locked --test booted
@@ -53,7 +53,8 @@ lint: fmt clippy doc deny scripts units ## check sources, dependencies, document
 
 install: release manual ## build and install the program, its units and its documentation (DESTDIR, PREFIX=/usr)
 	packaging/notices $(HOST) >$(TARGET)/$(HOST)/notices
-	$(FILES) install $(PROGRAM) $(MANUAL) $(TARGET)/$(HOST)/notices
+	packaging/sbom $(HOST) >$(TARGET)/$(HOST)/sbom
+	$(FILES) install $(PROGRAM) $(MANUAL) $(TARGET)/$(HOST)/notices $(TARGET)/$(HOST)/sbom
 
 uninstall: ## remove what was installed, except changed settings; stop the units first (DESTDIR, PREFIX=/usr)
 	$(FILES) uninstall
@@ -63,6 +64,9 @@ deb: processor tree ## build a Debian package (REVISION=1; for arm64: HOST=aarch
 
 rpm: processor tree ## build an RPM package (REVISION=1; HOST as for deb)
 	@packaging/build-rpm $(TREE) $(PACKAGES) $(VERSION) $(REVISION) $(PROCESSOR)
+
+reproducible: deb rpm ## build the packages again, in another folder, and compare them byte for byte
+	@tests/reproducible $(PACKAGES)
 
 bench: release ## compare the service with other clients and node_exporter: see benches/README.md
 	@benches/setup $(TARGET)
@@ -99,8 +103,14 @@ processor:
 	@test -n '$(DEBIAN_$(PROCESSOR))' || \
 		{ echo 'HOST=$(HOST): packages can be built for x86_64 and aarch64 only, not for $(PROCESSOR)' >&2; exit 1; }
 
-release: fetch toolchain
-	RUSTFLAGS='$(RELEASE_FLAGS)' cargo build --release --locked --bins --target $(HOST)
+# cargo-auditable adds a list of the crates to the program, less than 3 kB, which scanners for vulnerabilities read.
+release: fetch toolchain $(TOOLS)/bin/cargo-auditable
+	$(AUDITABLE) RUSTFLAGS='$(RELEASE_FLAGS)' cargo build --release --locked --bins --target $(HOST)
+
+# What `cargo auditable` does, but with the tool's name instead of its path: Cargo derives the names of symbols from this variable, so
+# the program would depend on the folder of the tool.
+AUDITABLE = PATH="$(TOOLS)/bin:$$PATH" RUSTC_WORKSPACE_WRAPPER=cargo-auditable \
+	CARGO_AUDITABLE_ORIG_ARGS='{"offline":false,"locked":true,"frozen":false,"config":[]}'
 
 # Built with the whole workspace, like the tests. Building this package alone would select other features and compile every crate
 # again.
@@ -120,9 +130,12 @@ peers: setup
 	@for suite in bookworm trixie; do \
 		CARGO_TARGET_DIR=$(abspath $(TARGET)) tests/lab/debian $$suite >/dev/null || :; \
 	done
-	@for peer in jaeger containerd prometheus prometheus-client page-checks; do \
+	@for peer in jaeger containerd prometheus prometheus-client page-checks sbom-schema; do \
 		CARGO_TARGET_DIR=$(abspath $(TARGET)) tests/peers/build $$peer >/dev/null || :; \
 	done
+
+$(TOOLS)/bin/cargo-auditable:
+	$(call install_tool,cargo-auditable@0.7.7)
 
 $(TOOLS)/bin/cargo-deny:
 	$(call install_tool,cargo-deny@0.20.2)
@@ -132,7 +145,7 @@ install_tool = CARGO_PROFILE_DEV_DEBUG=0 cargo install --quiet --locked --debug 
 
 tree: release manual
 	@rm -rf $(TREE)
-	@$(MAKE) --silent install DESTDIR=$(TREE) PREFIX=/usr
+	@$(MAKE) --silent --old-file=release --old-file=manual install DESTDIR=$(TREE) PREFIX=/usr
 
 setup:
 	@tests/setup

@@ -15,7 +15,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .compile_fds(files)?;
     println!("cargo::rerun-if-changed=proto");
 
-    let revision = revision().unwrap_or_default();
+    let revision = git(&["rev-parse", "--short=12", "HEAD"]).unwrap_or_default();
     let version = match revision.as_str() {
         "" => env!("CARGO_PKG_VERSION").to_owned(),
         revision => format!("{} ({revision})", env!("CARGO_PKG_VERSION")),
@@ -24,9 +24,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rustc-env=BUILD_REVISION={revision}");
     println!("cargo::rustc-env=BUILD_VERSION={version}");
     // The log of HEAD grows with every commit and checkout. For a path that does not exist, Cargo would rebuild every time.
-    let log = Path::new(".git/logs/HEAD");
-    if log.exists() {
-        println!("cargo::rerun-if-changed={}", log.display());
+    let log = git(&["rev-parse", "--git-path", "logs/HEAD"]);
+    if let Some(log) = log.filter(|log| Path::new(log).exists()) {
+        println!("cargo::rerun-if-changed={log}");
     }
     Ok(())
 }
@@ -40,15 +40,12 @@ fn protos() -> io::Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// The abbreviated commit of this checkout; `None` in a source archive, even inside another project's checkout.
-fn revision() -> Option<String> {
+/// What git prints about this checkout; `None` in a source archive, even inside another project's checkout.
+fn git(arguments: &[&str]) -> Option<String> {
     if !Path::new(".git").exists() {
         return None;
     }
-    let git = Command::new("git")
-        .args(["rev-parse", "--short=12", "HEAD"])
-        .output()
-        .ok()?;
-    let revision = String::from_utf8(git.stdout).ok()?.trim().to_owned();
-    (git.status.success() && !revision.is_empty()).then_some(revision)
+    let git = Command::new("git").args(arguments).output().ok()?;
+    let printed = String::from_utf8(git.stdout).ok()?.trim().to_owned();
+    (git.status.success() && !printed.is_empty()).then_some(printed)
 }

@@ -6,6 +6,8 @@
 //! | `program` | the program in them |
 //! | `arm64` | the program for arm64, run by an emulator |
 //! | `names` | name lookups on another host |
+//! | `reproducible` | how packages that differ are reported |
+//! | `sbom` | the software bill of materials |
 //! | `built` | builds and reads them |
 
 #[path = "package/arm64.rs"]
@@ -18,6 +20,10 @@ mod contents;
 mod names;
 #[path = "package/program.rs"]
 mod program;
+#[path = "package/reproducible.rs"]
+mod reproducible;
+#[path = "package/sbom.rs"]
+mod sbom;
 
 use std::{
     collections::BTreeSet,

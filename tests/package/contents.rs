@@ -8,7 +8,7 @@ use std::process::Command;
 use super::built::{for_arm64, for_each_processor, make, packages, run, text};
 
 /// What the Debian package puts on a machine.
-const FILES: [&str; 34] = [
+const FILES: [&str; 35] = [
     "/etc/default/exp-rkt-grpc",
     "/usr/bin/exp-rkt-grpc",
     "/usr/lib/systemd/catalog/exp-rkt-grpc.catalog",
@@ -30,6 +30,7 @@ const FILES: [&str; 34] = [
     "/usr/share/doc/exp-rkt-grpc/examples/no-network.conf",
     "/usr/share/doc/exp-rkt-grpc/examples/root.conf",
     "/usr/share/doc/exp-rkt-grpc/examples/unix-socket.conf",
+    "/usr/share/doc/exp-rkt-grpc/exp-rkt-grpc.cdx.json",
     "/usr/share/doc/exp-rkt-grpc/grafana/exp-rkt-grpc.json",
     "/usr/share/doc/exp-rkt-grpc/notices.gz",
     "/usr/share/doc/exp-rkt-grpc/prometheus/alerts.yml",

@@ -21,6 +21,8 @@ pub enum Peer {
     PrometheusClient,
     /// `node_modules` with axe-core and html-validate, and the program `node` that runs them.
     PageChecks,
+    /// The schemas of CycloneDX, and a validator: modules of Python.
+    SbomSchema,
 }
 
 impl Peer {
@@ -31,6 +33,7 @@ impl Peer {
             Self::Prometheus => "prometheus",
             Self::PrometheusClient => "prometheus-client",
             Self::PageChecks => "page-checks",
+            Self::SbomSchema => "sbom-schema",
         }
     }
 
@@ -50,12 +53,15 @@ impl Peer {
             LazyLock::new(|| build(Peer::PrometheusClient));
         static PAGE_CHECKS: LazyLock<Result<PathBuf, Obstacle>> =
             LazyLock::new(|| build(Peer::PageChecks));
+        static SBOM_SCHEMA: LazyLock<Result<PathBuf, Obstacle>> =
+            LazyLock::new(|| build(Peer::SbomSchema));
         let built = match self {
             Self::Jaeger => &*JAEGER,
             Self::Containerd => &*CONTAINERD,
             Self::Prometheus => &*PROMETHEUS,
             Self::PrometheusClient => &*PROMETHEUS_CLIENT,
             Self::PageChecks => &*PAGE_CHECKS,
+            Self::SbomSchema => &*SBOM_SCHEMA,
         };
         built.as_deref()
     }
