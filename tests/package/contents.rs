@@ -112,14 +112,16 @@ fn packages_for_an_unknown_processor_are_refused() {
     }
 }
 
+/// The software bill of materials names the target.
 #[test]
-fn only_the_program_depends_on_the_processor() {
+fn only_the_program_and_its_sbom_depend_on_the_processor() {
     let Some(arm64) = for_arm64() else { return };
     let mut differing = arm64.of_deb();
     let own = packages().of_deb();
     differing.retain(|path, file| own.get(path) != Some(file));
     let differing: Vec<&str> = differing.keys().map(String::as_str).collect();
-    assert_eq!(differing, ["/usr/bin/exp-rkt-grpc"]);
+    let sbom = "/usr/share/doc/exp-rkt-grpc/exp-rkt-grpc.cdx.json";
+    assert_eq!(differing, ["/usr/bin/exp-rkt-grpc", sbom]);
 }
 
 #[test]
