@@ -5,12 +5,12 @@ DESTDIR =
 
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 UNITS = $(wildcard systemd/exp-rkt-grpc*) packaging/exp-rkt-grpc-trace.socket
-SCRIPTS = .ci/run benches/setup tests/advisories tests/setup tests/lab/debian tests/lab/released tests/lab/sdbox tests/peers/build tests/reproducible packaging/build-deb packaging/build-rpm packaging/crates packaging/files packaging/notices packaging/sbom $(wildcard packaging/debian/*.p*rm packaging/debian/*.postinst)
+SCRIPTS = .ci/run benches/setup tests/advisories tests/setup tests/lab/debian tests/lab/released tests/lab/sdbox tests/peers/build tests/reproducible packaging/build-deb packaging/build-rpm packaging/crates packaging/date packaging/files packaging/notices packaging/sbom $(wildcard packaging/debian/*.p*rm packaging/debian/*.postinst)
 
 # The installed program is linked statically, because it runs in an empty root directory. It uses musl, because glibc would load
 # the host's NSS modules, which may be from another release. It contains no paths of the build machine. For another processor:
 # make HOST=aarch64-unknown-linux-musl
-HOST = $(shell rustc -vV | sed -n '/^host: /{s///;s/-gnu/-musl/;p}')
+HOST := $(shell rustc -vV | sed -n '/^host: /{s///;s/-gnu/-musl/;p}')
 PROGRAM = $(TARGET)/$(HOST)/release/exp-rkt-grpc
 CARGO_FOLDER = $(or $(CARGO_HOME),$(HOME)/.cargo)
 RELEASE_FLAGS = -C target-feature=+crt-static -C linker=rust-lld \
@@ -21,16 +21,20 @@ RELEASE_FLAGS = -C target-feature=+crt-static -C linker=rust-lld \
 # packages for two of them can be built at the same time.
 PACKAGES = $(abspath $(TARGET))/packages
 TREE = $(PACKAGES)/tree-$(HOST)
+VERSION = $(shell cargo pkgid --locked | sed 's/.*[#@]//')
+REVISION = 1
 
-# Debian has its own names of processors; RPM has those of Rust. The tests run the packages for both of these.
+# Debian's name of the processor; RPM uses Rust's. The tests run packages for both processors.
 PROCESSOR = $(firstword $(subst -, ,$(HOST)))
 DEBIAN_x86_64 = amd64
 DEBIAN_aarch64 = arm64
 ARM64 = aarch64-unknown-linux-musl
+
 TOOLS = $(abspath $(TARGET))/tools
+CARGO_DENY = $(TOOLS)/cargo-deny@0.20.2/bin
+CARGO_AUDITABLE = $(TOOLS)/cargo-auditable@0.7.7/bin
+
 SKIPPED = $(abspath $(TARGET))/skipped-tests
-VERSION = $(shell cargo pkgid --locked | sed 's/.*[#@]//')
-REVISION = 1
 FUZZ_SECONDS = 60
 
 .PHONY: help demo test lint install uninstall reproducible bench fuzz clean
@@ -43,17 +47,17 @@ demo: ## see it work: a stand-in store, a query, its metrics and its trace (JAEG
 
 # The property tests have a fixed seed here. Plain `cargo test` uses new inputs in each run.
 test: setup ## run every test (root installs missing Debian packages)
-	@$(MAKE) peers & peers=$$!; trap 'kill $$peers' INT TERM; built=0; $(MAKE) packages reproducible || built=$$?; wait $$peers && exit $$built
+	@$(MAKE) supplies & supplies=$$!; trap 'kill $$supplies' INT TERM; built=0; $(MAKE) packages reproducible || built=$$?; wait $$supplies && exit $$built
 	@rm -f $(SKIPPED)
-	PROPTEST_RNG_SEED=20261125 SKIPPED_TESTS=$(SKIPPED) cargo test --workspace --locked
+	SUITE=bookworm PROPTEST_RNG_SEED=20261125 SKIPPED_TESTS=$(SKIPPED) cargo test --workspace --locked
 	SUITE=trixie SKIPPED_TESTS=$(SKIPPED) cargo test --workspace --locked --test booted
-	@if [ -e $(SKIPPED) ]; then echo "*** $$(wc -l <$(SKIPPED)) tests were skipped:"; cat $(SKIPPED); fi
+	@if [ -e $(SKIPPED) ]; then echo "*** Skipped tests: $$(wc -l <$(SKIPPED))"; cat $(SKIPPED); fi
 
 lint: fmt clippy doc deny scripts units ## check sources, dependencies, documentation, scripts and units
 
 install: release manual ## build and install the program, its units and its documentation (DESTDIR, PREFIX=/usr)
 	packaging/notices $(HOST) >$(TARGET)/$(HOST)/notices
-	packaging/sbom $(HOST) >$(TARGET)/$(HOST)/sbom
+	packaging/sbom $(HOST) $(VERSION) >$(TARGET)/$(HOST)/sbom
 	$(FILES) install $(PROGRAM) $(MANUAL) $(TARGET)/$(HOST)/notices $(TARGET)/$(HOST)/sbom
 
 uninstall: ## remove what was installed, except changed settings; stop the units first (DESTDIR, PREFIX=/usr)
@@ -66,7 +70,7 @@ rpm: processor tree ## build an RPM package (REVISION=1; HOST as for deb)
 	@packaging/build-rpm $(TREE) $(PACKAGES) $(VERSION) $(REVISION) $(PROCESSOR)
 
 reproducible: deb rpm ## build the packages again, in another folder, and compare them byte for byte
-	@tests/reproducible $(PACKAGES)
+	@tests/reproducible $(VERSION) $(PACKAGES)
 
 bench: release ## compare the service with other clients and node_exporter: see benches/README.md
 	@benches/setup $(TARGET)
@@ -84,7 +88,7 @@ fuzz: ## fuzz the parser of store responses for FUZZ_SECONDS=60
 clean: ## remove all build output
 	cargo clean
 
-.PHONY: deb rpm packages peers processor release manual tree fetch toolchain setup fmt clippy doc deny scripts units
+.PHONY: deb rpm packages supplies processor release manual tree fetch toolchain setup fmt clippy doc deny scripts units
 
 FILES = DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' packaging/files
 MANUAL = $(TARGET)/$(HOST)/manual
@@ -104,12 +108,12 @@ processor:
 		{ echo 'HOST=$(HOST): packages can be built for x86_64 and aarch64 only, not for $(PROCESSOR)' >&2; exit 1; }
 
 # cargo-auditable adds a list of the crates to the program, less than 3 kB, which scanners for vulnerabilities read.
-release: fetch toolchain $(TOOLS)/bin/cargo-auditable
+release: fetch toolchain $(CARGO_AUDITABLE)
 	$(AUDITABLE) RUSTFLAGS='$(RELEASE_FLAGS)' cargo build --release --locked --bins --target $(HOST)
 
 # What `cargo auditable` does, but with the tool's name instead of its path: Cargo derives the names of symbols from this variable, so
 # the program would depend on the folder of the tool.
-AUDITABLE = PATH="$(TOOLS)/bin:$$PATH" RUSTC_WORKSPACE_WRAPPER=cargo-auditable \
+AUDITABLE = PATH="$(CARGO_AUDITABLE):$$PATH" RUSTC_WORKSPACE_WRAPPER=cargo-auditable \
 	CARGO_AUDITABLE_ORIG_ARGS='{"offline":false,"locked":true,"frozen":false,"config":[]}'
 
 # Built with the whole workspace, like the tests. Building this package alone would select other features and compile every crate
@@ -118,15 +122,17 @@ manual:
 	@cargo build --quiet --locked --workspace --bins
 	@$(TARGET)/debug/manual $(MANUAL)
 
-# Those of this machine, those for arm64, and the released package that the tests upgrade from, if its sources are in this repository's
-# history. Tests without their package for arm64 are skipped, which fails CI unless Rust's server cannot be reached.
+# Also the packages for arm64, and the released one that the tests upgrade from, if its sources are in this repository's history. Without
+# Rust's standard library for arm64, tests are skipped, which fails CI unless Rust's server cannot be reached.
 packages: deb rpm
+ifneq ($(HOST),$(ARM64))
 	@if $(MAKE) toolchain HOST=$(ARM64); then $(MAKE) deb rpm HOST=$(ARM64); fi
+endif
 	@CARGO_TARGET_DIR=$(abspath $(TARGET)) tests/lab/released >/dev/null || test $$? = 3
 
-# Made at the same time as the packages, because both take minutes: the roots of Debian and the peers. Tests without theirs are skipped,
-# which fails CI unless the mirror or the Go module proxy cannot be reached.
-peers: setup
+# The roots of Debian and the peers of the tests, made at the same time as the packages, because both take minutes. If one is missing, its
+# tests are skipped, which fails CI unless the Debian mirror or the Go module proxy cannot be reached.
+supplies: setup
 	@for suite in bookworm trixie; do \
 		CARGO_TARGET_DIR=$(abspath $(TARGET)) tests/lab/debian $$suite >/dev/null || :; \
 	done
@@ -134,14 +140,11 @@ peers: setup
 		CARGO_TARGET_DIR=$(abspath $(TARGET)) tests/peers/build $$peer >/dev/null || :; \
 	done
 
-$(TOOLS)/bin/cargo-auditable:
-	$(call install_tool,cargo-auditable@0.7.7)
-
-$(TOOLS)/bin/cargo-deny:
-	$(call install_tool,cargo-deny@0.20.2)
-
-# Built in the dev profile: the tools run for a second, so an optimized build is not worth its time.
-install_tool = CARGO_PROFILE_DEV_DEBUG=0 cargo install --quiet --locked --debug --root $(TOOLS) --target-dir $(TOOLS)/$(@F).build $(1) && rm -rf $(TOOLS)/$(@F).build
+# Built in the dev profile: the tools run for a second, so an optimized build is not worth its time. If two makes need the same tool, the
+# second one waits, and finds it installed.
+$(TOOLS)/%/bin:
+	@mkdir -p $(TOOLS)
+	CARGO_PROFILE_DEV_DEBUG=0 flock $(TOOLS) sh -c 'cargo install --quiet --locked --debug --root $(TOOLS)/$* --target-dir $(TOOLS)/build $* && rm -rf $(TOOLS)/build'
 
 tree: release manual
 	@rm -rf $(TREE)
@@ -162,9 +165,9 @@ doc:
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked
 
 # These checks of cargo-deny need no network: `fetch` has downloaded everything in Cargo.lock.
-deny: fetch $(TOOLS)/bin/cargo-deny
-	$(TOOLS)/bin/cargo-deny --workspace --frozen check --deny unmatched-skip --deny unnecessary-skip bans licenses sources
-	@tests/advisories $(TOOLS)/bin/cargo-deny
+deny: fetch $(CARGO_DENY)
+	$(CARGO_DENY)/cargo-deny --workspace --frozen check --deny unmatched-skip --deny unnecessary-skip bans licenses sources
+	@tests/advisories $(CARGO_DENY)/cargo-deny
 
 scripts: setup
 	shellcheck $(SCRIPTS)

@@ -88,7 +88,13 @@ fn prometheus_logs_nothing_about_scrapes_with_exemplars(release: Release) {
         assert!(service.query().contains("17 images"));
         prometheus.wait_for("imagestore_queries_total", queries);
     }
-    let logged = |job: &str| prometheus.log().contains(&format!("scrape_pool={job} "));
+    // A scrape may take longer than a second while the machine is busy.
+    let logged = |job: &str| {
+        let log = prometheus.log();
+        let of_job = format!("scrape_pool={job} ");
+        let mut lines = log.lines().filter(|line| line.contains(&of_job));
+        lines.any(|line| !line.contains("deadline exceeded"))
+    };
     eventually("a failed scrape in the log", || {
         logged("gone").then_some(())
     });

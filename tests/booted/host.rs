@@ -250,7 +250,7 @@ impl Host {
         self.systemctl("kill --signal=SIGQUIT exp-rkt-grpc");
         eventually("the query", || {
             let scrape = self.scrape();
-            // `None` is less than any number. Version 0.1.0 has no imagestore_info.
+            // A number is more than `None`. Version 0.1.0 has no imagestore_info.
             let queried = |info: &Sample| {
                 let store = [("store", info.labels["store"].as_str())];
                 scrape.value(QUERIES, &store) > before.value(QUERIES, &store)

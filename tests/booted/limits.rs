@@ -73,7 +73,7 @@ fn the_service_stays_within_the_limits_of_its_unit() {
         .machine
         .network(|| std::net::UdpSocket::bind("127.0.0.1:53"));
     let _silent = silent.expect("the port is free");
-    // It may be a link.
+    // On Debian 13, /etc/resolv.conf is a link to a file that does not exist.
     host.machine.succeed("rm --force /etc/resolv.conf");
     host.machine
         .write("/etc/resolv.conf", "nameserver 127.0.0.1\n");

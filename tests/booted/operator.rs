@@ -67,6 +67,8 @@ fn a_socket_for_a_group_can_be_scraped_by_its_members_only() {
     ));
     host.systemctl("daemon-reload");
     host.systemctl("restart exp-rkt-grpc.socket");
+    let warnings = format!("journalctl --quiet --output=cat --priority=warning --unit={SOCKET}");
+    assert_eq!(host.machine.succeed(&warnings), "");
     let scrape = |group: &str| {
         let command = format!("setpriv --reuid=nobody --regid={group} --clear-groups {CURL}");
         let output = host.machine.run(["sh", "-c", &command]);

@@ -42,11 +42,12 @@ fn debians_prometheus_scrapes_the_service_and_promtool_finds_nothing() {
     let _store = host.store(Images::generated(7));
     host.systemctl("start exp-rkt-grpc");
     host.query();
-    host.machine.write(
-        "/tmp/check",
-        "curl -s http://127.0.0.1:33333/metrics | promtool check metrics 2>&1",
-    );
-    assert_eq!(host.machine.succeed("sh /tmp/check"), "");
+    host.machine
+        .write("/tmp/metrics", host.get("/metrics").text().as_bytes());
+    let check = "promtool check metrics </tmp/metrics 2>&1";
+    let output = host.machine.run(["sh", "-c", check]);
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "");
+    assert!(output.status.success(), "{output:?}");
 
     for rules in ["recording-rules.yml", "alerts.yml"] {
         host.machine.succeed(&format!("cp {SHIPPED}/{rules} {ETC}"));

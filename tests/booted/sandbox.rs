@@ -1,12 +1,14 @@
 //! The unit's sandbox denies everything that the service does not need, and the service still works.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::os::unix::net::UnixListener;
 use std::time::SystemTime;
 use std::{fs, io};
 
 use lab::poll::eventually;
+use lab::service::run as run_on_this_host;
 
 use crate::compiled::INTRUDER;
 use crate::host::{Host, PROGRAM, SERVICE, localhost};
@@ -137,6 +139,38 @@ fn without_a_network_only_a_unix_socket_is_reachable() {
         "send a datagram outside localhost",
     ] {
         assert_eq!(inside[act], "EAFNOSUPPORT", "{inside:#?}");
+    }
+}
+
+/// The paths below /run that the service sees and that may lead to a listener: sockets and FIFOs.
+fn visible_listeners(host: &Host) -> BTreeSet<String> {
+    let run = host
+        .machine
+        .path(format!("/proc/{}/root/run", host.property("MainPID")));
+    let find = [
+        "(", "-type", "s", "-o", "-type", "p", ")", "-printf", "%P\n",
+    ];
+    let arguments = [run.as_os_str()].into_iter().chain(find.map(OsStr::new));
+    let output = run_on_this_host("find", arguments, &[]);
+    let found = String::from_utf8_lossy(&output.stdout);
+    found.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn of_all_listeners_below_run_the_drop_ins_expose_the_runtime_and_the_journal_only() {
+    let Some(host) = Host::boot("listeners") else {
+        return;
+    };
+    let _runtime = host.runtime("/run/containerd/containerd.sock", 1);
+    for drop_ins in [&["cri.conf"][..], &["root.conf"]] {
+        host.drop_in(drop_ins);
+        host.systemctl("restart exp-rkt-grpc");
+        let journal = ["dev-log", "socket", "stdout", "io.systemd.journal"];
+        let journal = journal.map(|name| format!("systemd/journal/{name}"));
+        let expected = journal
+            .into_iter()
+            .chain(["containerd/containerd.sock".to_owned()]);
+        assert_eq!(visible_listeners(&host), expected.collect(), "{drop_ins:?}");
     }
 }
 

@@ -151,6 +151,7 @@ int main(int count, char **arguments) {
     TRY("talk to systemd", connects_unix("/run/systemd/private"));
     TRY("ask systemd for users", connects_unix("/run/systemd/userdb/io.systemd.DynamicUser"));
     TRY("command the journal", connects_unix("/run/systemd/journal/io.systemd.journal"));
+    TRY("command systemd as init", open("/run/initctl", O_WRONLY | O_NONBLOCK));
     TRY("talk to Docker", connects_unix("/run/docker.sock"));
     TRY("list journals", reads("/run/log/journal"));
     TRY("list users' sockets", reads("/run/user/0"));

@@ -17,6 +17,20 @@ fn the_program_needs_no_other_file() {
     }
 }
 
+/// Rust links only that for amd64 position-independent: see SECURITY.md.
+#[test]
+fn the_address_of_the_code_is_random_on_amd64() {
+    for packages in for_each_processor() {
+        let mut readelf = Command::new("readelf");
+        let header = text(&run(readelf.arg("-h").arg(packages.program())));
+        let kind = match header.contains("X86-64") {
+            true => " DYN ",
+            false => " EXEC ",
+        };
+        assert!(header.contains(kind), "{header}");
+    }
+}
+
 /// glibc, linked statically, loads the modules that the host's nsswitch.conf names: see `names`.
 #[test]
 fn the_program_loads_no_module_of_its_host() {

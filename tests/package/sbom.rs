@@ -10,20 +10,20 @@ use flate2::read::ZlibDecoder;
 use lab::peers::{self, Peer};
 use serde_json::Value;
 
-use super::built::{packages, run, text};
+use super::built::{Packages, for_each_processor, packages, run, text};
 
 const VALIDATE: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
     "/tests/peers/sbom-schema/validate.py"
 );
 
-fn path() -> PathBuf {
+fn path(packages: &Packages) -> PathBuf {
     let path = "usr/share/doc/exp-rkt-grpc/exp-rkt-grpc.cdx.json";
-    packages().tree.join(path)
+    packages.tree.join(path)
 }
 
 fn components() -> Vec<Value> {
-    let sbom: Value = serde_json::from_slice(&fs::read(path()).unwrap()).unwrap();
+    let sbom: Value = serde_json::from_slice(&fs::read(path(packages())).unwrap()).unwrap();
     sbom["components"].as_array().unwrap().clone()
 }
 
@@ -41,7 +41,7 @@ fn heading(component: &Value) -> Option<String> {
 
 #[test]
 fn the_sbom_lists_exactly_the_crates_of_the_notices() {
-    let notices = path().with_file_name("notices.gz");
+    let notices = path(packages()).with_file_name("notices.gz");
     let notices = text(&run(Command::new("zcat").arg(notices)));
     let headings = notices.lines().filter(|line| line.starts_with("==== "));
     // Crates may have the form of a licence that Cargo used to have; `musl, https://musl.libc.org` is no crate.
@@ -63,18 +63,12 @@ fn the_sbom_lists_the_libraries_of_rust_and_musl() {
     let mut others: Vec<&str> = others.map(|component| field(component, "name")).collect();
     others.sort_unstable();
     assert_eq!(others, ["libunwind", "musl", "std"]);
-    let version = |name| {
-        let found = found
-            .iter()
-            .find(|component| field(component, "name") == name);
-        field(found.unwrap(), "version")
-    };
+    let std = found
+        .iter()
+        .find(|component| field(component, "name") == "std");
+    let version = field(std.unwrap(), "version");
     let rust = text(&run(Command::new("rustc").arg("--version")));
-    assert!(
-        rust.starts_with(&format!("rustc {} ", version("std"))),
-        "{rust}"
-    );
-    assert!(version("musl").starts_with("1."), "{}", version("musl"));
+    assert!(rust.starts_with(&format!("rustc {version} ")), "{rust}");
 }
 
 #[test]
@@ -96,7 +90,7 @@ fn the_sbom_has_the_checksums_of_cargo_lock() {
 
 #[test]
 fn every_component_of_the_sbom_is_needed_by_the_program() {
-    let sbom: Value = serde_json::from_slice(&fs::read(path()).unwrap()).unwrap();
+    let sbom: Value = serde_json::from_slice(&fs::read(path(packages())).unwrap()).unwrap();
     let entries = sbom["dependencies"].as_array().unwrap();
     let needed_by = |reference: &str| {
         let entry = entries
@@ -125,12 +119,15 @@ fn the_sbom_is_valid_cyclonedx() {
         return;
     };
     let mut python = Command::new("python3");
-    run(python.arg(VALIDATE).arg(path()).env("PYTHONPATH", schema));
+    run(python
+        .arg(VALIDATE)
+        .arg(path(packages()))
+        .env("PYTHONPATH", schema));
 }
 
 #[test]
 fn the_sbom_does_not_name_the_folders_of_the_build() {
-    let sbom = fs::read_to_string(path()).unwrap();
+    let sbom = fs::read_to_string(path(packages())).unwrap();
     for folder in [
         env!("CARGO_MANIFEST_DIR"),
         &env::var("HOME").unwrap(),
@@ -141,8 +138,8 @@ fn the_sbom_does_not_name_the_folders_of_the_build() {
 }
 
 /// The list of crates that cargo-auditable has added to the program.
-fn embedded() -> Value {
-    let program = packages().program();
+fn embedded(packages: &Packages) -> Value {
+    let program = packages.program();
     let sections = text(&run(Command::new("readelf").arg("-SW").arg(&program)));
     let (_, section) = sections.split_once(" .dep-v0 ").unwrap();
     let mut numbers = section
@@ -157,20 +154,18 @@ fn embedded() -> Value {
 /// cargo-auditable also lists macros, and crates that only features of the tests need.
 #[test]
 fn the_program_itself_lists_the_crates_of_the_sbom() {
-    let embedded = embedded();
-    let embedded = embedded["packages"].as_array().unwrap();
-    let listed: BTreeSet<[&str; 2]> = embedded
-        .iter()
-        .filter(|krate| krate["kind"] != "build")
-        .map(|krate| [field(krate, "name"), field(krate, "version")])
-        .collect();
     let components = components();
     let crates = components
         .iter()
         .filter(|component| heading(component).is_some());
-    let missing: Vec<[&str; 2]> = crates
-        .map(|krate| [field(krate, "name"), field(krate, "version")])
-        .filter(|krate| !listed.contains(krate))
-        .collect();
-    assert_eq!(missing, [[""; 2]; 0]);
+    let crates = crates.map(|krate| [field(krate, "name"), field(krate, "version")]);
+    let crates: BTreeSet<[&str; 2]> = crates.collect();
+    for packages in for_each_processor() {
+        let embedded = embedded(packages);
+        let embedded = embedded["packages"].as_array().unwrap();
+        let listed = embedded.iter().filter(|krate| krate["kind"] != "build");
+        let listed = listed.map(|krate| [field(krate, "name"), field(krate, "version")]);
+        let missing: Vec<_> = crates.difference(&listed.collect()).copied().collect();
+        assert_eq!(missing, [[""; 2]; 0]);
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::env;
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
+use std::sync::OnceLock;
 
 use crate::skip;
 use crate::supply::{Obstacle, path_from};
@@ -19,8 +19,7 @@ pub enum Suite {
 }
 
 impl Suite {
-    /// Every suite.
-    pub const ALL: [Self; 2] = [Self::Bookworm, Self::Trixie];
+    const ALL: [Self; 2] = [Self::Bookworm, Self::Trixie];
 
     /// The suite of [machines](crate::machine) in this process: the one that the variable `SUITE` names, or bookworm.
     ///
@@ -49,17 +48,9 @@ impl Suite {
 /// Returns `None` and prints a warning if the root cannot be made. If `CI` is set, panics unless no mirror can be reached.
 #[track_caller]
 pub fn root(suite: Suite) -> Option<&'static Path> {
-    static BOOKWORM: LazyLock<Result<PathBuf, Obstacle>> = LazyLock::new(|| make(Suite::Bookworm));
-    static TRIXIE: LazyLock<Result<PathBuf, Obstacle>> = LazyLock::new(|| make(Suite::Trixie));
-    let made = match suite {
-        Suite::Bookworm => &*BOOKWORM,
-        Suite::Trixie => &*TRIXIE,
-    };
+    static ROOTS: [OnceLock<Result<PathBuf, Obstacle>>; 2] = [const { OnceLock::new() }; 2];
+    let made = ROOTS[suite as usize].get_or_init(|| path_from(SCRIPT, &[suite.name()]));
     skip::without_supply(made.as_deref())
-}
-
-fn make(suite: Suite) -> Result<PathBuf, Obstacle> {
-    path_from(SCRIPT, &[suite.name()])
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The peers that `tests/peers/build` gets: programs and versions that Debian does not have.
 
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
+use std::sync::OnceLock;
 
 use crate::skip;
 use crate::supply::{Obstacle, path_from};
@@ -44,26 +44,9 @@ impl Peer {
     ///
     /// If it cannot be built.
     pub fn folder(self) -> Result<&'static Path, &'static Obstacle> {
-        static JAEGER: LazyLock<Result<PathBuf, Obstacle>> = LazyLock::new(|| build(Peer::Jaeger));
-        static CONTAINERD: LazyLock<Result<PathBuf, Obstacle>> =
-            LazyLock::new(|| build(Peer::Containerd));
-        static PROMETHEUS: LazyLock<Result<PathBuf, Obstacle>> =
-            LazyLock::new(|| build(Peer::Prometheus));
-        static PROMETHEUS_CLIENT: LazyLock<Result<PathBuf, Obstacle>> =
-            LazyLock::new(|| build(Peer::PrometheusClient));
-        static PAGE_CHECKS: LazyLock<Result<PathBuf, Obstacle>> =
-            LazyLock::new(|| build(Peer::PageChecks));
-        static SBOM_SCHEMA: LazyLock<Result<PathBuf, Obstacle>> =
-            LazyLock::new(|| build(Peer::SbomSchema));
-        let built = match self {
-            Self::Jaeger => &*JAEGER,
-            Self::Containerd => &*CONTAINERD,
-            Self::Prometheus => &*PROMETHEUS,
-            Self::PrometheusClient => &*PROMETHEUS_CLIENT,
-            Self::PageChecks => &*PAGE_CHECKS,
-            Self::SbomSchema => &*SBOM_SCHEMA,
-        };
-        built.as_deref()
+        static FOLDERS: [OnceLock<Result<PathBuf, Obstacle>>; 6] = [const { OnceLock::new() }; 6];
+        let folder = FOLDERS[self as usize].get_or_init(|| path_from(BUILD, &[self.name()]));
+        folder.as_deref()
     }
 }
 
@@ -74,8 +57,4 @@ impl Peer {
 #[track_caller]
 pub fn folder(peer: Peer) -> Option<&'static Path> {
     skip::without_supply(peer.folder())
-}
-
-fn build(peer: Peer) -> Result<PathBuf, Obstacle> {
-    path_from(BUILD, &[peer.name()])
 }

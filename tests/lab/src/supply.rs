@@ -1,5 +1,6 @@
 //! What the scripts of the tests get or make: programs of peers, roots of Debian, an earlier package.
 
+use std::io::{self, BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -7,7 +8,7 @@ use std::process::{Command, Stdio};
 const OUT_OF_REACH: i32 = 3;
 
 /// Why something is missing.
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum Obstacle {
     /// Something outside of this machine cannot be reached: a mirror, a proxy, or the history that a shallow clone lacks.
     #[error("{0}")]
@@ -17,32 +18,37 @@ pub enum Obstacle {
     Failed(String),
 }
 
-/// Runs a script and returns the path that it prints. Its standard error is inherited: it shows the progress, and the reason of a
-/// failure.
+/// Runs a script and returns the path that it prints. What it prints to standard error, such as its progress, is passed on.
 ///
 /// # Errors
 ///
-/// If it fails.
+/// If it fails, with its last line as the reason.
 ///
 /// # Panics
 ///
 /// If it does not start.
 pub fn path_from(script: &str, arguments: &[&str]) -> Result<PathBuf, Obstacle> {
-    let output = Command::new(script)
+    let mut running = Command::new(script)
         .args(arguments)
         .stdin(Stdio::null())
-        .stderr(Stdio::inherit())
-        .output()
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
         .unwrap_or_else(|error| panic!("{script} does not start: {error}"));
-    let command = [&[script], arguments].concat().join(" ");
+    let mut last = format!("{script} failed without a word");
+    let progress = BufReader::new(running.stderr.take().expect("it is piped"));
+    for line in progress.lines() {
+        last = line.expect("scripts print text");
+        let _ = writeln!(io::stderr(), "{last}");
+    }
+    // The path is short enough for the pipe to hold it until now.
+    let output = running.wait_with_output().expect("it is our child");
     match output.status.code() {
         Some(0) => {
             let path = String::from_utf8_lossy(&output.stdout);
             Ok(PathBuf::from(path.trim_end()))
         }
-        Some(OUT_OF_REACH) => Err(Obstacle::OutOfReach(format!(
-            "{command} needs what cannot be reached, see above"
-        ))),
-        _ => Err(Obstacle::Failed(format!("{command} failed, see above"))),
+        Some(OUT_OF_REACH) => Err(Obstacle::OutOfReach(last)),
+        _ => Err(Obstacle::Failed(last)),
     }
 }
