@@ -52,3 +52,27 @@ pub fn path_from(script: &str, arguments: &[&str]) -> Result<PathBuf, Obstacle> 
         _ => Err(Obstacle::Failed(last)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::{Obstacle, path_from};
+
+    fn run(end: &str) -> Result<std::path::PathBuf, Obstacle> {
+        path_from(
+            "sh",
+            &["-c", &format!("echo begun >&2; echo why >&2; {end}")],
+        )
+    }
+
+    #[test]
+    fn a_script_gives_a_path_or_its_last_line_as_the_reason() {
+        let made = run("echo /a/path").expect("it succeeds");
+        assert_eq!(made, Path::new("/a/path"));
+        let missing = run("exit 3").expect_err("it fails");
+        assert!(matches!(&missing, Obstacle::OutOfReach(why) if why == "why"));
+        let failed = run("exit 1").expect_err("it fails");
+        assert!(matches!(&failed, Obstacle::Failed(why) if why == "why"));
+    }
+}
