@@ -35,6 +35,9 @@ use holdings::Holdings;
 /// Variable that holds the address of the manager's socket.
 const NOTIFY_SOCKET: &str = "NOTIFY_SOCKET";
 
+/// Variable that holds `FileDescriptorStoreMax=` of the unit, since systemd 254.
+const FDSTORE: &str = "FDSTORE";
+
 /// Maximum length of the `STATUS=` text in bytes; `systemctl status` shows one line.
 const MAX_STATUS: usize = 512;
 
@@ -158,7 +161,8 @@ impl Notification {
 
 /// Sends the queue to this manager, one notification after another.
 async fn deliver(manager: OsString, queue: Arc<Queue>) {
-    let mut store = Holdings::default();
+    let room = env::var(FDSTORE).ok().and_then(|room| room.parse().ok());
+    let mut store = Holdings::new(room);
     loop {
         let settled = !store.is_unsettled();
         let next = tokio::select! {

@@ -1,5 +1,5 @@
-//! The installed package on machines that boot systemd: see `tests/lab/sdbox`. `SUITE=trixie` boots Debian 13 instead of 12. A test
-//! that runs on one of them only says why.
+//! The installed package on machines that boot systemd: see `tests/lab/sdbox`. `SUITE=trixie` boots Debian 13 instead of 12; no test
+//! is for one of them only.
 //!
 //! | module | what it tests or provides |
 //! | --- | --- |

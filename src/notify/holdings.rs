@@ -22,8 +22,13 @@ const SETTLE_TIMEOUT: Duration = Duration::from_secs(2);
 /// systemd does not report whether it has stored a descriptor; it has not if the store is full (`FileDescriptorStoreMax=`) or if it
 /// has no descriptors left. So each record is followed by a second descriptor, which systemd closes when it has read everything
 /// before (`BARRIER=1`). If the record was not stored, no process holds its descriptor by then, and its peer shows that.
-#[derive(Debug, Default)]
+///
+/// Since version 254, systemd closes both descriptors in processes of their own, so that a record that it does not store may still be
+/// open. But since that version, it also says how many descriptors it stores, in `$FDSTORE`: see systemd.exec(5).
+#[derive(Debug)]
 pub(super) struct Holdings {
+    /// Whether the store has room for a second record, unless systemd does not say.
+    has_room: bool,
     /// The name of the record that is certainly stored.
     held: Option<String>,
     sent: Option<Sent>,
@@ -40,6 +45,16 @@ struct Sent {
 }
 
 impl Holdings {
+    /// None yet, in a store for at most `room` descriptors.
+    pub(super) fn new(room: Option<u32>) -> Self {
+        Self {
+            has_room: room.is_none_or(|room| room >= 2),
+            held: None,
+            sent: None,
+            warned: false,
+        }
+    }
+
     /// systemd holds this record from an earlier process.
     pub(super) fn holds(&mut self, name: String) {
         self.held = Some(name);
@@ -73,7 +88,8 @@ impl Holdings {
             None => pending().await,
         }
         let sent = self.sent.take()?;
-        if sent.is_kept() {
+        let fits = self.has_room || self.held.is_none();
+        if fits && sent.is_kept() {
             self.warned = false;
             return self.held.replace(sent.name);
         }

@@ -78,6 +78,27 @@ fn once_notifications_are_read_again_readiness_comes_first_then_only_the_latest_
     assert_eq!(service.wait(PATIENCE).code(), Some(0));
 }
 
+/// As systemd does in the moment before it closes a descriptor that it does not store, the socket has each of them open.
+#[test]
+fn no_record_is_removed_if_systemd_says_that_its_store_has_room_for_one() {
+    let (manager, store) = (FullSocket::with_room(), store());
+    let service = program(&manager)
+        .env("FDSTORE", "1")
+        .store(store.url())
+        .spawn();
+    while manager.read() != "READY=1\n" {}
+    query(&service, &store, 1);
+    service.signal(lab::service::Signal::TERM);
+    // The first record is stored; what becomes of each later one is decided before the next is sent.
+    let mut records = 0;
+    while records < 2 {
+        let next = manager.read();
+        assert!(!next.contains("FDSTOREREMOVE=1"), "{next}");
+        records += usize::from(next.contains("FDSTORE=1"));
+    }
+    assert_eq!(service.wait(PATIENCE).code(), Some(0));
+}
+
 fn stored(number: u32) -> String {
     format!("FDSTORE=1\nFDNAME=state-{number}\nFDPOLL=0\n")
 }
