@@ -17,7 +17,7 @@ mod space;
 
 pub(crate) use address::StoreAddress;
 pub(crate) use grpc::{Connection, Limit};
-pub(crate) use kind::StoreKind;
+pub(crate) use kind::{Parameter, StoreKind};
 
 use grpc::{Calls, Target};
 use kind::{Description, Listed, Store};
@@ -35,6 +35,8 @@ pub struct StoreConfig {
     pub(crate) kind: &'static StoreKind,
     /// Where it listens.
     pub(crate) address: StoreAddress,
+    /// The value of the kind's parameter, if it has one.
+    pub(crate) parameter: Option<String>,
 }
 
 /// An image store that can be queried.
@@ -54,9 +56,17 @@ impl fmt::Display for StoreConfig {
 }
 
 impl StoreConfig {
-    /// Kind and address, as in `cri+unix:///run/containerd/containerd.sock`.
+    /// Kind, address and parameter, as in `cri+unix:///run/containerd/containerd.sock`.
     pub(crate) fn url(&self) -> String {
-        format!("{}+{}", self.kind, self.address)
+        format!("{}+{}", self.kind, self.location())
+    }
+
+    /// Address and parameter, as in `unix:///run/containerd/containerd.sock?namespace=moby`.
+    pub(crate) fn location(&self) -> String {
+        match (self.kind.parameter, &self.parameter) {
+            (Some(Parameter { key, .. }), Some(value)) => format!("{}?{key}={value}", self.address),
+            _ => self.address.to_string(),
+        }
     }
 }
 
@@ -67,7 +77,7 @@ impl ImageStore {
         Self {
             config: config.clone(),
             target: Target::new(config.address.clone()),
-            store: (config.kind.store)(),
+            store: (config.kind.store)(config.parameter.as_deref()),
             space: Space::default(),
         }
     }

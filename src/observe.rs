@@ -47,8 +47,8 @@ impl Observer {
             .into_iter()
             .map(|store| {
                 let config = store.config();
-                let address = config.address.to_string();
-                let metrics = metrics.store(&config.name, config.kind.name, &address);
+                let location = config.location();
+                let metrics = metrics.store(&config.name, config.kind.name, &location);
                 status.add(&config.name, config.url(), metrics.clone());
                 ObservedStore {
                     store,

@@ -1,6 +1,9 @@
 //! The contents of a store: its images, added up as they arrive, in constant memory.
 
+use std::fmt;
+
 use super::{Registries, Registry};
+use crate::words::counted;
 
 /// The properties of an image that are counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -17,12 +20,16 @@ pub(crate) struct Image<'a> {
 }
 
 /// Totals of the images that a store reports.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Contents {
-    /// Number of images.
-    pub(crate) images: u64,
-    /// Sum of their sizes in bytes, at most `u64::MAX`.
-    pub(crate) size_bytes: u64,
+    /// Number of images; `None` if they could not be counted exactly.
+    pub(crate) images: Option<u64>,
+    /// Number of their names; `None` if the store lists images, not names.
+    pub(crate) names: Option<u64>,
+    /// Sum of their sizes in bytes, at most `u64::MAX`; `None` if the store does not report sizes.
+    pub(crate) size_bytes: Option<u64>,
+    /// Size of the largest in bytes; `None` if the store is empty or does not report sizes.
+    pub(crate) largest_bytes: Option<u64>,
     /// Earliest import in seconds since the epoch; `None` if the store reports none.
     pub(crate) oldest_seconds: Option<i64>,
     /// Latest import in seconds since the epoch; `None` if the store reports none.
@@ -35,8 +42,39 @@ pub(crate) struct Contents {
     pub(crate) registries: Registries,
 }
 
+/// The contents of an empty store that lists images with their sizes.
+impl Default for Contents {
+    fn default() -> Self {
+        Self {
+            images: Some(0),
+            names: None,
+            size_bytes: Some(0),
+            largest_bytes: None,
+            oldest_seconds: None,
+            newest_seconds: None,
+            untagged: None,
+            pinned: None,
+            registries: Registries::default(),
+        }
+    }
+}
+
+/// The number of images, or of their names, for people.
+impl fmt::Display for Contents {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.images, self.names) {
+            (Some(images), _) => f.write_str(&counted(images, "image")),
+            (None, Some(names)) => {
+                let names = counted(names, "name");
+                write!(f, "{names} of images that could not be counted")
+            }
+            (None, None) => f.write_str("images that could not be counted"),
+        }
+    }
+}
+
 impl Contents {
-    /// The contents of an empty store that supports tags and pinning.
+    /// The same, if the store supports tags and pinning too.
     pub(crate) fn with_tags_and_pins() -> Self {
         Self {
             untagged: Some(0),
@@ -46,14 +84,15 @@ impl Contents {
     }
 
     pub(crate) fn add(&mut self, image: Image<'_>) {
-        self.images += 1;
-        self.size_bytes = self.size_bytes.saturating_add(image.size_bytes);
+        if let Some(images) = &mut self.images {
+            *images += 1;
+        }
+        if let Some(sum) = &mut self.size_bytes {
+            *sum = sum.saturating_add(image.size_bytes);
+        }
+        self.largest_bytes = self.largest_bytes.max(Some(image.size_bytes));
         if let Some(imported) = image.imported_seconds {
-            self.oldest_seconds = Some(
-                self.oldest_seconds
-                    .map_or(imported, |oldest| oldest.min(imported)),
-            );
-            self.newest_seconds = self.newest_seconds.max(Some(imported));
+            self.add_import(imported);
         }
         if let Some(untagged) = &mut self.untagged {
             *untagged += u64::from(image.tagged == Some(false));
@@ -64,5 +103,12 @@ impl Contents {
         if let Some(registry) = image.registry {
             self.registries.add(registry);
         }
+    }
+
+    /// Takes an import into account, in seconds since the epoch.
+    pub(crate) fn add_import(&mut self, imported: i64) {
+        let oldest = self.oldest_seconds.unwrap_or(imported);
+        self.oldest_seconds = Some(oldest.min(imported));
+        self.newest_seconds = self.newest_seconds.max(Some(imported));
     }
 }

@@ -51,6 +51,12 @@ impl Registries {
         }
     }
 
+    /// Gives an image that was added without a name a registry.
+    pub(crate) fn add_named(&mut self, registry: Registry<'_>) {
+        self.none = self.none.saturating_sub(1);
+        self.add(registry);
+    }
+
     fn add_host(&mut self, host: &str) {
         if let Some((name, count)) = self.hosts.get_mut(self.last)
             && name == host

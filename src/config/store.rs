@@ -6,9 +6,10 @@ use crate::images::{
     kinds::{self, KINDS},
 };
 
+mod parameter;
 mod url;
 
-pub(super) const EXPECTED: &str = "expected [NAME=]KIND+URL such as rkt+http://127.0.0.1:15441 or containerd=cri+unix:///run/containerd/containerd.sock";
+pub(super) const EXPECTED: &str = "expected [NAME=]KIND+URL such as rkt+http://127.0.0.1:15441, cri+unix:///run/containerd/containerd.sock or docker=containerd+unix:///run/containerd/containerd.sock?namespace=moby";
 
 /// One entry of a list; `None` for an empty one, such as after a trailing comma.
 pub(super) fn parse_entry(text: &str) -> Result<Option<StoreConfig>, String> {
@@ -28,10 +29,15 @@ pub fn parse(text: &str) -> Result<StoreConfig, String> {
         _ => (None, text),
     };
     let (kind, url) = kind_and_url(address)?;
+    let (url, query) = match url.split_once('?') {
+        Some((url, query)) => (url, Some(query)),
+        None => (url, None),
+    };
     Ok(StoreConfig {
         name: name.map_or_else(|| Ok(kind.to_string()), checked_name)?,
         kind,
         address: url::parse(kind, url)?,
+        parameter: parameter::parse(kind, query)?,
     })
 }
 
@@ -75,13 +81,21 @@ pub(super) fn help() -> String {
         let port = kind.default_port?;
         Some(format!("; {}'s default port is {port}", kind.name))
     });
+    let parameters = KINDS.iter().filter_map(|kind| {
+        let example = kind.parameter?.example();
+        Some(format!(
+            " URL of `{}` ends with a parameter, as in {example}.",
+            kind.name
+        ))
+    });
     format!(
         "An image store to query: [NAME=]KIND+URL; repeatable, or separated by commas\n\n\
-        KIND is {}. URL is unix:///PATH (KIND defaults to `{}`) or http://HOST:PORT{}. NAME is the value of the metrics' label \
+        KIND is {}. URL is unix:///PATH (KIND defaults to `{}`) or http://HOST:PORT{}.{} NAME is the value of the metrics' label \
         `store`, defaults to KIND, and must be unique. It may contain letters, digits, `.`, `_` and `-`.",
         kinds.join(" or "),
         kinds::ENDPOINT,
         ports.collect::<String>(),
+        parameters.collect::<String>(),
     )
 }
 
@@ -110,6 +124,7 @@ mod tests {
                 host: host.to_owned(),
                 port,
             },
+            parameter: None,
         }
     }
 

@@ -18,8 +18,30 @@ pub(crate) struct StoreKind {
     pub(crate) default_port: Option<u16>,
     /// The usual Unix sockets of these runtimes, each with its unit, for errors; the first is suggested if none exists.
     pub(in crate::images) sockets: &'static [(&'static str, &'static str)],
-    /// Creates a store of this kind.
-    pub(in crate::images) store: fn() -> Box<dyn Store>,
+    /// What the URL of a store must have besides the address.
+    pub(crate) parameter: Option<&'static Parameter>,
+    /// Creates a store of this kind, with the value of its parameter.
+    pub(in crate::images) store: fn(Option<&str>) -> Box<dyn Store>,
+}
+
+/// A parameter of a store, at the end of its URL: `?KEY=VALUE`.
+#[derive(Debug)]
+pub(crate) struct Parameter {
+    /// Its name.
+    pub(crate) key: &'static str,
+    /// A value, for errors.
+    pub(crate) value: &'static str,
+    /// What is expected, for errors.
+    pub(crate) expected: &'static str,
+    /// Says why a value is not valid.
+    pub(crate) check: fn(&str) -> Result<(), String>,
+}
+
+impl Parameter {
+    /// As in `?namespace=moby`.
+    pub(crate) fn example(&self) -> String {
+        format!("?{}={}", self.key, self.value)
+    }
 }
 
 /// One store of a kind, with the state that its protocol keeps between queries.

@@ -1,12 +1,16 @@
 //! The kinds of stores, for configuration and help texts.
 
-use super::kind::StoreKind;
+use super::kind::{Parameter, StoreKind};
 
+mod containerd;
 mod cri;
+mod fingerprints;
+mod name;
 mod rkt;
+mod timestamp;
 
 /// All kinds, in the order in which they are listed to users.
-pub(crate) static KINDS: &[&StoreKind] = &[&rkt::KIND, &cri::KIND];
+pub(crate) static KINDS: &[&StoreKind] = &[&rkt::KIND, &cri::KIND, &containerd::KIND];
 
 /// The kind of this name.
 pub(crate) fn named(name: &str) -> Option<&'static StoreKind> {
@@ -20,6 +24,15 @@ pub(super) struct UsualSocket {
     pub(super) path: &'static str,
     /// The systemd unit of the runtime.
     pub(super) unit: &'static str,
+}
+
+impl UsualSocket {
+    /// The setting that queries it.
+    pub(super) fn url(&self) -> String {
+        let Self { kind, path, .. } = self;
+        let parameter = kind.parameter.map(Parameter::example);
+        format!("{kind}+unix://{path}{}", parameter.unwrap_or_default())
+    }
 }
 
 /// The usual sockets of all runtimes.

@@ -31,6 +31,7 @@ fn scene() -> (StandIn, ImageStore) {
             host: store.address().ip().to_string(),
             port: store.address().port(),
         },
+        parameter: None,
     };
     let image_store = ImageStore::new(&config);
     (store, image_store)
@@ -53,7 +54,11 @@ async fn count(image_store: &mut ImageStore) -> u64 {
     let connection = Connection::default();
     let answer = image_store.count(&limit(), &connection).await;
     connection.close().await;
-    answer.expect("the store answers").contents.images
+    answer
+        .expect("the store answers")
+        .contents
+        .images
+        .expect("they are counted")
 }
 
 /// Begins to speak HTTP/2, and panics when it is read from again.

@@ -36,6 +36,7 @@ pub(super) type Row = (Vec<String>, f64);
 pub(super) const UP: &str = "imagestore_up";
 pub(super) const IMAGES: &str = "imagestore_images";
 pub(super) const SIZE: &str = "imagestore_images_size_bytes";
+pub(super) const LARGEST: &str = "imagestore_largest_image_size_bytes";
 pub(super) const UNTAGGED: &str = "imagestore_untagged_images";
 pub(super) const PINNED: &str = "imagestore_pinned_images";
 pub(super) const LEFT: &str = "imagestore_filesystem_avail_bytes";
@@ -53,12 +54,22 @@ pub(super) static FAMILIES: &[Family] = &[
     Family {
         name: IMAGES,
         help: "Images that the store listed in its last good answer.",
-        value: Value::Answer(|answer| Some(answer.contents.images as f64)),
+        value: Value::Answer(|answer| answer.contents.images.map(|count| count as f64)),
+    },
+    Family {
+        name: "imagestore_image_names",
+        help: "Names of images that the store listed in its last good answer, where it lists names: an image can have several.",
+        value: Value::Answer(|answer| answer.contents.names.map(|count| count as f64)),
     },
     Family {
         name: SIZE,
         help: "Sum in bytes of the sizes that the runtime reports for its images, which is not disk usage: layers that images share count once per image.",
-        value: Value::Answer(|answer| Some(answer.contents.size_bytes as f64)),
+        value: Value::Answer(|answer| answer.contents.size_bytes.map(|bytes| bytes as f64)),
+    },
+    Family {
+        name: LARGEST,
+        help: "Size in bytes of the largest image, as the runtime reports it.",
+        value: Value::Answer(|answer| answer.contents.largest_bytes.map(|bytes| bytes as f64)),
     },
     Family {
         name: UNTAGGED,

@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{
-    answer::{Answer, QueryError},
-    words::counted,
-};
+use crate::answer::{Answer, QueryError};
 
 /// The result of an event.
 #[derive(Debug)]
@@ -74,10 +71,7 @@ impl Outcome {
             store, duration, ..
         } = self;
         match &self.answer {
-            Ok(answer) => format!(
-                "{store}: {}, queried in {duration:.1?}",
-                counted(answer.contents.images, "image")
-            ),
+            Ok(answer) => format!("{store}: {}, queried in {duration:.1?}", answer.contents),
             Err(QueryError::Abandoned) => format!("{store}: query abandoned"),
             Err(error) => format!("{store}: query failed: {}", error.with_code()),
         }
@@ -93,8 +87,9 @@ impl Outcome {
                 name: "query answered",
                 {
                     imagestore.store = store,
-                    imagestore.images = signed(answer.contents.images),
-                    imagestore.size_bytes = signed(answer.contents.size_bytes),
+                    imagestore.images = answer.contents.images.map(signed),
+                    imagestore.image_names = answer.contents.names.map(signed),
+                    imagestore.size_bytes = answer.contents.size_bytes.map(signed),
                     ?duration,
                 },
                 "images counted"

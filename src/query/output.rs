@@ -81,8 +81,8 @@ fn row(outcome: &Outcome) -> Vec<String> {
             .runtime
             .as_ref()
             .map_or_else(|| "-".to_owned(), runtime_name),
-        contents.images.to_string(),
-        size(contents.size_bytes),
+        count(contents.images),
+        contents.size_bytes.map_or_else(|| "-".to_owned(), size),
         count(contents.untagged),
         count(contents.pinned),
         duration(outcome.duration),
@@ -149,7 +149,9 @@ fn answered(answer: &Answer) -> Map<String, Value> {
     Map::from_iter(
         [
             ("images", json!(contents.images)),
+            ("image_names", json!(contents.names)),
             ("size_bytes", json!(contents.size_bytes)),
+            ("largest_image_size_bytes", json!(contents.largest_bytes)),
             ("untagged_images", json!(contents.untagged)),
             ("pinned_images", json!(contents.pinned)),
             (

@@ -78,6 +78,30 @@ pub(crate) fn take_whole<'a>(bytes: &mut &'a [u8]) -> Option<(Head, &'a [u8])> {
     Some((head, content))
 }
 
+/// The value of a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Value<'a> {
+    /// Of wire type VARINT.
+    Integer(u64),
+    /// Of wire type LEN.
+    Bytes(&'a [u8]),
+}
+
+/// Reads a message that is held whole or cut, such as one that is nested in an element: passes number and value of each complete
+/// field to `visit`, and skips fields of wire types I32 and I64. Stops where the message is malformed or cut.
+///
+/// Returns whether all of `message` was read.
+pub fn read_fields<'a>(mut message: &'a [u8], mut visit: impl FnMut(u32, Value<'a>)) -> bool {
+    while let Some((head, content)) = take_whole(&mut message) {
+        match head.wire_type {
+            WireType::Varint => visit(head.field, Value::Integer(head.value)),
+            WireType::Len => visit(head.field, Value::Bytes(content)),
+            WireType::I64 | WireType::I32 => {}
+        }
+    }
+    message.is_empty()
+}
+
 #[inline(always)]
 fn parse_tag(tag: u64) -> Result<(u32, WireType), Fault> {
     let Ok(field @ 1..=MAX_FIELD) = u32::try_from(tag >> 3) else {

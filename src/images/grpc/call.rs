@@ -22,6 +22,14 @@ pub(in crate::images) struct Context {
     pub(super) timeout: Duration,
 }
 
+impl Context {
+    /// The same with this metadata.
+    pub(in crate::images) fn with(mut self, name: &'static str, value: &HeaderValue) -> Self {
+        self.metadata.insert(name, value.clone());
+        self
+    }
+}
+
 /// Longest answer to a side call, in bytes: decoded, it can be forty times as large.
 const MAX_MESSAGE: u64 = 64 * 1024;
 

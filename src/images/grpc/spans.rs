@@ -44,9 +44,11 @@ pub(super) fn connect(address: &StoreAddress) -> Span {
     )
 }
 
-/// Records the number of images in the current call's span.
+/// Records the number of images, if it is known, in the current call's span.
 pub(in crate::images) fn record(contents: &Contents) {
-    Span::current().record("imagestore.images", contents.images.cast_signed());
+    if let Some(images) = contents.images {
+        Span::current().record("imagestore.images", images.cast_signed());
+    }
 }
 
 pub(super) fn mark_failed(span: &Span, error: &QueryError) {

@@ -27,7 +27,6 @@ mod v1 {
 }
 
 mod count;
-mod name;
 
 use count::Count;
 
@@ -44,7 +43,8 @@ pub(super) static KIND: StoreKind = StoreKind {
         ("/var/run/k3s/containerd/containerd.sock", "k3s"),
         ("/var/run/crio/crio.sock", "crio"),
     ],
-    store: || Box::new(Cri::new()),
+    parameter: None,
+    store: |_| Box::new(Cri::new()),
 };
 
 /// Lists the images in one message.

@@ -9,6 +9,7 @@ use crate::{
     images::{
         grpc::{self, Calls, Channel, Context},
         kind::{Description, Listed, Store, StoreKind},
+        kinds::timestamp::plausible,
         side_call::SideCall,
     },
     words::label,
@@ -32,7 +33,8 @@ pub(super) static KIND: StoreKind = StoreKind {
     // See `rkt api-service --help`.
     default_port: Some(15441),
     sockets: &[],
-    store: || {
+    parameter: None,
+    store: |_| {
         Box::new(Rkt {
             info: SideCall::of(GET_INFO),
         })
@@ -122,20 +124,12 @@ impl Visitor for Count {
         self.contents.add(Image {
             // A negative size, which the protocol permits, counts as 0.
             size_bytes: u64::try_from(self.size).unwrap_or(0),
-            imported_seconds: imported(self.import_timestamp),
+            imported_seconds: plausible(self.import_timestamp),
             ..Image::default()
         });
         self.import_timestamp = 0;
         self.size = 0;
     }
-}
-
-/// The import time, if it is between 1970 and the year 10000.
-///
-/// 0 means unset. Go's zero time, which rkt sends for an unknown time, is the year 1 (-62135596800).
-fn imported(timestamp: i64) -> Option<i64> {
-    const LAST: i64 = 253_402_300_799;
-    (1..=LAST).contains(&timestamp).then_some(timestamp)
 }
 
 #[cfg(test)]

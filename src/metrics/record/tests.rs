@@ -38,8 +38,8 @@ fn answers(store: &StoreMetrics, images: u64) {
     registries.add(Registry::Host("a.example"));
     registries.add(Registry::None);
     let contents = Contents {
-        images,
-        size_bytes: 1 << 52,
+        images: Some(images),
+        size_bytes: Some(1 << 52),
         registries,
         ..Contents::default()
     };

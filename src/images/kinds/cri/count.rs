@@ -2,8 +2,10 @@
 
 use scan::Visitor;
 
-use super::name::Name;
-use crate::answer::{Contents, Image};
+use crate::{
+    answer::{Contents, Image},
+    images::kinds::name::Name,
+};
 
 /// The images that have arrived.
 #[derive(Debug)]

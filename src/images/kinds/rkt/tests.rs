@@ -14,11 +14,11 @@ fn counted_by_prost(list: &[u8]) -> Contents {
         let times = images.iter().map(|image| image.import_timestamp);
         times.filter(|time| (1..=253_402_300_799).contains(time))
     };
+    let sizes = || images.iter().map(|image| image.size.max(0) as u64);
     Contents {
-        images: images.len() as u64,
-        size_bytes: images.iter().fold(0, |sum: u64, image| {
-            sum.saturating_add(image.size.max(0) as u64)
-        }),
+        images: Some(images.len() as u64),
+        size_bytes: Some(sizes().fold(0, u64::saturating_add)),
+        largest_bytes: sizes().max(),
         oldest_seconds: times().min(),
         newest_seconds: times().max(),
         ..Contents::default()

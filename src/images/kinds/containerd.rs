@@ -1,0 +1,260 @@
+//! One namespace of containerd, by containerd's own API: `containerd.services.*.v1`, see proto/containerd-*.proto. Only this module
+//! uses their generated types.
+
+use std::mem;
+
+use async_trait::async_trait;
+use http::HeaderValue;
+use tonic::{Code, Status};
+
+use crate::{
+    answer::{QueryError, Runtime},
+    images::{
+        grpc::{self, Calls, Channel, Context},
+        kind::{Description, Listed, Parameter, Store, StoreKind},
+        side_call::SideCall,
+    },
+    words::{counted, label},
+};
+
+#[allow(
+    missing_docs,
+    unreachable_pub,
+    dead_code,
+    clippy::all,
+    reason = "generated from proto/containerd-*.proto; lists are scanned; only tests decode them"
+)]
+mod v1 {
+    pub(super) mod images {
+        tonic::include_proto!("containerd.services.images.v1");
+    }
+    pub(super) mod namespaces {
+        tonic::include_proto!("containerd.services.namespaces.v1");
+    }
+    pub(super) mod version {
+        tonic::include_proto!("containerd.services.version.v1");
+    }
+}
+
+mod count;
+
+use count::{Count, Uncounted};
+
+/// The kind `containerd`.
+pub(super) static KIND: StoreKind = StoreKind {
+    name: "containerd",
+    runtimes: "one namespace of containerd, as Docker and nerdctl use it",
+    default_port: None,
+    // That of a containerd of its own, which Docker starts if there is no other. For the other sockets, `cri` comes first.
+    sockets: &[
+        ("/run/docker/containerd/containerd.sock", "docker"),
+        ("/var/run/docker/containerd/containerd.sock", "docker"),
+    ],
+    parameter: Some(&Parameter {
+        key: "namespace",
+        value: "moby",
+        expected: "each namespace is a store of its own: moby is Docker's, default is nerdctl's and ctr's, k8s.io is that of Kubernetes",
+        check: check_namespace,
+    }),
+    store: |namespace| Box::new(Containerd::new(namespace.unwrap_or_default())),
+};
+
+/// Lists the names of images in one message.
+const LIST_IMAGES: &str = "containerd.services.images.v1.Images/List";
+
+/// Lists the namespaces.
+const LIST_NAMESPACES: &str = "containerd.services.namespaces.v1.Namespaces/List";
+
+/// The version of containerd.
+const VERSION: &str = "containerd.services.version.v1.Version/Version";
+
+/// The version of the API, which containerd does not report.
+const API_VERSION: &str = "v1";
+
+/// The metadata that names the namespace of a call.
+const NAMESPACE: &str = "containerd-namespace";
+
+/// Most namespaces that a warning names.
+const MAX_NAMESPACES: usize = 16;
+
+/// A namespace of containerd.
+#[derive(Debug)]
+struct Containerd {
+    namespace: String,
+    /// Whether the last list was empty.
+    is_empty: bool,
+    /// Whether the namespace was missing last time.
+    is_missing: bool,
+    /// Whether images could not be counted last time.
+    is_uncounted: bool,
+    version: SideCall,
+    namespaces: SideCall,
+}
+
+impl Containerd {
+    fn new(namespace: &str) -> Self {
+        Self {
+            namespace: namespace.to_owned(),
+            is_empty: false,
+            is_missing: false,
+            is_uncounted: false,
+            version: SideCall::of(VERSION),
+            namespaces: SideCall::of(LIST_NAMESPACES),
+        }
+    }
+
+    /// Warns if images could not be counted; at debug, if that is not new.
+    fn report(&mut self, calls: &Calls<'_>, uncounted: Option<Uncounted>) {
+        let was_uncounted = mem::replace(&mut self.is_uncounted, uncounted.is_some());
+        let Some(reason) = uncounted else {
+            return;
+        };
+        let store = calls.store();
+        if was_uncounted {
+            tracing::debug!({ imagestore.store = store, %reason }, "images still not counted");
+        } else {
+            tracing::warn!({ imagestore.store = store, %reason }, "images not counted");
+        }
+    }
+
+    /// containerd lists a namespace that does not exist as empty. A wrong name must not look like a host without images: warns with
+    /// the names of those that exist; at debug, if that is not new.
+    async fn check_existence(&mut self, calls: &Calls<'_>) {
+        let Some(known) = self.namespaces.call(calls, namespaces).await else {
+            return;
+        };
+        let is_missing = !known.contains(&self.namespace);
+        let was_missing = mem::replace(&mut self.is_missing, is_missing);
+        if !is_missing {
+            return;
+        }
+        let (store, namespace, known) = (calls.store(), &self.namespace, named(&known));
+        if was_missing {
+            tracing::debug!({ imagestore.store = store, namespace, known }, "namespace still does not exist");
+        } else {
+            tracing::warn!({ imagestore.store = store, namespace, known }, "namespace does not exist");
+        }
+    }
+}
+
+#[async_trait(?Send)]
+impl Store for Containerd {
+    async fn list(&mut self, calls: &Calls<'_>) -> Result<Listed, QueryError> {
+        let namespace = header(&self.namespace);
+        let list = async |channel: &mut Channel, context: Context| {
+            list_images(channel, context.with(NAMESPACE, &namespace)).await
+        };
+        let (listed, uncounted) = calls.call(LIST_IMAGES, list).await?;
+        self.is_empty = listed.contents.names == Some(0);
+        self.report(calls, uncounted);
+        Ok(listed)
+    }
+
+    async fn describe(&mut self, calls: &Calls<'_>) -> Description {
+        let runtime = self.version.call(calls, version).await;
+        if mem::take(&mut self.is_empty) {
+            self.check_existence(calls).await;
+        } else {
+            self.is_missing = false;
+        }
+        Description {
+            runtime,
+            filesystems: None,
+        }
+    }
+}
+
+/// Calls List of the images without a filter.
+async fn list_images(
+    channel: &mut Channel,
+    context: Context,
+) -> Result<(Listed, Option<Uncounted>), Status> {
+    let request = v1::images::ListImagesRequest {
+        filters: Vec::new(),
+    };
+    let mut count = Count::new();
+    let received = grpc::list(channel, LIST_IMAGES, &request, context, &mut count)
+        .await
+        .map_err(explained)?;
+    grpc::require_one_message(received.messages)?;
+    grpc::record(&count.contents);
+    let listed = Listed {
+        contents: count.contents,
+        bytes: received.bytes,
+    };
+    Ok((listed, count.uncounted))
+}
+
+/// Calls Version.
+async fn version(channel: &mut Channel, context: Context) -> Result<Runtime, Status> {
+    let answer: v1::version::VersionResponse = grpc::unary(channel, VERSION, &(), context).await?;
+    Ok(Runtime {
+        name: "containerd".to_owned(),
+        version: label(&answer.version),
+        api_version: API_VERSION.to_owned(),
+    })
+}
+
+/// Calls List of the namespaces.
+async fn namespaces(channel: &mut Channel, context: Context) -> Result<Vec<String>, Status> {
+    let request = v1::namespaces::ListNamespacesRequest {
+        filter: String::new(),
+    };
+    let answer: v1::namespaces::ListNamespacesResponse =
+        grpc::unary(channel, LIST_NAMESPACES, &request, context).await?;
+    let namespaces = answer.namespaces.into_iter();
+    Ok(namespaces.map(|namespace| namespace.name).collect())
+}
+
+/// The first namespaces, for a warning.
+fn named(namespaces: &[String]) -> String {
+    let shown = namespaces.iter().take(MAX_NAMESPACES);
+    let mut shown: Vec<String> = shown.map(|name| label(name)).collect();
+    if let Some(more @ 1..) = namespaces.len().checked_sub(MAX_NAMESPACES) {
+        shown.push(format!("{more} more"));
+    }
+    if shown.is_empty() {
+        shown.push("none".to_owned());
+    }
+    shown.join(", ")
+}
+
+fn header(namespace: &str) -> HeaderValue {
+    HeaderValue::from_str(namespace)
+        .expect("the configuration permits letters, digits and separators only")
+}
+
+/// The rule of containerd for identifiers, see its pkg/identifiers.
+fn check_namespace(namespace: &str) -> Result<(), String> {
+    const LONGEST: usize = 76;
+    let is_separator = |c: char| matches!(c, '.' | '_' | '-');
+    let mut parts = namespace.split(is_separator);
+    let is_valid = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric());
+    if namespace.len() <= LONGEST && parts.all(is_valid) {
+        return Ok(());
+    }
+    Err(format!(
+        "expected letters and digits with single '.', '_' or '-' between them, at most {}",
+        counted(LONGEST as u64, "character")
+    ))
+}
+
+fn explained(status: Status) -> Status {
+    let message = status.message();
+    match status.code() {
+        Code::ResourceExhausted if message.contains("message larger than max") => {
+            Status::resource_exhausted(format!(
+                "{message}; raise max_send_message_size in the section [grpc] of containerd's configuration"
+            ))
+        }
+        Code::Unimplemented if message.contains("unknown service") => {
+            Status::unimplemented(format!(
+                "this is not containerd, whose own API the kind containerd needs; for CRI-O and other Kubernetes runtimes use the kind cri: {message}"
+            ))
+        }
+        _ => status,
+    }
+}
+
+#[cfg(test)]
+mod tests;

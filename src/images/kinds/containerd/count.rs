@@ -1,0 +1,204 @@
+//! Counts the images of a list of names as they arrive: those that have the same target are one image.
+
+use std::fmt;
+
+use scan::{Value, Visitor, read_fields};
+
+use crate::{
+    answer::{Contents, Registries, Registry},
+    images::kinds::{
+        fingerprints::{self, Fingerprint, Fingerprints, Flag},
+        name::Name,
+        timestamp,
+    },
+};
+
+/// An image that has a name with a tag.
+const TAGGED: Flag = Flag::new(0);
+
+/// An image that has a name with a registry.
+const NAMED: Flag = Flag::new(1);
+
+/// The names that have arrived, and their images.
+#[derive(Debug)]
+pub(super) struct Count {
+    pub(super) contents: Contents,
+    /// Why the images could not be counted.
+    pub(super) uncounted: Option<Uncounted>,
+    /// The digests of the images.
+    images: Fingerprints,
+    /// The digest of the current name's image, once it has arrived.
+    target: Option<Target>,
+    tagged: bool,
+    name: Name,
+    created: Option<i64>,
+}
+
+/// Why the images of a list could not be counted. Their names could.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Uncounted {
+    /// There are more than [`fingerprints::MOST`].
+    TooMany,
+    /// A name's target is malformed, or its digest comes after the first [`Count::TARGET_WANTED`] bytes.
+    Unreadable,
+}
+
+/// What a name refers to.
+#[derive(Clone, Copy, Debug)]
+enum Target {
+    Digest(Fingerprint),
+    Unreadable,
+}
+
+impl Count {
+    const NAME: u32 = 1;
+    const TARGET: u32 = 3;
+    const CREATED_AT: u32 = 7;
+
+    /// Bytes of a name that are read: the longest key of containerd's database (bbolt, MaxKeySize).
+    pub(super) const NAME_WANTED: usize = 32_768;
+
+    /// Bytes of a target that are read. containerd sends the digest before everything that may be long.
+    pub(super) const TARGET_WANTED: usize = 4_096;
+
+    /// Bytes of a time that are read: more than it has.
+    const TIME_WANTED: usize = 64;
+
+    pub(super) fn new() -> Self {
+        Self {
+            contents: Contents {
+                names: Some(0),
+                size_bytes: None,
+                untagged: Some(0),
+                ..Contents::default()
+            },
+            uncounted: None,
+            images: Fingerprints::default(),
+            target: None,
+            tagged: false,
+            name: Name::default(),
+            created: None,
+        }
+    }
+
+    /// Reads a descriptor. One without a digest has the empty digest.
+    fn target(&self, descriptor: &[u8]) -> Target {
+        const DIGEST: u32 = 2;
+        let mut digest = None;
+        let is_whole = read_fields(descriptor, |field, value| {
+            if let (DIGEST, Value::Bytes(value)) = (field, value) {
+                digest = Some(value);
+            }
+        });
+        match digest {
+            Some(digest) => Target::Digest(self.images.of(digest)),
+            None if is_whole => Target::Digest(self.images.of(&[])),
+            None => Target::Unreadable,
+        }
+    }
+
+    /// Counts the current name's image, if it is new, and what is new about it.
+    fn count_image(&mut self) -> Result<(), Uncounted> {
+        let contents = &mut self.contents;
+        let target = match self.target.take() {
+            Some(Target::Digest(digest)) => digest,
+            Some(Target::Unreadable) => return Err(Uncounted::Unreadable),
+            None => self.images.of(&[]),
+        };
+        let (mut flags, is_new) = self.images.add(target).ok_or(Uncounted::TooMany)?;
+        if is_new {
+            contents.images = contents.images.map(|images| images + 1);
+            contents.untagged = contents.untagged.map(|untagged| untagged + 1);
+            contents.registries.add(Registry::None);
+        }
+        if self.tagged && flags.set(TAGGED) {
+            contents.untagged = contents.untagged.map(|untagged| untagged - 1);
+        }
+        if self.name.is_given() && flags.set(NAMED) {
+            contents.registries.add_named(self.name.registry());
+        }
+        Ok(())
+    }
+
+    fn give_up(&mut self, why: Uncounted) {
+        self.uncounted = Some(why);
+        self.images = Fingerprints::default();
+        self.contents.images = None;
+        self.contents.untagged = None;
+        self.contents.registries = Registries::default();
+    }
+}
+
+impl Visitor for Count {
+    fn integer(&mut self, _: u32, _: u64) {}
+
+    fn wanted(&self, field: u32) -> usize {
+        match field {
+            Self::NAME => Self::NAME_WANTED,
+            Self::TARGET => Self::TARGET_WANTED,
+            Self::CREATED_AT => Self::TIME_WANTED,
+            _ => 0,
+        }
+    }
+
+    fn bytes(&mut self, field: u32, beginning: &[u8]) {
+        match field {
+            Self::NAME => {
+                self.tagged = is_tagged(beginning);
+                self.name.forget();
+                if is_name(beginning) {
+                    self.name
+                        .give(&beginning[..beginning.len().min(Name::WANTED)]);
+                }
+            }
+            Self::TARGET => self.target = Some(self.target(beginning)),
+            Self::CREATED_AT => self.created = timestamp::seconds(beginning),
+            _ => {}
+        }
+    }
+
+    fn end(&mut self) {
+        self.contents.names = self.contents.names.map(|names| names + 1);
+        if let Some(created) = self.created.take() {
+            self.contents.add_import(created);
+        }
+        if self.uncounted.is_none()
+            && let Err(why) = self.count_image()
+        {
+            self.give_up(why);
+        }
+        self.target = None;
+        self.tagged = false;
+        self.name.forget();
+    }
+}
+
+impl fmt::Display for Uncounted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooMany => write!(f, "there are more than {} of them", fingerprints::MOST),
+            Self::Unreadable => f.write_str("an image has no readable digest"),
+        }
+    }
+}
+
+/// Whether a name names an image for people: not by its digest alone, and not as Docker names an image that has lost its tag.
+fn is_name(name: &[u8]) -> bool {
+    !is_digest(name) && !name.starts_with(b"moby-dangling@")
+}
+
+/// Whether a name has a tag: a colon in the last component of its path, before the digest.
+fn is_tagged(name: &[u8]) -> bool {
+    let before_digest = name.split(|&byte| byte == b'@').next().unwrap_or_default();
+    let component = before_digest.rsplit(|&byte| byte == b'/').next();
+    is_name(name) && component.is_some_and(|component| component.contains(&b':'))
+}
+
+/// Whether this is a digest as in the OCI image specification: algorithm, colon and hexadecimal digits.
+fn is_digest(name: &[u8]) -> bool {
+    const ALGORITHMS: [(&[u8], usize); 2] = [(b"sha256:", 64), (b"sha512:", 128)];
+    ALGORITHMS.iter().any(|&(algorithm, digits)| {
+        name.strip_prefix(algorithm)
+            .is_some_and(|hex| hex.len() == digits && hex.iter().all(u8::is_ascii_hexdigit))
+    })
+}
