@@ -25,6 +25,8 @@ pub(crate) struct Answer {
     pub(crate) runtime: Option<Runtime>,
     /// The file systems that hold its images; `None` until the store has reported them, and if it never does.
     pub(crate) filesystems: Option<Vec<Filesystem>>,
+    /// Why numbers are missing or may mislead, though the store answered.
+    pub(crate) warning: Option<String>,
 }
 
 /// The container runtime that answered.

@@ -20,7 +20,7 @@ pub(crate) use grpc::{Connection, Limit};
 pub(crate) use kind::{Parameter, StoreKind};
 
 use grpc::{Calls, Target};
-use kind::{Description, Listed, Store};
+use kind::{Description, Store};
 use space::Space;
 
 /// Longest time for a query's side calls, which follow the list.
@@ -107,13 +107,14 @@ impl ImageStore {
     ) -> Result<Answer, QueryError> {
         let began = Instant::now();
         let calls = Calls::new(&self.config.name, &self.target, limit, connection);
-        let Listed { contents, bytes } = self.store.list(&calls).await?;
+        let listed = self.store.list(&calls).await?;
         Ok(Answer {
-            contents,
-            response_bytes: bytes,
+            contents: listed.contents,
+            response_bytes: listed.bytes,
             duration: began.elapsed(),
             runtime: None,
             filesystems: None,
+            warning: listed.warning,
         })
     }
 
@@ -132,6 +133,7 @@ impl ImageStore {
         let Description {
             runtime,
             mut filesystems,
+            warning,
         } = self.store.describe(&calls).await;
         // Over TCP, they may be those of another host.
         if let (Some(filesystems), StoreAddress::Unix(_)) = (&mut filesystems, &self.config.address)
@@ -141,6 +143,7 @@ impl ImageStore {
         Answer {
             runtime,
             filesystems,
+            warning: answer.warning.or(warning),
             ..answer
         }
     }

@@ -1,6 +1,9 @@
 //! One event: a trace, the concurrent queries of all stores, and the report of their results.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    mem,
+    time::{Duration, SystemTime},
+};
 
 use futures_util::future::join_all;
 use opentelemetry::trace::TraceContextExt;
@@ -10,7 +13,7 @@ use tracing::{Instrument, Span, field::Empty};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use crate::{
-    answer::QueryError,
+    answer::{Answer, QueryError},
     images::{Connection, ImageStore, Limit},
     metrics::{Kept, Metrics, Query, StoreMetrics},
     status::{EndedEvent, EndedQuery, Status},
@@ -37,6 +40,8 @@ struct ObservedStore {
     store: ImageStore,
     metrics: StoreMetrics,
     status: Status,
+    /// The warning of the last answer.
+    warning: Option<String>,
 }
 
 impl Observer {
@@ -54,6 +59,7 @@ impl Observer {
                     store,
                     metrics,
                     status: status.clone(),
+                    warning: None,
                 }
             })
             .collect();
@@ -154,10 +160,25 @@ impl ObservedStore {
         if let Ok(answer) = outcome.answer {
             let answer = self.store.describe(limit, &connection, answer).await;
             self.metrics.described(&answer);
+            self.warn(&answer);
             outcome.answer = Ok(answer);
         }
         connection.close().await;
         outcome
+    }
+
+    /// Logs the answer's warning; at debug, if it is that of the answer before.
+    fn warn(&mut self, answer: &Answer) {
+        let before = mem::replace(&mut self.warning, answer.warning.clone());
+        let Some(warning) = &answer.warning else {
+            return;
+        };
+        let store = self.name();
+        if before == answer.warning {
+            tracing::debug!({ imagestore.store = store, warning }, "answered with the same warning");
+        } else {
+            tracing::warn!({ imagestore.store = store, warning }, "answered with a warning");
+        }
     }
 
     fn measure(&self, outcome: &Outcome) {

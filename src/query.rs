@@ -45,11 +45,12 @@ pub async fn run(
     };
     // Writes the rest of the log before the messages below.
     drop(telemetry);
-    let messages = [
-        interrupted.map(|signal| output::interrupted(signal, &event)),
-        delivery.as_ref().err().map(output::undelivered),
-    ];
-    for message in messages.into_iter().flatten() {
+    let mut messages: Vec<String> = match interrupted {
+        Some(signal) => vec![output::interrupted(signal, &event)],
+        None => output::warnings(&event).collect(),
+    };
+    messages.extend(delivery.as_ref().err().map(output::undelivered));
+    for message in messages {
         // If standard error fails, nothing can be reported.
         let _ = writeln!(io::stderr(), "{message}");
     }

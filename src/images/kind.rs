@@ -61,6 +61,8 @@ pub(in crate::images) struct Description {
     pub(in crate::images) runtime: Option<Runtime>,
     /// The file systems that hold its images; also `None` for kinds that do not report them.
     pub(in crate::images) filesystems: Option<Vec<Filesystem>>,
+    /// Why the numbers may mislead.
+    pub(in crate::images) warning: Option<String>,
 }
 
 /// A complete list.
@@ -69,6 +71,8 @@ pub(in crate::images) struct Listed {
     pub(in crate::images) contents: Contents,
     /// Its length on the wire in bytes, gRPC's framing included.
     pub(in crate::images) bytes: u64,
+    /// Why numbers are missing.
+    pub(in crate::images) warning: Option<String>,
 }
 
 impl fmt::Display for StoreKind {

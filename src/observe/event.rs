@@ -71,7 +71,17 @@ impl Outcome {
             store, duration, ..
         } = self;
         match &self.answer {
-            Ok(answer) => format!("{store}: {}, queried in {duration:.1?}", answer.contents),
+            Ok(answer) => {
+                let warning = answer
+                    .warning
+                    .iter()
+                    .map(|why| format!(" (warning: {why})"));
+                let warning: String = warning.collect();
+                format!(
+                    "{store}: {}, queried in {duration:.1?}{warning}",
+                    answer.contents
+                )
+            }
             Err(QueryError::Abandoned) => format!("{store}: query abandoned"),
             Err(error) => format!("{store}: query failed: {}", error.with_code()),
         }

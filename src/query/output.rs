@@ -57,6 +57,15 @@ pub(super) fn undelivered(why: &Undelivered) -> String {
     ))
 }
 
+/// Lines for standard error: the warnings of the answers.
+pub(super) fn warnings(event: &Event) -> impl Iterator<Item = String> {
+    event.outcomes.iter().filter_map(|outcome| {
+        let warning = outcome.answer.as_ref().ok()?.warning.as_ref()?;
+        let line = format!("exp-rkt-grpc: warning: {}: {warning}", outcome.store);
+        Some(escaped(&line))
+    })
+}
+
 /// A line for standard error: a signal interrupted the query.
 pub(super) fn interrupted(signal: &str, event: &Event) -> String {
     let unanswered = event.unanswered().join(", ");
@@ -175,6 +184,7 @@ fn answered(answer: &Answer) -> Map<String, Value> {
                     .as_deref()
                     .map_or(Value::Null, filesystems),
             ),
+            ("warning", json!(answer.warning)),
             ("error", Value::Null),
         ]
         .map(|(name, value)| (name.to_owned(), value)),

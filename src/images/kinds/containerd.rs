@@ -1,8 +1,6 @@
 //! One namespace of containerd, by containerd's own API: `containerd.services.*.v1`, see proto/containerd-*.proto. Only this module
 //! uses their generated types.
 
-use std::mem;
-
 use async_trait::async_trait;
 use http::HeaderValue;
 use tonic::{Code, Status};
@@ -38,7 +36,7 @@ mod v1 {
 
 mod count;
 
-use count::{Count, Uncounted};
+use count::Count;
 
 /// The kind `containerd`.
 pub(super) static KIND: StoreKind = StoreKind {
@@ -83,10 +81,6 @@ struct Containerd {
     namespace: String,
     /// Whether the last list was empty.
     is_empty: bool,
-    /// Whether the namespace was missing last time.
-    is_missing: bool,
-    /// Whether images could not be counted last time.
-    is_uncounted: bool,
     version: SideCall,
     namespaces: SideCall,
 }
@@ -96,44 +90,18 @@ impl Containerd {
         Self {
             namespace: namespace.to_owned(),
             is_empty: false,
-            is_missing: false,
-            is_uncounted: false,
             version: SideCall::of(VERSION),
             namespaces: SideCall::of(LIST_NAMESPACES),
         }
     }
 
-    /// Warns if images could not be counted; at debug, if that is not new.
-    fn report(&mut self, calls: &Calls<'_>, uncounted: Option<Uncounted>) {
-        let was_uncounted = mem::replace(&mut self.is_uncounted, uncounted.is_some());
-        let Some(reason) = uncounted else {
-            return;
-        };
-        let store = calls.store();
-        if was_uncounted {
-            tracing::debug!({ imagestore.store = store, %reason }, "images still not counted");
-        } else {
-            tracing::warn!({ imagestore.store = store, %reason }, "images not counted");
-        }
-    }
-
-    /// containerd lists a namespace that does not exist as empty. A wrong name must not look like a host without images: warns with
-    /// the names of those that exist; at debug, if that is not new.
-    async fn check_existence(&mut self, calls: &Calls<'_>) {
-        let Some(known) = self.namespaces.call(calls, namespaces).await else {
-            return;
-        };
-        let is_missing = !known.contains(&self.namespace);
-        let was_missing = mem::replace(&mut self.is_missing, is_missing);
-        if !is_missing {
-            return;
-        }
-        let (store, namespace, known) = (calls.store(), &self.namespace, named(&known));
-        if was_missing {
-            tracing::debug!({ imagestore.store = store, namespace, known }, "namespace still does not exist");
-        } else {
-            tracing::warn!({ imagestore.store = store, namespace, known }, "namespace does not exist");
-        }
+    /// containerd lists a namespace that does not exist as empty. A wrong name must not look like a host without images.
+    async fn missing(&mut self, calls: &Calls<'_>) -> Option<String> {
+        let known = self.namespaces.call(calls, namespaces).await?;
+        (!known.contains(&self.namespace)).then(|| {
+            let (namespace, known) = (&self.namespace, named(&known));
+            format!("the namespace {namespace} does not exist; containerd has {known}")
+        })
     }
 }
 
@@ -144,31 +112,28 @@ impl Store for Containerd {
         let list = async |channel: &mut Channel, context: Context| {
             list_images(channel, context.with(NAMESPACE, &namespace)).await
         };
-        let (listed, uncounted) = calls.call(LIST_IMAGES, list).await?;
+        let listed = calls.call(LIST_IMAGES, list).await?;
         self.is_empty = listed.contents.names == Some(0);
-        self.report(calls, uncounted);
         Ok(listed)
     }
 
     async fn describe(&mut self, calls: &Calls<'_>) -> Description {
         let runtime = self.version.call(calls, version).await;
-        if mem::take(&mut self.is_empty) {
-            self.check_existence(calls).await;
+        let warning = if self.is_empty {
+            self.missing(calls).await
         } else {
-            self.is_missing = false;
-        }
+            None
+        };
         Description {
             runtime,
             filesystems: None,
+            warning,
         }
     }
 }
 
 /// Calls List of the images without a filter.
-async fn list_images(
-    channel: &mut Channel,
-    context: Context,
-) -> Result<(Listed, Option<Uncounted>), Status> {
+async fn list_images(channel: &mut Channel, context: Context) -> Result<Listed, Status> {
     let request = v1::images::ListImagesRequest {
         filters: Vec::new(),
     };
@@ -178,11 +143,11 @@ async fn list_images(
         .map_err(explained)?;
     grpc::require_one_message(received.messages)?;
     grpc::record(&count.contents);
-    let listed = Listed {
+    Ok(Listed {
         contents: count.contents,
         bytes: received.bytes,
-    };
-    Ok((listed, count.uncounted))
+        warning: count.uncounted.map(|why| why.to_string()),
+    })
 }
 
 /// Calls Version.
@@ -214,7 +179,7 @@ fn named(namespaces: &[String]) -> String {
         shown.push(format!("{more} more"));
     }
     if shown.is_empty() {
-        shown.push("none".to_owned());
+        shown.push("no namespaces".to_owned());
     }
     shown.join(", ")
 }

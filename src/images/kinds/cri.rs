@@ -123,6 +123,7 @@ impl Store for Cri {
         Description {
             runtime,
             filesystems,
+            warning: None,
         }
     }
 }
@@ -154,7 +155,11 @@ async fn stream_images(
 
 fn listed(Count { contents, .. }: Count, bytes: u64) -> Listed {
     grpc::record(&contents);
-    Listed { contents, bytes }
+    Listed {
+        contents,
+        bytes,
+        warning: None,
+    }
 }
 
 /// Calls Version.

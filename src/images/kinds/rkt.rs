@@ -62,6 +62,7 @@ impl Store for Rkt {
         Description {
             runtime: self.info.call(calls, info).await,
             filesystems: None,
+            warning: None,
         }
     }
 }
@@ -79,6 +80,7 @@ async fn list_images(channel: &mut Channel, context: Context) -> Result<Listed, 
     Ok(Listed {
         contents: count.contents,
         bytes: received.bytes,
+        warning: None,
     })
 }
 

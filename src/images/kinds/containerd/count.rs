@@ -176,8 +176,14 @@ impl Visitor for Count {
 impl fmt::Display for Uncounted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::TooMany => write!(f, "there are more than {} of them", fingerprints::MOST),
-            Self::Unreadable => f.write_str("an image has no readable digest"),
+            Self::TooMany => write!(
+                f,
+                "the images are not counted: there are more than {}",
+                fingerprints::MOST
+            ),
+            Self::Unreadable => {
+                f.write_str("the images are not counted: the digest of one cannot be read")
+            }
         }
     }
 }

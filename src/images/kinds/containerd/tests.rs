@@ -286,7 +286,7 @@ fn a_warning_names_few_namespaces() {
             .map(|number| number.to_string())
             .collect::<Vec<_>>()
     };
-    assert_eq!(named(&names(0)), "none");
+    assert_eq!(named(&names(0)), "no namespaces");
     assert_eq!(named(&names(2)), "0, 1");
     assert!(named(&names(16)).ends_with(", 15"));
     assert!(named(&names(18)).ends_with(", 15, 2 more"));
