@@ -15,6 +15,8 @@ pub(crate) struct Image<'a> {
     pub(crate) tagged: Option<bool>,
     /// `None` if the store does not support pinning.
     pub(crate) pinned: Option<bool>,
+    /// Whether a container refers to it; `None` if that is not known.
+    pub(crate) used: Option<bool>,
     /// `None` if the store does not support registries.
     pub(crate) registry: Option<Registry<'a>>,
 }
@@ -38,6 +40,10 @@ pub(crate) struct Contents {
     pub(crate) untagged: Option<u64>,
     /// Images kept from garbage collection; `None` if the store does not support pinning.
     pub(crate) pinned: Option<u64>,
+    /// Images that are neither used nor pinned; `None` if that is not known.
+    pub(crate) unused: Option<u64>,
+    /// Sum of their sizes in bytes, at most `u64::MAX`; `None` if that is not known.
+    pub(crate) unused_bytes: Option<u64>,
     /// Images per registry; they add up to `images` if the store supports registries.
     pub(crate) registries: Registries,
 }
@@ -54,6 +60,8 @@ impl Default for Contents {
             newest_seconds: None,
             untagged: None,
             pinned: None,
+            unused: None,
+            unused_bytes: None,
             registries: Registries::default(),
         }
     }
@@ -99,6 +107,11 @@ impl Contents {
         }
         if let Some(pinned) = &mut self.pinned {
             *pinned += u64::from(image.pinned == Some(true));
+        }
+        if image.used == Some(false) && image.pinned != Some(true) {
+            self.unused = self.unused.map(|unused| unused + 1);
+            let bytes = |sum: u64| sum.saturating_add(image.size_bytes);
+            self.unused_bytes = self.unused_bytes.map(bytes);
         }
         if let Some(registry) = image.registry {
             self.registries.add(registry);

@@ -1,5 +1,6 @@
 //! The transport: calls a store's methods over gRPC, and explains why a call fails. Nothing else in `images` uses tonic's channel.
 
+use http::{HeaderName, HeaderValue};
 use tonic::Status;
 use tracing::Instrument;
 
@@ -17,7 +18,7 @@ mod spans;
 mod status;
 mod target;
 
-pub(super) use call::{Context, list, require_one_message, unary};
+pub(super) use call::{Context, ask, require_one_message, unary};
 pub(crate) use connection::Connection;
 pub(crate) use limit::Limit;
 pub(super) use peer::Channel;
@@ -31,6 +32,7 @@ pub(super) struct Calls<'a> {
     target: &'a Target,
     limit: &'a Limit,
     connection: &'a Connection,
+    metadata: Option<(&'static str, &'a HeaderValue)>,
 }
 
 impl<'a> Calls<'a> {
@@ -45,7 +47,28 @@ impl<'a> Calls<'a> {
             target,
             limit,
             connection,
+            metadata: None,
         }
+    }
+
+    /// The same calls with this metadata.
+    pub(super) fn with(self, name: &'static str, value: &'a HeaderValue) -> Self {
+        let metadata = Some((name, value));
+        Self { metadata, ..self }
+    }
+
+    /// The same calls within this limit.
+    pub(super) fn within(self, limit: &'a Limit) -> Self {
+        Self { limit, ..self }
+    }
+
+    pub(super) fn limit(&self) -> &'a Limit {
+        self.limit
+    }
+
+    /// Waits until another call has connected.
+    pub(super) async fn connected(&self) {
+        self.connection.opened.notified().await;
     }
 
     /// The store's name.
@@ -66,8 +89,14 @@ impl<'a> Calls<'a> {
             let connect = || self.connect();
             let channel = &self.connection.channel;
             let mut channel = channel.get_or_try_init(connect).await?.clone();
+            self.connection.opened.notify_one();
+            let mut metadata = spans::propagated(&span);
+            metadata.extend(
+                self.metadata
+                    .map(|(name, value)| (HeaderName::from_static(name), value.clone())),
+            );
             let context = Context {
-                metadata: spans::propagated(&span),
+                metadata,
                 timeout: self.limit.remaining(),
             };
             let answer = async { Ok(request(&mut channel, context).await?) };

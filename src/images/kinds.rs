@@ -5,7 +5,9 @@ use super::kind::{Parameter, StoreKind};
 mod containerd;
 mod cri;
 mod fingerprints;
+mod lists;
 mod name;
+mod references;
 mod rkt;
 mod timestamp;
 

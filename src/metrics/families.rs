@@ -39,6 +39,8 @@ pub(super) const SIZE: &str = "imagestore_images_size_bytes";
 pub(super) const LARGEST: &str = "imagestore_largest_image_size_bytes";
 pub(super) const UNTAGGED: &str = "imagestore_untagged_images";
 pub(super) const PINNED: &str = "imagestore_pinned_images";
+pub(super) const UNUSED: &str = "imagestore_unused_images";
+pub(super) const UNUSED_SIZE: &str = "imagestore_unused_images_size_bytes";
 pub(super) const LEFT: &str = "imagestore_filesystem_avail_bytes";
 pub(super) const RUNTIME: &str = "imagestore_runtime_info";
 pub(super) const LAST_QUERY: &str = "imagestore_last_query_timestamp_seconds";
@@ -80,6 +82,16 @@ pub(super) static FAMILIES: &[Family] = &[
         name: PINNED,
         help: "Images that the runtime keeps from garbage collection.",
         value: Value::Answer(|answer| answer.contents.pinned.map(|count| count as f64)),
+    },
+    Family {
+        name: UNUSED,
+        help: "Images that no container refers to, running or stopped, and that are not pinned.",
+        value: Value::Answer(|answer| answer.contents.unused.map(|count| count as f64)),
+    },
+    Family {
+        name: UNUSED_SIZE,
+        help: "Sum in bytes of the sizes that the runtime reports for its unused images, which is not what their removal frees: they may share layers with used ones.",
+        value: Value::Answer(|answer| answer.contents.unused_bytes.map(|bytes| bytes as f64)),
     },
     Family {
         name: "imagestore_oldest_image_timestamp_seconds",

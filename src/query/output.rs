@@ -14,7 +14,7 @@ use crate::{
 pub(super) fn table(event: &Event) -> String {
     let mut rows = vec![
         [
-            "STORE", "RUNTIME", "IMAGES", "SIZE", "UNTAGGED", "PINNED", "DURATION",
+            "STORE", "RUNTIME", "IMAGES", "SIZE", "UNTAGGED", "PINNED", "UNUSED", "DURATION",
         ]
         .map(str::to_owned)
         .to_vec(),
@@ -94,6 +94,7 @@ fn row(outcome: &Outcome) -> Vec<String> {
         contents.size_bytes.map_or_else(|| "-".to_owned(), size),
         count(contents.untagged),
         count(contents.pinned),
+        count(contents.unused),
         duration(outcome.duration),
     ]
 }
@@ -163,6 +164,8 @@ fn answered(answer: &Answer) -> Map<String, Value> {
             ("largest_image_size_bytes", json!(contents.largest_bytes)),
             ("untagged_images", json!(contents.untagged)),
             ("pinned_images", json!(contents.pinned)),
+            ("unused_images", json!(contents.unused)),
+            ("unused_images_size_bytes", json!(contents.unused_bytes)),
             (
                 "oldest_image_timestamp_seconds",
                 json!(contents.oldest_seconds),

@@ -79,9 +79,6 @@ pub use scanner::{Received, Scanner};
 
 /// Receives the elements of field 1.
 pub trait Visitor {
-    /// A message begins, with or without elements.
-    fn begin_message(&mut self) {}
-
     /// The current element has this integer in this field (wire type VARINT).
     fn integer(&mut self, field: u32, value: u64);
 

@@ -108,7 +108,6 @@ impl<'v, V: Visitor> Scanner<'v, V> {
             return Err(Malformed { offset, fault });
         }
         self.held.clear();
-        self.visitor.begin_message();
         self.message_end = Some(self.offset + u64::from(u32::from_be_bytes([a, b, c, d])));
         Ok(())
     }

@@ -22,14 +22,6 @@ pub(in crate::images) struct Context {
     pub(super) timeout: Duration,
 }
 
-impl Context {
-    /// The same with this metadata.
-    pub(in crate::images) fn with(mut self, name: &'static str, value: &HeaderValue) -> Self {
-        self.metadata.insert(name, value.clone());
-        self
-    }
-}
-
 /// Longest answer to a side call, in bytes: decoded, it can be forty times as large.
 const MAX_MESSAGE: u64 = 64 * 1024;
 
@@ -50,32 +42,44 @@ pub(in crate::images) fn require_one_message(messages: u64) -> Result<(), Status
     }
 }
 
-/// Calls `/method` with `message`, and passes each image of the answer to `visitor` as it arrives.
+/// Calls `/method` with `message`, and waits until the answer begins.
 ///
 /// # Errors
 ///
 /// The status that the server sent; UNAVAILABLE when the connection is lost; the codes that gRPC assigns to HTTP/2 resets and HTTP
-/// errors; INTERNAL, with the place, for an answer that breaks the protocol (compressed, malformed, cut short).
-pub(in crate::images) async fn list<V: Visitor>(
+/// errors; INTERNAL for an answer that breaks the protocol.
+pub(in crate::images) async fn ask(
     channel: &mut Channel,
     method: &str,
     message: &impl Message,
     context: Context,
-    visitor: &mut V,
-) -> Result<Received, Status> {
-    let mut reply = Reply::to(channel, method, message, context).await?;
-    let mut scanner = Scanner::new(visitor);
-    while let Some(data) = reply.next().await? {
-        scanner.feed(&data).map_err(malformed)?;
+) -> Result<Reply, Status> {
+    Reply::to(channel, method, message, context).await
+}
+
+impl Reply {
+    /// Passes each element of a list to `visitor` as it arrives.
+    ///
+    /// # Errors
+    ///
+    /// As [`ask`]; INTERNAL, with the place, for a list that is compressed, malformed or cut short.
+    pub(in crate::images) async fn scan<V: Visitor>(
+        &mut self,
+        visitor: &mut V,
+    ) -> Result<Received, Status> {
+        let mut scanner = Scanner::new(visitor);
+        while let Some(data) = self.next().await? {
+            scanner.feed(&data).map_err(malformed)?;
+        }
+        scanner.finish().map_err(malformed)
     }
-    scanner.finish().map_err(malformed)
 }
 
 /// Calls `/method` with `message`, and decodes the one message of the answer.
 ///
 /// # Errors
 ///
-/// As [`list`]; RESOURCE_EXHAUSTED for an answer of more than 64 KiB.
+/// As [`ask`]; RESOURCE_EXHAUSTED for an answer of more than 64 KiB.
 pub(in crate::images) async fn unary<M: Message + Default>(
     channel: &mut Channel,
     method: &str,

@@ -14,7 +14,7 @@ use super::{
 };
 
 /// An answer, as it arrives.
-pub(super) struct Reply {
+pub(in crate::images) struct Reply {
     body: Body,
     observed: Observed,
     /// Whether the status came in the headers: grpc-go sends OK there if the answer has no message.
@@ -41,6 +41,11 @@ impl Reply {
             observed,
             has_begun: false,
         })
+    }
+
+    /// Whether any of its data has arrived.
+    pub(in crate::images) fn has_begun(&self) -> bool {
+        self.has_begun
     }
 
     /// The next bytes; `None` when the answer has ended with status OK.

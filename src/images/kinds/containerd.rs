@@ -10,6 +10,10 @@ use crate::{
     images::{
         grpc::{self, Calls, Channel, Context},
         kind::{Description, Listed, Parameter, Store, StoreKind},
+        kinds::{
+            lists::Lists,
+            references::{self, References, beside},
+        },
         side_call::SideCall,
     },
     words::{counted, label},
@@ -23,6 +27,9 @@ use crate::{
     reason = "generated from proto/containerd-*.proto; lists are scanned; only tests decode them"
 )]
 mod v1 {
+    pub(super) mod containers {
+        tonic::include_proto!("containerd.services.containers.v1");
+    }
     pub(super) mod images {
         tonic::include_proto!("containerd.services.images.v1");
     }
@@ -60,6 +67,17 @@ pub(super) static KIND: StoreKind = StoreKind {
 /// Lists the names of images in one message.
 const LIST_IMAGES: &str = "containerd.services.images.v1.Images/List";
 
+/// Lists the containers, each in a message of its own, or all in one message.
+const STREAM_CONTAINERS: &str = "containerd.services.containers.v1.Containers/ListStream";
+const LIST_CONTAINERS: &str = "containerd.services.containers.v1.Containers/List";
+
+/// A container's field `image`: a name.
+const REFERENCES: references::Fields = [3, 3];
+
+/// The namespace of Docker, which deletes the container of containerd when it stops: the images of its own stopped containers would
+/// seem unused.
+const DOCKER: &str = "moby";
+
 /// Lists the namespaces.
 const LIST_NAMESPACES: &str = "containerd.services.namespaces.v1.Namespaces/List";
 
@@ -81,6 +99,7 @@ struct Containerd {
     namespace: String,
     /// Whether the last list was empty.
     is_empty: bool,
+    containers: Lists,
     version: SideCall,
     namespaces: SideCall,
 }
@@ -90,6 +109,7 @@ impl Containerd {
         Self {
             namespace: namespace.to_owned(),
             is_empty: false,
+            containers: Lists::of(STREAM_CONTAINERS, LIST_CONTAINERS, |status| status),
             version: SideCall::of(VERSION),
             namespaces: SideCall::of(LIST_NAMESPACES),
         }
@@ -109,10 +129,29 @@ impl Containerd {
 impl Store for Containerd {
     async fn list(&mut self, calls: &Calls<'_>) -> Result<Listed, QueryError> {
         let namespace = header(&self.namespace);
-        let list = async |channel: &mut Channel, context: Context| {
-            list_images(channel, context.with(NAMESPACE, &namespace)).await
+        let calls = calls.with(NAMESPACE, &namespace);
+        let listed = if self.namespace == DOCKER {
+            calls
+                .call(LIST_IMAGES, async |channel: &mut Channel, context| {
+                    list_images(channel, context, async || None).await
+                })
+                .await?
+        } else {
+            beside(
+                &mut self.containers,
+                REFERENCES,
+                &calls,
+                async |references| {
+                    let references = async || references.wait().await.as_ref();
+                    calls
+                        .call(LIST_IMAGES, async |channel: &mut Channel, context| {
+                            list_images(channel, context, references).await
+                        })
+                        .await
+                },
+            )
+            .await?
         };
-        let listed = calls.call(LIST_IMAGES, list).await?;
         self.is_empty = listed.contents.names == Some(0);
         Ok(listed)
     }
@@ -132,15 +171,20 @@ impl Store for Containerd {
     }
 }
 
-/// Calls List of the images without a filter.
-async fn list_images(channel: &mut Channel, context: Context) -> Result<Listed, Status> {
+/// Calls List of the images without a filter, and awaits the containers' references when the answer begins.
+async fn list_images<'a>(
+    channel: &mut Channel,
+    context: Context,
+    references: impl AsyncFnOnce() -> Option<&'a References>,
+) -> Result<Listed, Status> {
     let request = v1::images::ListImagesRequest {
         filters: Vec::new(),
     };
-    let mut count = Count::new();
-    let received = grpc::list(channel, LIST_IMAGES, &request, context, &mut count)
+    let mut reply = grpc::ask(channel, LIST_IMAGES, &request, context)
         .await
         .map_err(explained)?;
+    let mut count = Count::new(references().await);
+    let received = reply.scan(&mut count).await.map_err(explained)?;
     grpc::require_one_message(received.messages)?;
     grpc::record(&count.contents);
     Ok(Listed {

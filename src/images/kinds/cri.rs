@@ -1,15 +1,20 @@
 //! Kubernetes runtimes (containerd, CRI-O): `runtime.v1`, see proto/cri.proto. Only this module uses its generated types.
 
-use std::{collections::BTreeMap, mem};
+use std::collections::BTreeMap;
 
 use async_trait::async_trait;
+use scan::Received;
 use tonic::{Code, Status};
 
 use crate::{
-    answer::{self, Filesystem, QueryError, Runtime},
+    answer::{Filesystem, QueryError, Runtime},
     images::{
         grpc::{self, Calls, Channel, Context},
         kind::{Description, Listed, Store, StoreKind},
+        kinds::{
+            lists::Lists,
+            references::{self, beside},
+        },
         side_call::SideCall,
     },
     words::label,
@@ -53,6 +58,15 @@ const LIST_IMAGES: &str = "runtime.v1.ImageService/ListImages";
 /// Lists the images in many messages; newer runtimes have it.
 const STREAM_IMAGES: &str = "runtime.v1.ImageService/StreamImages";
 
+/// Lists the containers in one message.
+const LIST_CONTAINERS: &str = "runtime.v1.RuntimeService/ListContainers";
+
+/// Lists the containers in many messages; newer runtimes have it.
+const STREAM_CONTAINERS: &str = "runtime.v1.RuntimeService/StreamContainers";
+
+/// A container's fields `image_id` and, for runtimes that lack it, `image_ref`.
+const REFERENCES: references::Fields = [10, 5];
+
 /// Name and version of the runtime.
 const VERSION: &str = "runtime.v1.RuntimeService/Version";
 
@@ -65,8 +79,8 @@ const MAX_FILESYSTEMS: usize = 16;
 /// A store that speaks CRI.
 #[derive(Debug)]
 struct Cri {
-    /// Whether the runtime is known not to support StreamImages.
-    lists_whole: bool,
+    images: Lists,
+    containers: Lists,
     /// The runtime that answered last.
     runtime: Option<Runtime>,
     version: SideCall,
@@ -76,17 +90,19 @@ struct Cri {
 impl Cri {
     fn new() -> Self {
         Self {
-            lists_whole: false,
+            images: Lists::of(STREAM_IMAGES, LIST_IMAGES, explained),
+            containers: Lists::of(STREAM_CONTAINERS, LIST_CONTAINERS, |status| status),
             runtime: None,
             version: SideCall::of(VERSION),
             image_fs_info: SideCall::of(IMAGE_FS_INFO),
         }
     }
 
-    /// Remembers the runtime. A new one may support StreamImages even if the old one did not.
+    /// Remembers the runtime. A new one may stream lists even if the old one did not.
     fn remember(&mut self, runtime: &Runtime) {
         if self.runtime.as_ref().is_some_and(|known| known != runtime) {
-            self.lists_whole = false;
+            self.images.forget();
+            self.containers.forget();
         }
         self.runtime = Some(runtime.clone());
     }
@@ -94,22 +110,15 @@ impl Cri {
 
 #[async_trait(?Send)]
 impl Store for Cri {
-    /// Streams the list if the runtime supports that. This is tried again after every failure: the list may have been too long for
-    /// one message, or the runtime may have been replaced.
     async fn list(&mut self, calls: &Calls<'_>) -> Result<Listed, QueryError> {
-        if !mem::take(&mut self.lists_whole) {
-            let mut begun = false;
-            let stream = async |channel: &mut Channel, context| {
-                stream_images(channel, context, &mut begun).await
-            };
-            match calls.call(STREAM_IMAGES, stream).await {
-                Err(error) if error.code() == answer::Code::UNIMPLEMENTED && !begun => {}
-                outcome => return outcome,
-            }
-        }
-        let listed = calls.call(LIST_IMAGES, list_images).await;
-        self.lists_whole = listed.is_ok();
-        listed
+        let Self {
+            images, containers, ..
+        } = self;
+        beside(containers, REFERENCES, calls, async |references| {
+            let count = async || Count::new(references.wait().await.as_ref());
+            images.scan(calls, count, listed).await
+        })
+        .await
     }
 
     async fn describe(&mut self, calls: &Calls<'_>) -> Description {
@@ -128,36 +137,11 @@ impl Store for Cri {
     }
 }
 
-/// Calls ListImages without a filter.
-async fn list_images(channel: &mut Channel, context: Context) -> Result<Listed, Status> {
-    let request = v1::ListImagesRequest { filter: None };
-    let mut count = Count::new();
-    let received = grpc::list(channel, LIST_IMAGES, &request, context, &mut count)
-        .await
-        .map_err(explained)?;
-    grpc::require_one_message(received.messages)?;
-    Ok(listed(count, received.bytes))
-}
-
-/// Calls StreamImages without a filter, and sets `begun` if a message has begun. Images before an error are not counted.
-async fn stream_images(
-    channel: &mut Channel,
-    context: Context,
-    begun: &mut bool,
-) -> Result<Listed, Status> {
-    let request = v1::StreamImagesRequest { filter: None };
-    let mut count = Count::new();
-    let streamed = grpc::list(channel, STREAM_IMAGES, &request, context, &mut count).await;
-    *begun = count.begun;
-    let received = streamed.map_err(explained)?;
-    Ok(listed(count, received.bytes))
-}
-
-fn listed(Count { contents, .. }: Count, bytes: u64) -> Listed {
+fn listed(Count { contents, .. }: Count<'_>, received: Received) -> Listed {
     grpc::record(&contents);
     Listed {
         contents,
-        bytes,
+        bytes: received.bytes,
         warning: None,
     }
 }

@@ -1,15 +1,12 @@
 //! A bounded set of texts, kept as fingerprints of eight bytes each.
 //!
 //! A fingerprint is a hash of 64 bits with a secret key (SipHash, as in the standard library's hash tables), so a store cannot choose
-//! texts whose fingerprints collide. Three bits hold flags. Among the [`MOST`] texts of a full set, two have the same fingerprint with
-//! a probability of 3 in 10^9.
+//! texts whose fingerprints collide. Three bits hold flags. Among 100,000 texts, two have the same fingerprint with
+//! a probability of 2 in 10^9.
 
 use std::hash::{BuildHasher, RandomState};
 
 use hashbrown::HashTable;
-
-/// Most texts in a set: what fits in a table of 2^17 places, which takes 1.125 MiB.
-pub(super) const MOST: usize = 114_688;
 
 /// A set of at most this many texts grows step by step; a larger one gets the whole table at once, because two large tables at a
 /// time would take half as much again.
@@ -20,10 +17,11 @@ const FLAGS: u64 = 0b111 << FLAGS_AT;
 const FLAGS_AT: u32 = 32;
 
 /// A set of texts with flags.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Fingerprints {
     key: RandomState,
     table: HashTable<u64>,
+    most: usize,
 }
 
 /// The fingerprint of a text. Only the set that made it can compare it.
@@ -56,6 +54,27 @@ impl Flags<'_> {
 }
 
 impl Fingerprints {
+    /// An empty set of at most so many texts. A table of `2^n` places holds 7/8 of that, and takes nine bytes for each place.
+    pub(super) fn with_room_for(most: usize) -> Self {
+        Self {
+            key: RandomState::new(),
+            table: HashTable::new(),
+            most,
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.table.is_empty()
+    }
+
+    /// Whether the set has this text.
+    pub(super) fn contains(&self, text: &[u8]) -> bool {
+        let Fingerprint(hash) = self.of(text);
+        self.table
+            .find(hash, |known| known & !FLAGS == hash)
+            .is_some()
+    }
+
     /// The fingerprint of `text` in this set.
     pub(super) fn of(&self, text: &[u8]) -> Fingerprint {
         Fingerprint(self.key.hash_one(text) & !FLAGS)
@@ -66,11 +85,12 @@ impl Fingerprints {
         let is_new = self.find(text).is_none();
         if is_new {
             let length = self.table.len();
-            if length == MOST {
+            if length == self.most {
                 return None;
             }
             if length == self.table.capacity() && length >= FEW {
-                self.table.reserve(MOST - length, |known| known & !FLAGS);
+                self.table
+                    .reserve(self.most - length, |known| known & !FLAGS);
             }
             let Fingerprint(hash) = text;
             self.table.insert_unique(hash, hash, |known| known & !FLAGS);
@@ -90,7 +110,10 @@ mod tests {
 
     use proptest::{collection::vec, prelude::*};
 
-    use super::{Fingerprints, Flag, MOST};
+    use super::{Fingerprints, Flag};
+
+    /// What fits in a table of 2^17 places.
+    const MOST: usize = 114_688;
 
     const FIRST: Flag = Flag::new(0);
     const LAST: Flag = Flag::new(2);
@@ -101,7 +124,7 @@ mod tests {
 
     #[test]
     fn a_full_set_takes_no_new_texts_and_knows_the_old_ones() {
-        let mut set = Fingerprints::default();
+        let mut set = Fingerprints::with_room_for(MOST);
         for number in 0..MOST {
             let text = set.of(&text(number));
             let (mut flags, is_new) = set.add(text).expect("it is not full");
@@ -115,11 +138,13 @@ mod tests {
             let (mut flags, is_new) = set.add(text).expect("it is known");
             assert!(!is_new && !flags.set(LAST) && flags.set(FIRST), "{number}");
         }
+        assert!(set.contains(&self::text(5)));
+        assert!(!set.contains(&self::text(MOST)));
     }
 
     #[test]
     fn a_full_set_takes_little_more_than_eight_bytes_a_text() {
-        let mut set = Fingerprints::default();
+        let mut set = Fingerprints::with_room_for(MOST);
         let mut largest = 0;
         for number in 0..MOST {
             let text = set.of(&text(number));
@@ -132,14 +157,14 @@ mod tests {
 
     #[test]
     fn two_sets_have_different_keys() {
-        let [one, other] = [(); 2].map(|()| Fingerprints::default().of(b"sha256:00"));
+        let [one, other] = [(); 2].map(|()| Fingerprints::with_room_for(1).of(b"sha256:00"));
         assert_ne!(one, other);
     }
 
     proptest! {
         #[test]
         fn a_set_holds_each_text_once_with_its_own_flags(numbers in vec((0_usize..50, any::<bool>()), 0..200)) {
-            let mut set = Fingerprints::default();
+            let mut set = Fingerprints::with_room_for(MOST);
             let mut model = BTreeSet::new();
             let mut flagged = BTreeSet::new();
             for (number, flag) in numbers {

@@ -74,7 +74,8 @@ async fn list_images(channel: &mut Channel, context: Context) -> Result<Listed, 
         detail: false,
     };
     let mut count = Count::default();
-    let received = grpc::list(channel, LIST_IMAGES, &request, context, &mut count).await?;
+    let mut reply = grpc::ask(channel, LIST_IMAGES, &request, context).await?;
+    let received = reply.scan(&mut count).await?;
     grpc::require_one_message(received.messages)?;
     grpc::record(&count.contents);
     Ok(Listed {

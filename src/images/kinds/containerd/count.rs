@@ -7,8 +7,9 @@ use scan::{Value, Visitor, read_fields};
 use crate::{
     answer::{Contents, Registries, Registry},
     images::kinds::{
-        fingerprints::{self, Fingerprint, Fingerprints, Flag},
+        fingerprints::{Fingerprint, Fingerprints, Flag},
         name::Name,
+        references::References,
         timestamp,
     },
 };
@@ -19,10 +20,19 @@ const TAGGED: Flag = Flag::new(0);
 /// An image that has a name with a registry.
 const NAMED: Flag = Flag::new(1);
 
+/// An image that is pinned, or has a name that a container refers to.
+const USED: Flag = Flag::new(2);
+
+/// Most images that are counted: what fits in a table of 2^17 places, which takes 1.125 MiB.
+pub(super) const MOST: usize = 114_688;
+
 /// The names that have arrived, and their images.
 #[derive(Debug)]
-pub(super) struct Count {
+pub(super) struct Count<'a> {
     pub(super) contents: Contents,
+    /// The names that containers refer to, if they are known.
+    references: Option<&'a References>,
+    used: bool,
     /// Why the images could not be counted.
     pub(super) uncounted: Option<Uncounted>,
     /// The digests of the images.
@@ -37,7 +47,7 @@ pub(super) struct Count {
 /// Why the images of a list could not be counted. Their names could.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Uncounted {
-    /// There are more than [`fingerprints::MOST`].
+    /// There are more than [`MOST`].
     TooMany,
     /// A name's target is malformed, or its digest comes after the first [`Count::TARGET_WANTED`] bytes.
     Unreadable,
@@ -50,8 +60,9 @@ enum Target {
     Unreadable,
 }
 
-impl Count {
+impl<'a> Count<'a> {
     const NAME: u32 = 1;
+    const LABELS: u32 = 2;
     const TARGET: u32 = 3;
     const CREATED_AT: u32 = 7;
 
@@ -64,16 +75,22 @@ impl Count {
     /// Bytes of a time that are read: more than it has.
     const TIME_WANTED: usize = 64;
 
-    pub(super) fn new() -> Self {
+    /// Bytes of a label that are read: more than the longest that matters.
+    const LABEL_WANTED: usize = 64;
+
+    pub(super) fn new(references: Option<&'a References>) -> Self {
         Self {
             contents: Contents {
                 names: Some(0),
                 size_bytes: None,
+                unused: references.map(|_| 0),
                 untagged: Some(0),
                 ..Contents::default()
             },
+            references,
+            used: false,
             uncounted: None,
-            images: Fingerprints::default(),
+            images: Fingerprints::with_room_for(MOST),
             target: None,
             tagged: false,
             name: Name::default(),
@@ -109,10 +126,14 @@ impl Count {
         if is_new {
             contents.images = contents.images.map(|images| images + 1);
             contents.untagged = contents.untagged.map(|untagged| untagged + 1);
+            contents.unused = contents.unused.map(|unused| unused + 1);
             contents.registries.add(Registry::None);
         }
         if self.tagged && flags.set(TAGGED) {
             contents.untagged = contents.untagged.map(|untagged| untagged - 1);
+        }
+        if self.used && flags.set(USED) {
+            contents.unused = contents.unused.map(|unused| unused - 1);
         }
         if self.name.is_given() && flags.set(NAMED) {
             contents.registries.add_named(self.name.registry());
@@ -122,19 +143,21 @@ impl Count {
 
     fn give_up(&mut self, why: Uncounted) {
         self.uncounted = Some(why);
-        self.images = Fingerprints::default();
+        self.images = Fingerprints::with_room_for(0);
         self.contents.images = None;
         self.contents.untagged = None;
+        self.contents.unused = None;
         self.contents.registries = Registries::default();
     }
 }
 
-impl Visitor for Count {
+impl Visitor for Count<'_> {
     fn integer(&mut self, _: u32, _: u64) {}
 
     fn wanted(&self, field: u32) -> usize {
         match field {
             Self::NAME => Self::NAME_WANTED,
+            Self::LABELS if self.references.is_some() => Self::LABEL_WANTED,
             Self::TARGET => Self::TARGET_WANTED,
             Self::CREATED_AT => Self::TIME_WANTED,
             _ => 0,
@@ -144,6 +167,8 @@ impl Visitor for Count {
     fn bytes(&mut self, field: u32, beginning: &[u8]) {
         match field {
             Self::NAME => {
+                let references = self.references.filter(|references| !references.is_empty());
+                self.used |= references.is_some_and(|references| references.contains(beginning));
                 self.tagged = is_tagged(beginning);
                 self.name.forget();
                 if is_name(beginning) {
@@ -151,6 +176,7 @@ impl Visitor for Count {
                         .give(&beginning[..beginning.len().min(Name::WANTED)]);
                 }
             }
+            Self::LABELS => self.used |= is_pin(beginning),
             Self::TARGET => self.target = Some(self.target(beginning)),
             Self::CREATED_AT => self.created = timestamp::seconds(beginning),
             _ => {}
@@ -168,6 +194,7 @@ impl Visitor for Count {
             self.give_up(why);
         }
         self.target = None;
+        self.used = false;
         self.tagged = false;
         self.name.forget();
     }
@@ -179,7 +206,7 @@ impl fmt::Display for Uncounted {
             Self::TooMany => write!(
                 f,
                 "the images are not counted: there are more than {}",
-                fingerprints::MOST
+                MOST
             ),
             Self::Unreadable => {
                 f.write_str("the images are not counted: the digest of one cannot be read")
@@ -198,6 +225,19 @@ fn is_tagged(name: &[u8]) -> bool {
     let before_digest = name.split(|&byte| byte == b'@').next().unwrap_or_default();
     let component = before_digest.rsplit(|&byte| byte == b'/').next();
     is_name(name) && component.is_some_and(|component| component.contains(&b':'))
+}
+
+/// Whether this entry of an image's labels pins it, see `PinnedImageLabelKey` in containerd's internal/cri/labels.
+fn is_pin(label: &[u8]) -> bool {
+    const KEY: u32 = 1;
+    const VALUE: u32 = 2;
+    let (mut key, mut value): (&[u8], &[u8]) = (&[], &[]);
+    read_fields(label, |field, content| match (field, content) {
+        (KEY, Value::Bytes(content)) => key = content,
+        (VALUE, Value::Bytes(content)) => value = content,
+        _ => {}
+    });
+    (key, value) == (b"io.cri-containerd.pinned", b"pinned")
 }
 
 /// Whether this is a digest as in the OCI image specification: algorithm, colon and hexadecimal digits.

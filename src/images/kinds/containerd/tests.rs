@@ -8,11 +8,14 @@ use prost::Message;
 use scan::Scanner;
 
 use super::{
-    count::{Count, Uncounted},
+    count::{Count, MOST, Uncounted},
     named,
     v1::images::{Descriptor, Image, ListImagesResponse, Timestamp},
 };
-use crate::{answer::Registry, images::kinds::name::Name};
+use crate::{
+    answer::Registry,
+    images::kinds::{name::Name, references::References},
+};
 
 const DIGEST: &str = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 
@@ -29,8 +32,8 @@ fn image(name: &str, digest: &str) -> Image {
     }
 }
 
-fn counted<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Count {
-    let mut count = Count::new();
+fn counted<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Count<'static> {
+    let mut count = Count::new(None);
     let mut scanner = Scanner::new(&mut count);
     for piece in pieces {
         scanner.feed(piece).unwrap();
@@ -39,7 +42,7 @@ fn counted<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Count {
     count
 }
 
-fn counted_of(images: Vec<Image>) -> Count {
+fn counted_of(images: Vec<Image>) -> Count<'static> {
     counted([&framed(&ListImagesResponse { images }.encode_to_vec())[..]])
 }
 
@@ -152,6 +155,44 @@ proptest! {
 }
 
 #[test]
+fn an_image_is_unused_if_no_container_refers_to_one_of_its_names_and_it_is_not_pinned() {
+    let pinned = |image: Image, value: &str| Image {
+        labels: [("io.cri-containerd.pinned".to_owned(), value.to_owned())].into(),
+        ..image
+    };
+    let images = vec![
+        image("a:1", "sha256:0a"),
+        image("a:2", "sha256:0a"),
+        image("b:1", "sha256:0b"),
+        image("b:2", "sha256:0b"),
+        image("c:1", "sha256:0c"),
+        pinned(image("d:1", "sha256:0d"), "pinned"),
+        pinned(image("e:1", "sha256:0e"), "no"),
+    ];
+    let unused = |references: Option<&[&str]>| {
+        let references =
+            references.map(|names| References::to(names.iter().map(|name| name.as_bytes())));
+        let mut count = Count::new(references.as_ref());
+        let body = framed(
+            &ListImagesResponse {
+                images: images.clone(),
+            }
+            .encode_to_vec(),
+        );
+        let mut scanner = Scanner::new(&mut count);
+        scanner.feed(&body).unwrap();
+        count.contents.unused
+    };
+    assert_eq!(unused(None), None);
+    assert_eq!(unused(Some(&[])), Some(4));
+    assert_eq!(
+        unused(Some(&["a:2", "a:1", "c:1", "removed:1", "sha256:0e"])),
+        Some(2)
+    );
+    assert_eq!(unused(Some(&["a:1", "b:2", "c:1", "d:1", "e:1"])), Some(0));
+}
+
+#[test]
 fn an_image_is_tagged_if_one_of_its_names_has_a_tag() {
     let untagged = |names: &[&str]| {
         let images = names.iter().map(|name| image(name, DIGEST));
@@ -207,7 +248,6 @@ fn a_name_that_moves_to_another_digest_is_a_name_of_the_new_image_only() {
 
 #[test]
 fn more_images_than_fit_are_not_counted_but_their_names_are() {
-    const IMAGES: usize = super::super::fingerprints::MOST;
     let list = |images: usize| {
         let images = (0..images).map(|number| Image {
             created_at: Some(Timestamp { seconds: 5 }),
@@ -218,16 +258,16 @@ fn more_images_than_fit_are_not_counted_but_their_names_are() {
         });
         counted_of(images.collect())
     };
-    let full = list(IMAGES);
+    let full = list(MOST);
     assert_eq!(full.uncounted, None);
-    assert_eq!(full.contents.images, Some(IMAGES as u64));
+    assert_eq!(full.contents.images, Some(MOST as u64));
     assert_eq!(full.contents.untagged, Some(0));
-    let over = list(IMAGES + 5);
+    let over = list(MOST + 5);
     assert_eq!(over.uncounted, Some(Uncounted::TooMany));
     assert_eq!(over.contents.images, None);
     assert_eq!(over.contents.untagged, None);
     assert_eq!(over.contents.registries.counts().count(), 0);
-    assert_eq!(over.contents.names, Some(IMAGES as u64 + 5));
+    assert_eq!(over.contents.names, Some(MOST as u64 + 5));
     assert_eq!(over.contents.newest_seconds, Some(5));
 }
 

@@ -8,7 +8,7 @@ use scan::{Scanner, Visitor};
 use super::{Count, v1};
 use crate::{
     answer::{Contents, Image},
-    images::kinds::name::Name,
+    images::kinds::{name::Name, references::References},
 };
 
 /// The first of these that counts as a name.
@@ -37,6 +37,7 @@ fn counted_by_prost(lists: &[Vec<u8>]) -> Contents {
                 imported_seconds: None,
                 tagged: Some(tagged),
                 pinned: Some(image.pinned),
+                used: None,
                 registry: Some(name.registry()),
             });
         }
@@ -45,7 +46,7 @@ fn counted_by_prost(lists: &[Vec<u8>]) -> Contents {
 }
 
 fn counted_by_scanner<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> (Contents, u64) {
-    let mut count = Count::new();
+    let mut count = Count::new(None);
     let mut scanner = Scanner::new(&mut count);
     for piece in pieces {
         scanner.feed(piece).unwrap();
@@ -122,10 +123,45 @@ proptest! {
     }
 
     #[test]
+    fn an_image_is_unused_if_it_is_not_pinned_and_no_container_refers_to_its_id_or_a_digest(
+        images in vec((image(), "[ab]{1,3}", vec("[ab]@[cd]", 0..3)), 0..20),
+        ids in vec("[ab]{1,3}", 0..6),
+        digests in vec("[ab]@[cd]", 0..3),
+        lengths in vec(1_usize..500, 0..20),
+    ) {
+        let images = images.into_iter().map(|(image, id, mut digests)| {
+            digests.extend(image.repo_digests);
+            v1::Image { id, repo_digests: digests, ..image }
+        });
+        let images: Vec<v1::Image> = images.collect();
+        let references: Vec<&String> = ids.iter().chain(&digests).collect();
+        let unused = images.iter().filter(|image| {
+            let mut texts = image.repo_digests.iter().chain([&image.id]);
+            !image.pinned && !texts.any(|text| references.contains(&text))
+        });
+        let unused: Vec<u64> = unused.map(|image| image.size).collect();
+        let body = framed(&v1::ListImagesResponse { images: images.clone() }.encode_to_vec());
+        let known = References::to(references.iter().map(|text| text.as_bytes()));
+        let mut count = Count::new(Some(&known));
+        let mut scanner = Scanner::new(&mut count);
+        for piece in pieces(&body, &lengths) {
+            scanner.feed(piece).unwrap();
+        }
+        scanner.finish().unwrap();
+        prop_assert_eq!(count.contents.unused, Some(unused.len() as u64));
+        let bytes = unused.into_iter().fold(0, u64::saturating_add);
+        prop_assert_eq!(count.contents.unused_bytes, Some(bytes));
+        // Everything else is the same as without references.
+        let (contents, _) = counted_by_scanner([&body[..]].into_iter());
+        let without = Contents { unused: None, unused_bytes: None, ..count.contents };
+        prop_assert_eq!(without, contents);
+    }
+
+    #[test]
     fn the_registries_add_up_to_the_images(
         names in vec((vec(hostile_name(), 0..3), vec(hostile_name(), 0..2)), 0..200),
     ) {
-        let mut count = Count::new();
+        let mut count = Count::new(None);
         for (tags, digests) in &names {
             for (field, names) in [(Count::REPO_TAGS, tags), (Count::REPO_DIGESTS, digests)] {
                 for name in names {

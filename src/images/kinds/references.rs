@@ -1,0 +1,217 @@
+//! The images that containers refer to, asked together with the list of images, which they never fail.
+
+use std::{future::pending, time::Duration};
+
+use scan::Visitor;
+use tokio::sync::SetOnce;
+
+use super::{
+    fingerprints::{Fingerprint, Fingerprints},
+    lists::Lists,
+};
+use crate::{answer::QueryError, images::grpc::Calls};
+
+/// Longest time for which the list of images waits for the references.
+const TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Most different references: what fits in a table of 2^15 places, which takes 288 KiB.
+const MOST: usize = 28_672;
+
+/// Bytes of a reference that are compared; real ones have at most some 300.
+pub(super) const WANTED: usize = 4_096;
+
+/// Where a container's reference is: in the second field, if the first is missing or empty.
+pub(super) type Fields = [u32; 2];
+
+/// The references that containers hold.
+#[derive(Debug)]
+pub(super) struct References {
+    texts: Fingerprints,
+    has_digests: bool,
+}
+
+impl References {
+    /// Whether no container refers to any image.
+    pub(super) fn is_empty(&self) -> bool {
+        self.texts.is_empty()
+    }
+
+    /// Whether a container refers to this, of which the first [`WANTED`] bytes count.
+    pub(super) fn contains(&self, text: &[u8]) -> bool {
+        self.texts.contains(&text[..text.len().min(WANTED)])
+    }
+
+    /// Whether some references are names with a digest.
+    pub(super) fn has_digests(&self) -> bool {
+        self.has_digests
+    }
+}
+
+/// Asks for the containers while `list` asks for the images. `list` gets what it can await for the references: `None` if they are not
+/// known, because the call failed, took too long, or there are too many.
+pub(super) async fn beside<T>(
+    containers: &mut Lists,
+    fields: Fields,
+    calls: &Calls<'_>,
+    list: impl AsyncFnOnce(&SetOnce<Option<References>>) -> T,
+) -> T {
+    let references = SetOnce::new();
+    let asking = async {
+        let found = found(containers, fields, calls).await;
+        references.set(found).expect("it is set once");
+        pending().await
+    };
+    // The list comes first: it connects.
+    tokio::select! {
+        biased;
+        listed = list(&references) => listed,
+        never = asking => never,
+    }
+}
+
+async fn found(containers: &mut Lists, fields: Fields, calls: &Calls<'_>) -> Option<References> {
+    let limit = calls.limit().at_most(TIMEOUT);
+    let calls = calls.within(&limit);
+    let connected = async {
+        calls.connected().await;
+        Ok::<_, QueryError>(())
+    };
+    limit.hold(connected).await.ok()?;
+    let visitor = async || Containers::new(fields);
+    let scanned = containers
+        .scan(&calls, visitor, |containers, _| containers.references)
+        .await;
+    let store = calls.store();
+    match scanned {
+        Ok(Some(references)) => return Some(references),
+        Ok(None) => tracing::debug!(
+            { imagestore.store = store, most = MOST },
+            "unused images not counted: containers refer to too many images"
+        ),
+        Err(error) => tracing::debug!(
+            { imagestore.store = store, code = error.code().name(), %error },
+            "unused images not counted"
+        ),
+    }
+    None
+}
+
+/// Collects the references of containers as they arrive.
+#[derive(Debug)]
+struct Containers {
+    /// `None` if there are too many.
+    references: Option<References>,
+    fields: Fields,
+    /// The current container's references, by field.
+    current: [Option<Fingerprint>; 2],
+}
+
+impl Containers {
+    fn new(fields: Fields) -> Self {
+        Self {
+            references: Some(References {
+                texts: Fingerprints::with_room_for(MOST),
+                has_digests: false,
+            }),
+            fields,
+            current: [None; 2],
+        }
+    }
+}
+
+impl Visitor for Containers {
+    fn integer(&mut self, _: u32, _: u64) {}
+
+    fn wanted(&self, field: u32) -> usize {
+        if self.references.is_some() && self.fields.contains(&field) {
+            WANTED
+        } else {
+            0
+        }
+    }
+
+    fn bytes(&mut self, field: u32, beginning: &[u8]) {
+        let place = self.fields.iter().position(|&known| known == field);
+        if let (Some(references), Some(place)) = (&mut self.references, place) {
+            references.has_digests |= beginning.contains(&b'@');
+            self.current[place] = (!beginning.is_empty()).then(|| references.texts.of(beginning));
+        }
+    }
+
+    fn end(&mut self) {
+        let [first, second] = std::mem::take(&mut self.current);
+        if let (Some(references), Some(text)) = (&mut self.references, first.or(second))
+            && references.texts.add(text).is_none()
+        {
+            self.references = None;
+        }
+    }
+}
+
+#[cfg(test)]
+impl References {
+    /// These references, each of a container of its own.
+    pub(super) fn to<'a>(texts: impl IntoIterator<Item = &'a [u8]>) -> Self {
+        let mut containers = Containers::new([1, 1]);
+        for text in texts {
+            containers.bytes(1, text);
+            containers.end();
+        }
+        containers.references.expect("they are few")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use scan::Visitor;
+
+    use super::{Containers, MOST, References};
+
+    /// The references of containers with these values of the fields 10 and 5.
+    fn references(containers: &[[&str; 2]]) -> References {
+        let mut visitor = Containers::new([10, 5]);
+        for [first, second] in containers {
+            // In the order of the wire.
+            visitor.bytes(1, b"the id of the container");
+            visitor.bytes(5, second.as_bytes());
+            visitor.bytes(10, first.as_bytes());
+            visitor.end();
+        }
+        visitor.references.expect("they are few")
+    }
+
+    #[test]
+    fn the_second_field_counts_only_if_the_first_is_empty() {
+        let known = references(&[["a", "b"], ["", "c"], ["", ""]]);
+        let contained = ["a", "b", "c", ""].map(|text| known.contains(text.as_bytes()));
+        assert_eq!(contained, [true, false, true, false]);
+        assert!(!known.contains(b"the id of the container"));
+    }
+
+    #[test]
+    fn containers_without_images_refer_to_nothing() {
+        assert!(references(&[["", ""]]).is_empty());
+        assert!(references(&[]).is_empty());
+    }
+
+    #[test]
+    fn only_references_with_an_at_sign_are_digests() {
+        assert!(!references(&[["sha256:00", ""]]).has_digests());
+        assert!(references(&[["", "a@sha256:00"]]).has_digests());
+    }
+
+    #[test]
+    fn too_many_references_are_none() {
+        let mut visitor = Containers::new([1, 1]);
+        for number in 0..2 * MOST {
+            // Containers of one image are one reference.
+            visitor.bytes(1, (number / 2).to_string().as_bytes());
+            visitor.end();
+        }
+        assert!(visitor.references.is_some());
+        visitor.bytes(1, b"another one");
+        visitor.end();
+        assert!(visitor.references.is_none());
+        assert_eq!(visitor.wanted(1), 0);
+    }
+}
