@@ -8,6 +8,8 @@ use lab::exposition::Scrape;
 use lab::jaeger_agent::{JaegerAgent, Trace};
 use lab::service::{Builder, PATIENCE, Service};
 
+#[path = "containerd/containers.rs"]
+mod containers;
 #[path = "containerd/failures.rs"]
 mod failures;
 #[path = "containerd/numbers.rs"]

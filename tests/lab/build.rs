@@ -1,11 +1,23 @@
-//! Compiles the service's own .proto files without protoc: servers for the stand-ins, and clients for comparison.
+//! Compiles .proto files without protoc: the service's own, with servers for the stand-ins and clients for comparison, and those of the
+//! tests, which have packages of the same names and therefore a folder of their own.
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+use std::{env, error::Error, fs, path::Path};
+
+fn main() -> Result<(), Box<dyn Error>> {
     let files = protox::compile(["cri.proto", "rkt.proto"], ["../../proto"])?;
     tonic_prost_build::configure()
         .build_client(true)
         .build_server(true)
         .compile_fds(files)?;
     println!("cargo::rerun-if-changed=../../proto");
+
+    let folder = Path::new(&env::var("OUT_DIR")?).join("tests");
+    fs::create_dir_all(&folder)?;
+    let files = protox::compile(["containers.proto", "pods.proto"], ["proto"])?;
+    tonic_prost_build::configure()
+        .build_server(false)
+        .out_dir(folder)
+        .compile_fds(files)?;
+    println!("cargo::rerun-if-changed=proto");
     Ok(())
 }

@@ -1,21 +1,26 @@
-//! A real containerd with its own root, state and socket, and with generated images.
+//! A real containerd with its own root, state and socket, with generated images, and with containers.
 //!
 //! | module | contents |
 //! | --- | --- |
 //! | `release` | Debian's containerd and 2.4: programs and configurations |
 //! | `store` | the images: `ctr` and a CRI client |
 //! | `oci` | generated images in an OCI image layout |
+//! | `containers` | the containers: CRI and containerd's own API, and which images they do not use |
+//! | `processes` | how it is started, and the end of its containers |
 //!
-//! Needs root. It runs no containers, and needs neither runc nor CNI nor cgroups to list images.
+//! Needs root. Containers need runc and cgroups, and no CNI.
 
+mod containers;
 mod oci;
+mod processes;
 mod release;
 mod store;
 
+use std::env;
 use std::fs::{self, File};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 
 use rustix::fs::{CWD, Mode, StatVfs, mkfifoat, statvfs};
 use rustix::process::{Pid, Signal, kill_process};
@@ -25,8 +30,9 @@ use crate::identity::set_mode;
 use crate::poll::eventually;
 use crate::service::process;
 
+pub use containers::{Container, ContainerState};
 pub use oci::{Layer, OciImage, layout};
-pub use release::{Release, Setup};
+pub use release::{PAUSE_IMAGE, Release, Setup};
 
 /// A file system in memory: on a disk, containerd's fsync of every file of an image would be slow.
 const MEMORY: &str = "/dev/shm";
@@ -34,7 +40,8 @@ const MEMORY: &str = "/dev/shm";
 /// The space in bytes that several thousand images need there; containers often have less.
 const ROOM: u64 = 512 << 20;
 
-/// A containerd, running or stopped. Dropping it kills it.
+/// A containerd, running or stopped. Dropping it kills it and its containers, which outlive [`stop`](Self::stop) and
+/// [`kill`](Self::kill).
 #[derive(Debug)]
 pub struct Containerd {
     release: Release,
@@ -106,7 +113,13 @@ impl Containerd {
             .create(true)
             .open(self.path("log"))
             .expect("there is room for a log");
-        let mut command = Command::new(self.release.program("containerd"));
+        let mut command =
+            processes::command(&self.release.program("containerd"), &self.path("run"));
+        if let Release::V2_4(folder) = self.release {
+            // It finds its shim there, and runc where Debian has it.
+            let path = env::var("PATH").expect("the environment has a PATH");
+            command.env("PATH", format!("{}:{path}", folder.display()));
+        }
         if let Some(endpoint) = &self.otlp_endpoint {
             command
                 .env("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)
@@ -236,5 +249,7 @@ impl Drop for Containerd {
             let _ = child.kill();
             let _ = child.wait();
         }
+        processes::kill_containers(&self.path("run"));
+        processes::kill_shims(self.folder.path());
     }
 }

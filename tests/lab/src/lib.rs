@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | [`rkt_api_service`] | a stand-in for rkt's api-service that can misbehave on command |
 //! | [`cri_runtime`] | a stand-in for containerd and CRI-O that can misbehave on command; a plain CRI client |
-//! | [`containerd`] | a real containerd with generated images |
+//! | [`containerd`] | a real containerd with generated images, and containers of them |
 //! | [`stand_in`] | the common code of the stand-ins |
 //! | [`jaeger_agent`] | receives and decodes traces like a Jaeger agent, from the Thrift specification |
 //! | [`jaeger`] | a real Jaeger, and a client of its query API |

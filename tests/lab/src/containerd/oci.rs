@@ -2,8 +2,10 @@
 //!
 //! <https://github.com/opencontainers/image-spec/blob/main/image-layout.md>; the archive format is POSIX ustar.
 
-use std::io::Write;
-use std::process::{Command, Stdio};
+use std::fs;
+use std::io::{Seek, Write};
+use std::process::Command;
+use std::sync::LazyLock;
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -35,24 +37,47 @@ pub struct Layer {
     diff_id: String,
 }
 
+/// The program of [`Layer::of_pause`] in a container.
+const PAUSE: &str = "pause";
+
 impl Layer {
     /// A layer with one file of this many zero bytes.
     #[track_caller]
     pub fn of_zeros(bytes: usize) -> Self {
+        Self::of("zeros", &vec![0; bytes])
+    }
+
+    /// A layer with the program that every image names as its entry point, so that the image's containers can run: it waits.
+    pub fn of_pause() -> Self {
+        static LAYER: LazyLock<Layer> = LazyLock::new(|| {
+            let folder = tempfile::tempdir().expect("a temporary folder can be made");
+            let program = folder.path().join(PAUSE);
+            let compiled = Command::new("cc")
+                .args(["-static", "-s", "-Os"])
+                .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/pause.c"))
+                .arg("-o")
+                .arg(&program)
+                .output()
+                .expect("cc(1) is installed: Rust links with it");
+            assert!(compiled.status.success(), "{compiled:?}");
+            Layer::of(PAUSE, &fs::read(program).expect("it was compiled"))
+        });
+        LAYER.clone()
+    }
+
+    #[track_caller]
+    fn of(name: &str, content: &[u8]) -> Self {
         let mut archive = Archive::default();
-        archive.add("zeros", &vec![0; bytes]);
+        archive.add(name, content);
         let archive = archive.finish();
-        let mut gzip = Command::new("gzip")
+        let mut file = tempfile::tempfile().expect("a temporary file can be made");
+        file.write_all(&archive).expect("there is room for a layer");
+        file.rewind().expect("it is a file");
+        let output = Command::new("gzip")
             .arg("--no-name")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
+            .stdin(file)
+            .output()
             .expect("gzip is a part of every Debian");
-        let mut input = gzip.stdin.take().expect("it was asked for");
-        // Its output fits into the pipe: zeros compress about a thousandfold.
-        input.write_all(&archive).expect("it reads");
-        drop(input);
-        let output = gzip.wait_with_output().expect("it is our child");
         assert!(output.status.success(), "{output:?}");
         Self {
             compressed: output.stdout,
@@ -89,7 +114,7 @@ impl OciImage {
         let config = json!({
             "architecture": architecture(),
             "os": "linux",
-            "config": { "Labels": { "name": self.name } },
+            "config": { "Labels": { "name": self.name }, "Entrypoint": [format!("/{PAUSE}")] },
             "rootfs": { "type": "layers", "diff_ids": diff_ids },
         });
         config.to_string().into_bytes()
@@ -162,7 +187,7 @@ impl Archive {
             header[at..at + text.len()].copy_from_slice(text.as_bytes());
         };
         put(0, name);
-        put(100, "0000644\0");
+        put(100, "0000755\0");
         put(108, "0000000\0");
         put(116, "0000000\0");
         put(124, &format!("{:011o}\0", content.len()));

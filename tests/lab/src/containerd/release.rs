@@ -4,6 +4,12 @@ use std::path::{Path, PathBuf};
 
 use crate::peers::{self, Peer};
 
+/// The image of every pod's sandbox. 2.4 pins it.
+pub const PAUSE_IMAGE: &str = "example.org/pause:1";
+
+/// It copies files, and works on every file system; containerd's default, overlayfs, does not work on itself.
+pub(super) const SNAPSHOTTER: &str = "native";
+
 /// A release of containerd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Release {
@@ -66,6 +72,8 @@ state = "{folder}/state"
     }
 
     /// The sections that have different names in the two versions of the file. 2.4 reads both, but ignores `[grpc]` in a file of version 4.
+    ///
+    /// A sandbox usually gets a negative `oom_score_adj`. That needs CAP_SYS_RESOURCE, which root in a container lacks.
     fn plugins(self, folder: &Path, socket: &Path, grpc: &str) -> String {
         let (folder, socket) = (folder.display(), socket.display());
         match self {
@@ -74,6 +82,11 @@ state = "{folder}/state"
 [grpc]
   address = "{socket}"
   {grpc}
+[plugins."io.containerd.grpc.v1.cri"]
+  sandbox_image = "{PAUSE_IMAGE}"
+  restrict_oom_score_adj = true
+[plugins."io.containerd.grpc.v1.cri".containerd]
+  snapshotter = "{SNAPSHOTTER}"
 [plugins."io.containerd.grpc.v1.cri".cni]
   bin_dir = "{folder}/cni/bin"
   conf_dir = "{folder}/cni/net.d"
@@ -86,6 +99,12 @@ state = "{folder}/state"
   {grpc}
 [plugins."io.containerd.server.v1.ttrpc"]
   address = "{socket}.ttrpc"
+[plugins."io.containerd.cri.v1.images"]
+  snapshotter = "{SNAPSHOTTER}"
+[plugins."io.containerd.cri.v1.images".pinned_images]
+  sandbox = "{PAUSE_IMAGE}"
+[plugins."io.containerd.cri.v1.runtime"]
+  restrict_oom_score_adj = true
 [plugins."io.containerd.cri.v1.runtime".cni]
   bin_dirs = ["{folder}/cni/bin"]
   conf_dir = "{folder}/cni/net.d"

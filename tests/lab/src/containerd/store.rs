@@ -119,7 +119,7 @@ impl Containerd {
 
     /// Runs `ctr` in this namespace, and returns its output.
     #[track_caller]
-    fn ctr_in(&self, namespace: &str, arguments: &[&str]) -> String {
+    pub fn ctr_in(&self, namespace: &str, arguments: &[&str]) -> String {
         let output = Command::new(self.release.program("ctr"))
             .arg("--address")
             .arg(self.socket())

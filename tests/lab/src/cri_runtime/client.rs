@@ -39,7 +39,7 @@ pub fn stream_images(socket: &Path) -> (Vec<Vec<Image>>, Result<(), Status>) {
     (batches, end)
 }
 
-async fn connect(socket: &Path) -> Result<Channel, Status> {
+pub(crate) async fn connect(socket: &Path) -> Result<Channel, Status> {
     let endpoint = Endpoint::from_shared(format!("unix://{}", socket.display()));
     let endpoint = endpoint.expect("every path is a valid endpoint");
     endpoint
@@ -48,7 +48,7 @@ async fn connect(socket: &Path) -> Result<Channel, Status> {
         .map_err(|error| Status::from_error(error.into()))
 }
 
-fn in_runtime<T>(client: impl Future<Output = T>) -> T {
+pub(crate) fn in_runtime<T>(client: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
