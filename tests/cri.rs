@@ -22,6 +22,8 @@ mod several;
 mod side_calls;
 #[path = "cri/trouble.rs"]
 mod trouble;
+#[path = "cri/unused.rs"]
+mod unused;
 
 /// The label of the only store.
 const CRI: [(&str, &str); 1] = [("store", "cri")];

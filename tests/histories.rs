@@ -114,14 +114,18 @@ fn plan() -> impl Strategy<Value = Plan> {
         list,
         side_call(version),
         side_call(filesystems),
+        side_call(0..2_usize),
     )
-        .prop_map(|(images, seed, list, version, filesystems)| Plan {
-            images,
-            seed,
-            list,
-            version,
-            filesystems,
-        })
+        .prop_map(
+            |(images, seed, list, version, filesystems, containers)| Plan {
+                images,
+                seed,
+                list,
+                version,
+                filesystems,
+                containers,
+            },
+        )
 }
 
 fn step() -> impl Strategy<Value = Step> {

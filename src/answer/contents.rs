@@ -1,9 +1,6 @@
 //! The contents of a store: its images, added up as they arrive, in constant memory.
 
-use std::fmt;
-
 use super::{Registries, Registry};
-use crate::words::counted;
 
 /// The properties of an image that are counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -63,20 +60,6 @@ impl Default for Contents {
             unused: None,
             unused_bytes: None,
             registries: Registries::default(),
-        }
-    }
-}
-
-/// The number of images, or of their names, for people.
-impl fmt::Display for Contents {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.images, self.names) {
-            (Some(images), _) => f.write_str(&counted(images, "image")),
-            (None, Some(names)) => {
-                let names = counted(names, "name");
-                write!(f, "{names} of images that could not be counted")
-            }
-            (None, None) => f.write_str("images that could not be counted"),
         }
     }
 }

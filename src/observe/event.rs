@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use crate::answer::{Answer, QueryError};
+use crate::{
+    answer::{Answer, Contents, QueryError},
+    words::counted,
+};
 
 /// The result of an event.
 #[derive(Debug)]
@@ -77,10 +80,8 @@ impl Outcome {
                     .iter()
                     .map(|why| format!(" (warning: {why})"));
                 let warning: String = warning.collect();
-                format!(
-                    "{store}: {}, queried in {duration:.1?}{warning}",
-                    answer.contents
-                )
+                let images = images(&answer.contents);
+                format!("{store}: {images}, queried in {duration:.1?}{warning}")
             }
             Err(QueryError::Abandoned) => format!("{store}: query abandoned"),
             Err(error) => format!("{store}: query failed: {}", error.with_code()),
@@ -119,6 +120,14 @@ impl Outcome {
                 "query failed"
             ),
         }
+    }
+}
+
+/// The number of images, or of their names if the images could not be counted.
+fn images(contents: &Contents) -> String {
+    match (contents.images, contents.names) {
+        (Some(images), _) => counted(images, "image"),
+        (None, names) => counted(names.unwrap_or_default(), "image name"),
     }
 }
 

@@ -35,12 +35,17 @@ fn call_of(calls: &[Call], method: Method) -> &Call {
 }
 
 #[test]
-fn a_query_is_one_connection_with_three_calls() {
+fn a_query_is_one_connection_with_four_calls() {
     let scene = Scene::of(Images::generated(3));
     let methods = scene.methods_asked();
-    assert_eq!(methods.len(), 3);
+    assert_eq!(methods.len(), 4);
     assert_eq!(methods[0], Method::StreamImages);
-    for side_call in [Method::Version, Method::ImageFsInfo] {
+    let side_calls = [
+        Method::StreamContainers,
+        Method::Version,
+        Method::ImageFsInfo,
+    ];
+    for side_call in side_calls {
         assert!(methods.contains(&side_call), "{methods:?}");
     }
     assert_eq!(scene.runtime.connections(), 1);

@@ -90,7 +90,7 @@ fn a_broken_stream_does_not_fall_back_to_the_list() {
     let scene = scene();
     let broken = fail_after(1, Code::Unavailable);
     scene.runtime.behave_for(Method::StreamImages, broken);
-    assert_eq!(scene.methods_asked(), [Method::StreamImages]);
+    assert_eq!(scene.lists_asked(), [Method::StreamImages]);
 }
 
 #[test]
@@ -109,7 +109,7 @@ fn a_stream_that_is_unimplemented_after_a_batch_is_broken_and_not_missing() {
     scene.ask();
     let late = fail_after(1, Code::Unimplemented);
     scene.runtime.behave_for(Method::StreamImages, late);
-    assert_eq!(scene.methods_asked(), [Method::StreamImages]);
+    assert_eq!(scene.lists_asked(), [Method::StreamImages]);
     let scrape = scene.service.scrape();
     assert_eq!(number(&scrape, "imagestore_images"), Some(25.0));
     assert_eq!(number(&scrape, "imagestore_up"), Some(0.0));
@@ -123,7 +123,7 @@ fn a_batch_without_images_counts_as_a_batch() {
     let scene = scene();
     let late = Behaviour::trailers(&[("grpc-status", "12")]);
     scene.runtime.behave_for(Method::StreamImages, late);
-    assert_eq!(scene.methods_asked(), [Method::StreamImages]);
+    assert_eq!(scene.lists_asked(), [Method::StreamImages]);
     let scrape = scene.service.scrape();
     assert_eq!(failures(&scrape, "UNIMPLEMENTED"), 1.0);
 }

@@ -101,6 +101,11 @@ fn each_store_has_its_own_client_spans_in_one_trace() {
     let expected = [
         ("containerd", "runtime.v1.ImageService/ImageFsInfo", false),
         ("containerd", "runtime.v1.ImageService/StreamImages", false),
+        (
+            "containerd",
+            "runtime.v1.RuntimeService/StreamContainers",
+            false,
+        ),
         ("containerd", "runtime.v1.RuntimeService/Version", false),
         ("dead", "v1alpha.PublicAPI/ListImages", true),
         ("rkt", "v1alpha.PublicAPI/GetInfo", false),

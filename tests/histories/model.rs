@@ -241,7 +241,7 @@ fn list_numbers(plan: &Plan, address: usize) -> Vec<(Series, f64)> {
     /// The bytes before each gRPC message.
     const PREFIX: u64 = 5;
     let mut numbers = Vec::new();
-    let (images, bytes, response) = if address == RKT {
+    let (images, bytes, largest, response) = if address == RKT {
         let totals = plan.rkt_images().totals();
         for (family, time) in [
             ("imagestore_oldest_image_timestamp_seconds", totals.oldest),
@@ -249,7 +249,12 @@ fn list_numbers(plan: &Plan, address: usize) -> Vec<(Series, f64)> {
         ] {
             numbers.push(number(family, &[], time as f64));
         }
-        (totals.count, totals.size_bytes, totals.encoded_bytes)
+        (
+            totals.count,
+            totals.size_bytes,
+            totals.largest,
+            totals.encoded_bytes,
+        )
     } else {
         let totals = plan.cri_images().totals();
         for (family, images) in [
@@ -258,12 +263,33 @@ fn list_numbers(plan: &Plan, address: usize) -> Vec<(Series, f64)> {
         ] {
             numbers.push(number(family, &[], images as f64));
         }
+        if let Some(unused) = plan.unused() {
+            let bytes: u64 = unused.iter().sum();
+            numbers.push(number("imagestore_unused_images", &[], unused.len() as f64));
+            numbers.push(number(
+                "imagestore_unused_images_size_bytes",
+                &[],
+                bytes as f64,
+            ));
+        }
         for (host, images) in plan.registries() {
             let labels = [("registry", host.as_str())];
             numbers.push(number("imagestore_registry_images", &labels, images as f64));
         }
-        (totals.count, totals.size_bytes, totals.encoded_bytes)
+        (
+            totals.count,
+            totals.size_bytes,
+            totals.largest,
+            totals.encoded_bytes,
+        )
     };
+    if images > 0 {
+        numbers.push(number(
+            "imagestore_largest_image_size_bytes",
+            &[],
+            largest as f64,
+        ));
+    }
     for (family, value) in [
         ("imagestore_images", images),
         ("imagestore_images_size_bytes", bytes),

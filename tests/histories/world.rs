@@ -41,6 +41,8 @@ pub(super) struct Plan {
     pub(super) list: List,
     pub(super) version: Side<Runtime>,
     pub(super) filesystems: Side<Vec<Filesystem>>,
+    /// Each of this many images has a container, from the first one on. Asked for together with the list.
+    pub(super) containers: Side<usize>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -77,10 +79,13 @@ impl Plan {
             }
             self.version = self.version.without_hanging();
             self.filesystems = self.filesystems.without_hanging();
+            self.containers = self.containers.without_hanging();
         } else {
             let hang = self.version == Side::Hangs || self.filesystems == Side::Hangs;
             self.version = Side::without_answer(hang);
             self.filesystems = Side::without_answer(hang);
+            // That is one call, so it is known when the others have arrived.
+            self.containers = Side::Answers(0);
         }
         self
     }
@@ -100,7 +105,7 @@ impl Plan {
         match (self.list, address) {
             (_, NOBODY) => 0,
             (List::Answers, RKT) => 2,
-            (List::Answers, _) => 3,
+            (List::Answers, _) => 4,
             (List::Fails(_) | List::Hangs, _) => 1,
         }
     }
@@ -115,6 +120,7 @@ impl Plan {
                 false => cri::Image::with_digest(format!("{host}/image@sha256:{number:064x}")),
             };
             cri::Image {
+                id: image_id(number),
                 size: 1_000 + number as u64,
                 pinned: number.is_multiple_of(2),
                 ..named
@@ -127,6 +133,16 @@ impl Plan {
             count: self.images,
             seed: self.seed as u64,
         }
+    }
+
+    /// The sizes of the unused images, for CRI runtimes; `None` if the containers are not known.
+    pub(super) fn unused(&self) -> Option<Vec<u64>> {
+        let Side::Answers(used) = self.containers else {
+            return None;
+        };
+        let unused = self.seed + used..self.seed + self.images;
+        let unpinned = unused.filter(|number| !number.is_multiple_of(2));
+        Some(unpinned.map(|number| 1_000 + number as u64).collect())
     }
 
     /// The number of images of each registry, for CRI runtimes.
@@ -142,6 +158,10 @@ impl Plan {
 
 fn host(number: usize) -> String {
     format!("r{}.example", number % 4)
+}
+
+fn image_id(number: usize) -> String {
+    format!("sha256:{number:064x}")
 }
 
 fn is_tagged(number: usize) -> bool {
@@ -227,6 +247,13 @@ impl World {
             runtime.behave_for(Method::StreamImages, list(plan.list));
             runtime.behave_for(Method::Version, side(&plan.version));
             runtime.behave_for(Method::ImageFsInfo, side(&plan.filesystems));
+            for method in [Method::StreamContainers, Method::ListContainers] {
+                runtime.behave_for(method, side(&plan.containers));
+            }
+            if let Side::Answers(count) = plan.containers {
+                let ids = (plan.seed..plan.seed + count).map(image_id);
+                runtime.serve_containers(ids.map(cri::container));
+            }
             if let Side::Answers(reported) = &plan.version {
                 runtime.serve_version(&reported.runtime, &reported.version);
             }

@@ -1,7 +1,8 @@
 //! A stand-in for a Kubernetes runtime (containerd, CRI-O): the part of CRI that the service uses, and misbehaviour on command.
 //!
 //! [`crate::stand_in`] has the code that all stand-ins share. This one serves `runtime.v1.ImageService` (ListImages,
-//! StreamImages, ImageFsInfo) and `runtime.v1.RuntimeService/Version`; [`StandIn::without`] removes methods.
+//! StreamImages, ImageFsInfo) and `runtime.v1.RuntimeService` (Version, ListContainers, StreamContainers); [`StandIn::without`]
+//! removes methods.
 //!
 //! | module | contents |
 //! | --- | --- |
@@ -13,6 +14,9 @@ mod images;
 #[cfg(test)]
 mod tests;
 
+use std::ops::Range;
+use std::sync::Arc;
+
 use prost::{DecodeError, Message};
 use tonic::Status;
 
@@ -21,7 +25,7 @@ use crate::stand_in::{Listing, Protocol};
 pub use crate::stand_in::{Behaviour, Reason};
 pub use images::{Image, Images, Totals};
 
-use v1::{FilesystemUsage, ImageFsInfoResponse, VersionResponse};
+use v1::{Container, FilesystemUsage, ImageFsInfoResponse, VersionResponse};
 
 /// The code generated from `proto/cri.proto`.
 pub mod v1 {
@@ -29,7 +33,7 @@ pub mod v1 {
     tonic::include_proto!("runtime.v1");
 }
 
-/// Images per message of StreamImages, as in CRI-O.
+/// Images, or containers, per message of a stream, as in CRI-O.
 const BATCH: usize = 3_000;
 
 /// A running stand-in for a runtime.
@@ -45,6 +49,7 @@ pub struct Cri {
     batch: usize,
     version: VersionResponse,
     filesystems: Vec<FilesystemUsage>,
+    containers: Arc<[Container]>,
 }
 
 /// The methods that are served.
@@ -58,6 +63,10 @@ pub enum Method {
     ImageFsInfo,
     /// `/runtime.v1.RuntimeService/Version`
     Version,
+    /// `/runtime.v1.RuntimeService/ListContainers`
+    ListContainers,
+    /// `/runtime.v1.RuntimeService/StreamContainers`
+    StreamContainers,
 }
 
 /// The request message of a [`Call`].
@@ -71,6 +80,10 @@ pub enum Request {
     ImageFsInfo,
     /// Version's.
     Version(v1::VersionRequest),
+    /// ListContainers', which is empty.
+    ListContainers,
+    /// StreamContainers', which is empty.
+    StreamContainers,
 }
 
 impl StandIn {
@@ -94,6 +107,12 @@ impl StandIn {
         self.change_store(|store| store.filesystems = filesystems);
     }
 
+    /// Changes the containers, from the next call on. By default there are none.
+    pub fn serve_containers(&self, containers: impl IntoIterator<Item = Container>) {
+        let containers = containers.into_iter().collect();
+        self.change_store(|store| store.containers = containers);
+    }
+
     /// Answers like a runtime that does not implement this method.
     pub fn without(&self, method: Method) {
         self.behave_for(method, method.missing());
@@ -101,11 +120,13 @@ impl StandIn {
 }
 
 impl Method {
-    const ALL: [Self; 4] = [
+    const ALL: [Self; 6] = [
         Self::ListImages,
         Self::StreamImages,
         Self::ImageFsInfo,
         Self::Version,
+        Self::ListContainers,
+        Self::StreamContainers,
     ];
 
     /// Service and method name.
@@ -115,6 +136,8 @@ impl Method {
             Self::StreamImages => (IMAGE_SERVICE, "StreamImages"),
             Self::ImageFsInfo => (IMAGE_SERVICE, "ImageFsInfo"),
             Self::Version => (RUNTIME_SERVICE, "Version"),
+            Self::ListContainers => (RUNTIME_SERVICE, "ListContainers"),
+            Self::StreamContainers => (RUNTIME_SERVICE, "StreamContainers"),
         }
     }
 
@@ -136,7 +159,24 @@ impl From<Images> for Cri {
             batch: BATCH,
             version: version_response("stand-in", "1.0.0"),
             filesystems: vec![filesystem("/var/lib/stand-in", 4096, 16)],
+            containers: Arc::default(),
         }
+    }
+}
+
+impl Cri {
+    /// A message with these containers.
+    fn containers(&self, which: Range<usize>) -> Listing {
+        let containers = self.containers.clone();
+        Listing::of(which.map(move |place| containers[place].clone()))
+    }
+}
+
+/// A container of the image with this id, as runtimes list it since Kubernetes 1.29.
+pub fn container(image_id: impl Into<String>) -> Container {
+    Container {
+        image_id: image_id.into(),
+        ..Container::default()
     }
 }
 
@@ -180,6 +220,8 @@ impl Protocol for Cri {
             Method::StreamImages => Request::StreamImages(Message::decode(message)?),
             Method::ImageFsInfo => Request::ImageFsInfo,
             Method::Version => Request::Version(Message::decode(message)?),
+            Method::ListContainers => Request::ListContainers,
+            Method::StreamContainers => Request::StreamContainers,
         })
     }
 
@@ -193,6 +235,14 @@ impl Protocol for Cri {
                     container_filesystems: vec![filesystem("/run/containers", 1, 1)],
                 };
                 vec![Listing::of_bytes(response.encode_to_vec())]
+            }
+            Request::ListContainers => vec![self.containers(0..self.containers.len())],
+            Request::StreamContainers => {
+                let count = self.containers.len();
+                let begins = (0..count).step_by(BATCH);
+                begins
+                    .map(|begin| self.containers(begin..count.min(begin + BATCH)))
+                    .collect()
             }
             Request::Version(_) => vec![Listing::of_bytes(self.version.encode_to_vec())],
         }

@@ -85,6 +85,8 @@ pub struct Totals {
     pub count: u64,
     /// Sum of all sizes in bytes.
     pub size_bytes: u64,
+    /// Size of the largest image in bytes; 0 if there are no images.
+    pub largest: u64,
     /// Images without a tag.
     pub untagged: u64,
     /// Images excluded from garbage collection.
@@ -118,6 +120,7 @@ impl Images {
         for image in self.slice(0, self.count) {
             totals.count += 1;
             totals.size_bytes += image.size;
+            totals.largest = totals.largest.max(image.size);
             totals.untagged += u64::from(image.repo_tags.is_empty());
             totals.pinned += u64::from(image.pinned);
             totals.encoded_bytes += encoded_len(&image);

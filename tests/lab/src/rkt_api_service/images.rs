@@ -28,6 +28,8 @@ pub struct Totals {
     pub count: u64,
     /// Sum of all sizes in bytes; a negative size counts as 0.
     pub size_bytes: u64,
+    /// Size of the largest image in bytes; 0 if there are no images.
+    pub largest: u64,
     /// Earliest import time in seconds since the epoch; 0 if there are no images.
     pub oldest: i64,
     /// Latest import time in seconds since the epoch; 0 if there are no images.
@@ -98,7 +100,9 @@ fn totals(sizes_and_times: impl Iterator<Item = (i64, i64)>, encoded_bytes: u64)
     for (size, time) in sizes_and_times {
         let first = totals.count == 0;
         totals.count += 1;
-        totals.size_bytes += u64::try_from(size).unwrap_or(0);
+        let size = u64::try_from(size).unwrap_or(0);
+        totals.size_bytes += size;
+        totals.largest = totals.largest.max(size);
         totals.oldest = if first { time } else { totals.oldest.min(time) };
         totals.newest = if first { time } else { totals.newest.max(time) };
     }
@@ -123,7 +127,11 @@ mod tests {
         let times = || sent.iter().map(|image| image.import_timestamp);
         let decoded = Totals {
             count: sent.len() as u64,
-            size_bytes: sizes.map(Result::unwrap_or_default).sum(),
+            size_bytes: sizes.clone().map(Result::unwrap_or_default).sum(),
+            largest: sizes
+                .map(Result::unwrap_or_default)
+                .max()
+                .unwrap_or_default(),
             oldest: times().min().unwrap_or_default(),
             newest: times().max().unwrap_or_default(),
             encoded_bytes: length,
