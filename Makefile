@@ -136,7 +136,7 @@ supplies: setup
 	@for suite in bookworm trixie; do \
 		CARGO_TARGET_DIR=$(abspath $(TARGET)) tests/lab/debian $$suite >/dev/null || :; \
 	done
-	@for peer in jaeger containerd prometheus prometheus-client page-checks sbom-schema; do \
+	@for peer in jaeger containerd crictl prometheus prometheus-client page-checks sbom-schema; do \
 		CARGO_TARGET_DIR=$(abspath $(TARGET)) tests/peers/build $$peer >/dev/null || :; \
 	done
 

@@ -20,6 +20,8 @@ mod replaced;
 mod spans;
 #[path = "containerd/stream.rs"]
 mod stream;
+#[path = "containerd/unused.rs"]
+mod unused;
 
 const LIST_IMAGES: &str = "runtime.v1.ImageService/ListImages";
 const STREAM_IMAGES: &str = "runtime.v1.ImageService/StreamImages";
@@ -155,6 +157,13 @@ impl Scene {
         for (name, expected) in expected {
             assert_eq!(number(&scrape, name), Some(expected), "{name}");
         }
+        assert_eq!(
+            number(&scrape, "imagestore_largest_image_size_bytes"),
+            listed
+                .iter()
+                .map(|image| image.size as f64)
+                .reduce(f64::max)
+        );
         for edge in ["oldest", "newest"] {
             // CRI does not have import times.
             let name = format!("imagestore_{edge}_image_timestamp_seconds");

@@ -8,6 +8,7 @@
 //! | `memory` | memory when idle, after many scrapes, after many queries |
 //! | `idle` | wake-ups of an idle service |
 //! | `held`, `held/*` | scrapes while other clients hold connections |
+//! | `store` | processor time of a real containerd for a query |
 //! | `trigger` | time from SIGQUIT to the new number in a scrape |
 //! | `clients` | the other clients of the store: this program again, or Python |
 //! | `peers` | the measured programs |
@@ -23,6 +24,7 @@ mod queries;
 mod report;
 mod scrapes;
 mod start;
+mod store;
 mod trigger;
 mod usage;
 
@@ -40,12 +42,16 @@ fn main() -> ExitCode {
         // Cargo appends --bench.
         [program, python, "--bench"] | [program, python] => measure(program, python),
         [program, python, held::PART, "--bench"] | [program, python, held::PART] => {
-            measure_held(program, python);
+            measure_part(program, python, held::measure);
+        }
+        [program, python, store::PART, "--bench"] | [program, python, store::PART] => {
+            measure_part(program, python, store::measure);
         }
         _ => {
             eprintln!(
-                "usage: service PROGRAM PYTHON [{}]; `make bench` passes both",
-                held::PART
+                "usage: service PROGRAM PYTHON [{}|{}]; `make bench` passes both",
+                held::PART,
+                store::PART
             );
             return ExitCode::FAILURE;
         }
@@ -63,15 +69,16 @@ fn measure(program: &str, python: &str) {
     scrapes::measure(&peers, &mut report);
     memory::measure(&peers, &mut report);
     trigger::measure(&peers, &mut report);
+    store::measure(&peers, &mut report);
     idle.measure(&mut report);
     peers.measure_binary(&mut report);
     held::measure(&peers, &mut report);
     report.finish();
 }
 
-fn measure_held(program: &str, python: &str) {
+fn measure_part(program: &str, python: &str, measure: fn(&Peers, &mut Report)) {
     let peers = Peers::find(program, python);
     let mut report = Report::begin();
-    held::measure(&peers, &mut report);
+    measure(&peers, &mut report);
     report.finish();
 }

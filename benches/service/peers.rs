@@ -72,7 +72,8 @@ impl Peers {
     }
 }
 
-fn runs(command: &mut Command) -> bool {
+/// Whether it can be run and succeeds.
+pub(crate) fn runs(command: &mut Command) -> bool {
     let command = command.stdout(Stdio::null()).stderr(Stdio::null());
     command.status().is_ok_and(|status| status.success())
 }

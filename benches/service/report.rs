@@ -64,8 +64,10 @@ impl Report {
     }
 
     pub(crate) fn finish(self) {
-        println!("\n### Bars\n");
-        println!("| | measured | bar | |\n| --- | --- | --- | --- |");
+        if !self.bars.is_empty() {
+            println!("\n### Bars\n");
+            println!("| | measured | bar | |\n| --- | --- | --- | --- |");
+        }
         for bar in &self.bars {
             println!("{bar}");
         }

@@ -2,6 +2,8 @@
 
 use std::{fs, time::Duration};
 
+use rustix::param::clock_ticks_per_second;
+
 /// Memory of a process in KiB.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Memory {
@@ -40,6 +42,16 @@ impl Usage {
             first.parse::<u64>().unwrap_or(0)
         });
         Duration::from_nanos(nanoseconds.sum())
+    }
+
+    /// CPU time of its children that have ended, in ticks of 10 ms.
+    pub(crate) fn cpu_of_children(self) -> Duration {
+        let stat = self.read("stat");
+        // The name of the program, in parentheses, may contain blanks. The first field after it is the third one.
+        let (_, fields) = stat.rsplit_once(") ").expect("proc(5) documents it");
+        let ticks = fields.split(' ').skip(16 - 3).take(2);
+        let ticks: u64 = ticks.filter_map(|field| field.parse::<u64>().ok()).sum();
+        Duration::from_secs(ticks) / clock_ticks_per_second() as u32
     }
 
     /// Voluntary and involuntary context switches of all its threads.

@@ -201,6 +201,11 @@ impl Containerd {
             .join(image.config_digest())
     }
 
+    /// Its process number.
+    pub fn pid(&self) -> u32 {
+        self.running.as_ref().expect("containerd runs").id()
+    }
+
     /// Its socket.
     pub fn socket(&self) -> &Path {
         &self.socket

@@ -15,6 +15,8 @@ pub enum Peer {
     Jaeger,
     /// `containerd` and `ctr`, of the first minor version with `StreamImages`.
     Containerd,
+    /// `crictl`: the command-line client of CRI.
+    Crictl,
     /// `prometheus` and `promtool` 3.x, without web pages and with few service discoveries.
     Prometheus,
     /// `prometheus_client`, a module of Python: the reference parser of OpenMetrics.
@@ -30,6 +32,7 @@ impl Peer {
         match self {
             Self::Jaeger => "jaeger",
             Self::Containerd => "containerd",
+            Self::Crictl => "crictl",
             Self::Prometheus => "prometheus",
             Self::PrometheusClient => "prometheus-client",
             Self::PageChecks => "page-checks",
@@ -44,7 +47,7 @@ impl Peer {
     ///
     /// If it cannot be built.
     pub fn folder(self) -> Result<&'static Path, &'static Obstacle> {
-        static FOLDERS: [OnceLock<Result<PathBuf, Obstacle>>; 6] = [const { OnceLock::new() }; 6];
+        static FOLDERS: [OnceLock<Result<PathBuf, Obstacle>>; 7] = [const { OnceLock::new() }; 7];
         let folder = FOLDERS[self as usize].get_or_init(|| path_from(BUILD, &[self.name()]));
         folder.as_deref()
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
 
@@ -111,6 +112,32 @@ impl Containerd {
         self.ctr(&["images", "ls", "-q"]).lines().count()
     }
 
+    /// A command that runs `ctr` in this namespace; its arguments are missing.
+    pub fn ctr_command(&self, namespace: &str) -> Command {
+        let mut command = Command::new(self.release.program("ctr"));
+        command
+            .arg("--address")
+            .arg(self.socket())
+            .args(["--namespace", namespace])
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// A command that runs `crictl` from the folder of [`Peer::Crictl`](crate::peers::Peer::Crictl); its arguments are missing.
+    pub fn crictl_command(&self, folder: &Path) -> Command {
+        let endpoint = format!("unix://{}", self.socket().display());
+        let mut command = Command::new(folder.join("crictl"));
+        command
+            .args([
+                "--runtime-endpoint",
+                &endpoint,
+                "--image-endpoint",
+                &endpoint,
+            ])
+            .stdin(Stdio::null());
+        command
+    }
+
     /// Runs `ctr` in the namespace of Kubernetes, and returns its output.
     #[track_caller]
     fn ctr(&self, arguments: &[&str]) -> String {
@@ -120,14 +147,9 @@ impl Containerd {
     /// Runs `ctr` in this namespace, and returns its output.
     #[track_caller]
     pub fn ctr_in(&self, namespace: &str, arguments: &[&str]) -> String {
-        let output = Command::new(self.release.program("ctr"))
-            .arg("--address")
-            .arg(self.socket())
-            .args(["--namespace", namespace])
-            .args(arguments)
-            .stdin(Stdio::null())
-            .output()
-            .expect("ctr comes with containerd");
+        let mut command = self.ctr_command(namespace);
+        let output = command.args(arguments).output();
+        let output = output.expect("ctr comes with containerd");
         assert!(output.status.success(), "{output:?}\n{}", self.log());
         String::from_utf8(output.stdout).expect("ctr prints text")
     }

@@ -21,6 +21,7 @@ fn totals_are_those_of_what_is_sent() {
     let totals = Totals {
         count: listed.len() as u64,
         size_bytes: listed.iter().map(|image| image.size).sum(),
+        largest: listed.iter().map(|image| image.size).max().unwrap(),
         untagged: untagged.count() as u64,
         pinned: pinned.count() as u64,
         encoded_bytes: v1::ListImagesResponse {
