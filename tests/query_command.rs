@@ -117,13 +117,13 @@ fn a_table_has_a_line_for_each_store_and_one_for_the_trace() {
     assert_eq!(
         cells(lines[0]),
         [
-            "STORE", "RUNTIME", "IMAGES", "SIZE", "UNTAGGED", "PINNED", "DURATION"
+            "STORE", "RUNTIME", "IMAGES", "SIZE", "UNTAGGED", "PINNED", "UNUSED", "DURATION"
         ]
     );
     assert_eq!(cells(lines[1])[..3], ["rkt", "rkt 1.30.0", "4"]);
     assert_eq!(
-        cells(lines[2])[..6],
-        ["cri", "stand-in 1.0.0", "30", "30.0 MB", "3", "2"]
+        cells(lines[2])[..7],
+        ["cri", "stand-in 1.0.0", "30", "30.0 MB", "3", "2", "28"]
     );
     assert!(lines[3].starts_with("trace "), "{lines:#?}");
 }
@@ -135,7 +135,7 @@ fn values_that_a_kind_of_store_does_not_have_are_dashes_in_the_table() {
         .lines()
         .nth(1)
         .expect("the table has rkt's line");
-    assert_eq!(cells(rkt)[4..6], ["-", "-"], "{rkt}");
+    assert_eq!(cells(rkt)[4..7], ["-", "-", "-"], "{rkt}");
 }
 
 #[test]
@@ -251,7 +251,9 @@ fn json_has_all_values_of_a_store() {
             "duration_seconds",
             "error",
             "filesystems",
+            "image_names",
             "images",
+            "largest_image_size_bytes",
             "newest_image_timestamp_seconds",
             "oldest_image_timestamp_seconds",
             "pinned_images",
@@ -261,12 +263,18 @@ fn json_has_all_values_of_a_store() {
             "size_bytes",
             "store",
             "untagged_images",
+            "unused_images",
+            "unused_images_size_bytes",
+            "warning",
         ]
     );
     let totals = cri::Images::generated(CRI_IMAGES).totals();
     assert_eq!(cri["store"], "cri");
     assert_eq!(cri["images"], totals.count);
     assert_eq!(cri["size_bytes"], totals.size_bytes);
+    assert_eq!(cri["largest_image_size_bytes"], totals.largest);
+    assert_eq!(cri["unused_images"], totals.count - totals.pinned);
+    assert!(cri["unused_images_size_bytes"].is_u64(), "{cri}");
     assert_eq!(cri["untagged_images"], totals.untagged);
     assert_eq!(cri["pinned_images"], totals.pinned);
     assert_eq!(cri["response_bytes"], totals.encoded_bytes + 5);
@@ -280,7 +288,17 @@ fn json_has_all_values_of_a_store() {
 fn values_that_a_kind_of_store_does_not_have_are_null_in_json() {
     let json = parsed(&Scene::set().json());
     let (rkt, cri) = (&json["stores"][0], &json["stores"][1]);
-    for name in ["untagged_images", "pinned_images", "filesystems", "error"] {
+    let absent = [
+        "image_names",
+        "untagged_images",
+        "pinned_images",
+        "unused_images",
+        "unused_images_size_bytes",
+        "filesystems",
+        "warning",
+        "error",
+    ];
+    for name in absent {
         assert_eq!(rkt[name], Value::Null, "{name}");
     }
     assert_eq!(cri["newest_image_timestamp_seconds"], Value::Null);
