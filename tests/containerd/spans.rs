@@ -7,10 +7,13 @@ use lab::service::{PATIENCE, Service};
 
 use super::STREAM_IMAGES;
 
-const CALLS: [&str; 3] = [
+const CALLS: [&str; 6] = [
     STREAM_IMAGES,
     "runtime.v1.RuntimeService/Version",
     "runtime.v1.ImageService/ImageFsInfo",
+    "containerd.services.images.v1.Images/List",
+    "containerd.services.namespaces.v1.Namespaces/List",
+    "containerd.services.version.v1.Version/Version",
 ];
 
 #[test]
@@ -24,14 +27,18 @@ fn the_server_spans_of_containerd_are_children_of_our_client_spans_in_jaeger() {
     let service = Service::builder(env!("CARGO_BIN_EXE_exp-rkt-grpc"))
         .env("OTEL_EXPORTER_OTLP_ENDPOINT", jaeger.otlp_endpoint())
         .store(containerd.url())
+        .store(format!(
+            "containerd+unix://{}?namespace=moby",
+            containerd.socket().display()
+        ))
         .start();
     service.query();
     let logged = service.wait_for_stderr(|log| log.contains("trace_id="), PATIENCE);
     let (_, id) = logged.split_once("trace_id=").expect("it is logged");
     let id = &id[..32];
     let api = jaeger.api();
-    // The root, the connection and the calls.
-    let ours = api.trace(id, "exp-rkt-grpc", 2 + CALLS.len());
+    // The root, two connections and the calls.
+    let ours = api.trace(id, "exp-rkt-grpc", 3 + CALLS.len());
     let theirs = eventually("containerd's spans in our trace", || {
         let served = api.find(id, "containerd")?;
         let complete = CALLS

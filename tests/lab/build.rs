@@ -4,7 +4,14 @@
 use std::{env, error::Error, fs, path::Path};
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let files = protox::compile(["cri.proto", "rkt.proto"], ["../../proto"])?;
+    let protos = [
+        "containerd-images.proto",
+        "containerd-namespaces.proto",
+        "containerd-version.proto",
+        "cri.proto",
+        "rkt.proto",
+    ];
+    let files = protox::compile(protos, ["../../proto"])?;
     tonic_prost_build::configure()
         .build_client(true)
         .build_server(true)

@@ -6,6 +6,7 @@
 use std::env;
 use std::process::{Output, Stdio};
 
+use lab::containerd_api::{self, Names};
 use lab::cri_runtime::{self, filesystem};
 use lab::prometheus::Release;
 use lab::rkt_api_service::v1alpha::Image;
@@ -41,10 +42,20 @@ pub(super) fn runtime(word: &str) -> (TempDir, cri_runtime::StandIn) {
 fn the_exposition_equals_the_golden_file_except_for_values_that_vary() {
     let stand_in = StandIn::tcp(fixed_images());
     let (folder, runtime) = runtime("containerd");
-    let folder = folder.path().display().to_string();
     // A mount point that every service can see; its size is 0.
     runtime.serve_filesystems(vec![filesystem("/proc", 4096, 16)]);
-    let service = service().store(stand_in.url()).store(runtime.url()).start();
+    let names = Names::made(4, |ordinal| {
+        containerd_api::image(&format!("docker.io/library/a:{ordinal}"), ordinal % 3)
+    });
+    let docker = folder.path().join("docker.sock");
+    let docker =
+        containerd_api::StandIn::unix(&docker, names).expect("a socket can be bound there");
+    let service = service()
+        .store(stand_in.url())
+        .store(runtime.url())
+        .store(format!("docker={}", docker.url_of("moby")))
+        .start();
+    let folder = folder.path().display().to_string();
     service.get("/-/ready");
     assert!(service.query().contains("rkt: 3 images"));
     let port = format!(":{}\"", stand_in.address().port());

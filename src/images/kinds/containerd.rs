@@ -253,14 +253,12 @@ fn explained(status: Status) -> Status {
     match status.code() {
         Code::ResourceExhausted if message.contains("message larger than max") => {
             Status::resource_exhausted(format!(
-                "{message}; raise max_send_message_size in the section [grpc] of containerd's configuration"
+                "{message}; raise max_send_message_size in containerd's configuration: in [grpc], or in [plugins.\"io.containerd.server.v1.grpc\"] if the file has version 4"
             ))
         }
-        Code::Unimplemented if message.contains("unknown service") => {
-            Status::unimplemented(format!(
-                "this is not containerd, whose own API the kind containerd needs; for CRI-O and other Kubernetes runtimes use the kind cri: {message}"
-            ))
-        }
+        Code::Unimplemented => Status::unimplemented(format!(
+            "this is not containerd, whose own API the kind containerd needs; for CRI-O and other Kubernetes runtimes use the kind cri: {message}"
+        )),
         _ => status,
     }
 }

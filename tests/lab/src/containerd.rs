@@ -7,10 +7,12 @@
 //! | `oci` | generated images in an OCI image layout |
 //! | `containers` | the containers: CRI and containerd's own API, and which images they do not use |
 //! | `processes` | how it is started, and the end of its containers |
+//! | `namespaces` | the names of images in a namespace: `ctr` and a client of containerd's own API |
 //!
 //! Needs root. Containers need runc and cgroups, and no CNI.
 
 mod containers;
+mod namespaces;
 mod oci;
 mod processes;
 mod release;

@@ -5,6 +5,7 @@
 //! | [`rkt_api_service`] | a stand-in for rkt's api-service that can misbehave on command |
 //! | [`cri_runtime`] | a stand-in for containerd and CRI-O that can misbehave on command; a plain CRI client |
 //! | [`containerd`] | a real containerd with generated images, and containers of them |
+//! | [`containerd_api`] | a stand-in for containerd's own API that can misbehave on command; a plain client of it |
 //! | [`stand_in`] | the common code of the stand-ins |
 //! | [`jaeger_agent`] | receives and decodes traces like a Jaeger agent, from the Thrift specification |
 //! | [`jaeger`] | a real Jaeger, and a client of its query API |
@@ -29,6 +30,7 @@
 
 pub mod browser;
 pub mod containerd;
+pub mod containerd_api;
 pub mod cri_runtime;
 pub mod debian;
 pub mod documents;

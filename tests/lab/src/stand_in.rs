@@ -1,7 +1,7 @@
 //! A stand-in for an image store: real gRPC over TCP or a Unix socket, and misbehaviour on command.
 //!
 //! It runs in its own thread, so that synchronous tests, benches and examples can use it. Dropping a [`StandIn`] stops it. A
-//! [`Protocol`] defines its methods and its store: [`crate::rkt_api_service`], [`crate::cri_runtime`].
+//! [`Protocol`] defines its methods and its store: [`crate::rkt_api_service`], [`crate::cri_runtime`], [`crate::containerd_api`].
 //!
 //! | module | contents |
 //! | --- | --- |
@@ -33,9 +33,10 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use http::HeaderMap;
 use prost::DecodeError;
 use tokio::sync::oneshot;
-use tonic::Code;
+use tonic::{Code, Status};
 
 pub use behaviour::{Behaviour, Language};
 pub use call::Call;
@@ -67,6 +68,18 @@ pub trait Protocol: Clone + fmt::Debug + Send + Sized + 'static {
     ///
     /// If the bytes are not this protobuf message.
     fn decode(method: Self::Method, message: &[u8]) -> Result<Self::Request, DecodeError>;
+
+    /// The request with what the protocol has in metadata.
+    ///
+    /// # Errors
+    ///
+    /// The status with which a real server refuses this metadata.
+    fn with_metadata(
+        request: Self::Request,
+        _metadata: &HeaderMap,
+    ) -> Result<Self::Request, Status> {
+        Ok(request)
+    }
 
     /// The messages of the correct response. Methods that do not stream have one message.
     fn answer(&self, request: &Self::Request) -> Vec<Listing>;

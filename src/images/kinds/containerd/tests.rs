@@ -233,20 +233,6 @@ fn an_image_counts_under_the_registry_of_its_first_name_that_has_one() {
 }
 
 #[test]
-fn a_name_that_moves_to_another_digest_is_a_name_of_the_new_image_only() {
-    let before = counted_of(vec![image("a:1", "sha256:00"), image("b:1", "sha256:00")]);
-    assert_eq!(
-        (before.contents.images, before.contents.names),
-        (Some(1), Some(2))
-    );
-    let after = counted_of(vec![image("a:1", "sha256:01"), image("b:1", "sha256:00")]);
-    assert_eq!(
-        (after.contents.images, after.contents.names),
-        (Some(2), Some(2))
-    );
-}
-
-#[test]
 fn more_images_than_fit_are_not_counted_but_their_names_are() {
     let list = |images: usize| {
         let images = (0..images).map(|number| Image {

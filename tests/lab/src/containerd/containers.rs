@@ -57,7 +57,7 @@ impl Containerd {
     #[track_caller]
     pub fn create_container(&self, image: &str) -> String {
         static PODS: AtomicUsize = AtomicUsize::new(0);
-        let names = self.names_in("k8s.io");
+        let names = self.ctr_digests("k8s.io");
         if !names.contains_key(PAUSE_IMAGE) {
             self.import(&[OciImage::named(PAUSE_IMAGE).with(&Layer::of_pause())]);
         }
@@ -177,26 +177,13 @@ impl Containerd {
     pub fn unused_native_images(&self, namespace: &'static str) -> BTreeSet<Vec<String>> {
         let containers = self.native_containers(namespace);
         let mut images = BTreeMap::<_, Vec<String>>::new();
-        for (name, digest) in self.names_in(namespace) {
+        for (name, digest) in self.ctr_digests(namespace) {
             images.entry(digest).or_default().push(name);
         }
         let used = |name: &String| containers.values().any(|image| image == name);
         images
             .into_values()
             .filter(|names| !names.iter().any(used))
-            .collect()
-    }
-
-    /// The names of the images of a namespace, with the digest of what each one names, from `ctr images ls`.
-    #[track_caller]
-    fn names_in(&self, namespace: &str) -> BTreeMap<String, String> {
-        // REF TYPE DIGEST SIZE PLATFORMS LABELS
-        let table = self.ctr_in(namespace, &["images", "ls"]);
-        let rows = table.lines().skip(1).map(|row| {
-            let mut columns = row.split_whitespace().map(str::to_owned);
-            columns.next().zip(columns.nth(1))
-        });
-        rows.map(|row| row.expect("ctr prints these columns"))
             .collect()
     }
 }

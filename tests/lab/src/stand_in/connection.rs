@@ -103,7 +103,8 @@ impl<P: Protocol> Connection<P> {
             .collect()
             .await
             .map(http_body_util::Collected::to_bytes);
-        let request = read_request::<P>(head.uri.path(), encoding, &body.unwrap_or_default());
+        let request = read_request::<P>(head.uri.path(), encoding, &body.unwrap_or_default())
+            .and_then(|request| P::with_metadata(request, &head.headers));
         let call = Call {
             path: head.uri.path().to_owned(),
             authority: head.uri.authority().map(ToString::to_string),
