@@ -203,6 +203,9 @@ fn the_console_shows_the_numbers(release: Release) {
     assert_eq!(page.rows("Stores down"), ["1"]);
     assert_eq!(page.rows("Images by runtime"), ["rkt 17", "stand-in 40"]);
     assert_eq!(page.rows("Images"), ["cri 40", "rkt 17"]);
+    assert_eq!(page.rows("Unused images by runtime"), ["stand-in 38"]);
+    let kinds = page.rows("Untagged, unused and pinned images");
+    assert!(kinds.contains(&"cri unused 38".to_owned()), "{kinds:?}");
     assert_eq!(
         page.rows("Last query succeeded"),
         ["cri yes", "gone no", "rkt yes"]

@@ -185,6 +185,7 @@ fn the_page_has_no_fault_with_links_to_traces() {
     for shown in [
         "containerd 2.4.2",
         "<dd>27</dd>",
+        "<dt>Unused</dt>",
         "cri+unix:///run/no-such/crio.sock",
     ] {
         assert!(page.text().contains(shown), "{shown}: {}", page.text());

@@ -35,6 +35,7 @@ pub(super) type Row = (Vec<String>, f64);
 
 pub(super) const UP: &str = "imagestore_up";
 pub(super) const IMAGES: &str = "imagestore_images";
+pub(super) const NAMES: &str = "imagestore_image_names";
 pub(super) const SIZE: &str = "imagestore_images_size_bytes";
 pub(super) const LARGEST: &str = "imagestore_largest_image_size_bytes";
 pub(super) const UNTAGGED: &str = "imagestore_untagged_images";
@@ -59,7 +60,7 @@ pub(super) static FAMILIES: &[Family] = &[
         value: Value::Answer(|answer| answer.contents.images.map(|count| count as f64)),
     },
     Family {
-        name: "imagestore_image_names",
+        name: NAMES,
         help: "Names of images that the store listed in its last good answer, where it lists names: an image can have several.",
         value: Value::Answer(|answer| answer.contents.names.map(|count| count as f64)),
     },

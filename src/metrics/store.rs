@@ -4,7 +4,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::{
     families::{
-        Ended, IMAGES, LAST_QUERY, LAST_SUCCESS, LEFT, PINNED, RUNTIME, SIZE, UNTAGGED, UP,
+        Ended, IMAGES, LAST_QUERY, LAST_SUCCESS, LEFT, NAMES, PINNED, RUNTIME, SIZE, UNTAGGED,
+        UNUSED, UP,
     },
     gauges::StoreGauges,
     stores::Stores,
@@ -20,10 +21,14 @@ pub(crate) struct LastQueries {
     pub(crate) queried: SystemTime,
     /// Number of images in the last good answer.
     pub(crate) images: Option<f64>,
+    /// Number of their names.
+    pub(crate) names: Option<f64>,
     /// Those without a tag.
     pub(crate) untagged: Option<f64>,
     /// Those that the runtime keeps.
     pub(crate) pinned: Option<f64>,
+    /// Those that no container uses.
+    pub(crate) unused: Option<f64>,
     /// Sum of their sizes.
     pub(crate) size_bytes: Option<f64>,
     /// Bytes left on each of their file systems, by mount point.
@@ -96,8 +101,10 @@ impl StoreMetrics {
                 up: gauges.value(UP)? == 1.0,
                 queried: time(gauges.value(LAST_QUERY)?),
                 images: gauges.value(IMAGES),
+                names: gauges.value(NAMES),
                 untagged: gauges.value(UNTAGGED),
                 pinned: gauges.value(PINNED),
+                unused: gauges.value(UNUSED),
                 left: gauges
                     .labelled(LEFT)
                     .map(|(labels, left)| (labels.join(" "), left))

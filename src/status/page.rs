@@ -181,8 +181,10 @@ impl View<'_> {
         html! {
             @if let Some(runtime) = &last.runtime { (row("Runtime", html! { (shown(runtime, LONGEST_LABEL)) })) }
             @if let Some(images) = last.images { (row("Images", html! { (images) })) }
+            @if let Some(names) = last.names { (row("Names", html! { (names) })) }
             @if let Some(untagged) = last.untagged { (row("Untagged", html! { (untagged) })) }
             @if let Some(pinned) = last.pinned { (row("Pinned", html! { (pinned) })) }
+            @if let Some(unused) = last.unused { (row("Unused", html! { (unused) })) }
             @if let Some(bytes) = last.size_bytes {
                 (row("Size", html! { (size(bytes as u64)) span.faint { " as reported by the runtime" } }))
             }

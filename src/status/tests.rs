@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::{EVENTS, EndedEvent, EndedQuery, LONGEST, Status, StoreMetrics, View};
 use crate::{
-    answer::{Answer, Code, Filesystem, Runtime},
+    answer::{Answer, Code, Contents, Filesystem, Runtime},
     metrics::{Kept, Metrics, Query, TraceOutcome, Trigger},
 };
 
@@ -284,6 +284,26 @@ fn what_is_left_on_the_file_system_is_shown() {
     scene.shows("Disk2.5 kB left at /images");
 }
 
+#[test]
+fn names_and_unused_images_are_shown_if_the_store_reports_them() {
+    let scene = Scene::new();
+    scene.answer();
+    scene.does_not_show("Names");
+    scene.does_not_show("Unused");
+    scene.store.described(&Answer {
+        contents: Contents {
+            images: None,
+            names: Some(7),
+            unused: Some(3),
+            ..Contents::default()
+        },
+        ..Answer::default()
+    });
+    scene.shows("Names7");
+    scene.shows("Unused3");
+    scene.does_not_show("Images0");
+}
+
 /// So that pages which 640 clients leave unread stay within the unit's `MemoryMax=`, as scrapes do.
 #[test]
 fn a_store_adds_less_than_three_kilobytes_whatever_it_sends() {
@@ -293,7 +313,17 @@ fn a_store_adds_less_than_three_kilobytes_whatever_it_sends() {
     let quotes = "\"".repeat(10_000);
     let text = |limit| quotes[..limit].to_owned();
     scene.answer();
+    let most = Some(u64::MAX);
     scene.store.described(&Answer {
+        contents: Contents {
+            images: most,
+            names: most,
+            unused: most,
+            size_bytes: most,
+            untagged: most,
+            pinned: most,
+            ..Contents::default()
+        },
         runtime: Some(Runtime {
             name: text(256),
             version: text(256),

@@ -61,7 +61,7 @@ fn each_store_in_the_table_of_the_readme_is_queried() {
         store.contains("://").then(|| (name.to_lowercase(), store))
     });
     let rows: Vec<(String, &str)> = rows.filter(|(name, _)| !name.starts_with('`')).collect();
-    assert_eq!(rows.len(), 4, "{rows:?}");
+    assert_eq!(rows.len(), 6, "{rows:?}");
     let stores: Vec<String> = rows
         .iter()
         .map(|(name, store)| format!("{name}={store}"))

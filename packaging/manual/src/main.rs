@@ -32,7 +32,8 @@ const COMPLETIONS: [(Shell, &str); 3] = [
 /// What the shells offer for `--log-level`.
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
-/// Offered for `--store`: one URL of each kind. bash treats a colon as a word break and would stop at a common prefix.
+/// Offered for `--store`: one URL of each kind that has no parameter, because zsh and fish do not offer values with `?`. bash treats a
+/// colon as a word break and would stop at a common prefix.
 const STORES: [&str; 2] = [
     "rkt+http://127.0.0.1:15441",
     "cri+unix:///run/containerd/containerd.sock",
