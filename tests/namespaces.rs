@@ -24,6 +24,7 @@ mod side_calls;
 mod stand_in;
 
 const LIST_IMAGES: &str = "containerd.services.images.v1.Images/List";
+const STREAM_CONTAINERS: &str = "containerd.services.containers.v1.Containers/ListStream";
 const LIST_NAMESPACES: &str = "containerd.services.namespaces.v1.Namespaces/List";
 const VERSION: &str = "containerd.services.version.v1.Version/Version";
 

@@ -6,7 +6,10 @@ use lab::jaeger::Jaeger;
 use lab::service::{PATIENCE, Service};
 use lab::tempdir;
 
-use super::{LIST_IMAGES, LIST_NAMESPACES, PROGRAM, Scene, VERSION, counts, images, number};
+use super::{
+    LIST_IMAGES, LIST_NAMESPACES, PROGRAM, STREAM_CONTAINERS, Scene, VERSION, counts, images,
+    number,
+};
 
 lab::with_both! {
     v2_4:
@@ -84,7 +87,9 @@ fn each_call_of_a_query_is_a_span(release: Release) {
     });
     let mut calls: Vec<_> = calls.collect();
     calls.sort();
+    // Docker's own namespace is not asked for its containers.
     let expected = [
+        ("mobby", STREAM_CONTAINERS, None),
         ("mobby", LIST_IMAGES, Some("0")),
         ("mobby", LIST_NAMESPACES, None),
         ("mobby", VERSION, None),

@@ -76,7 +76,7 @@ fn of_a_million_images_only_the_names_are_counted_and_a_warning_says_so() {
         .serve_names("moby", Names::generated(MILLION));
     let (status, scrape) = scene.ask();
     assert!(
-        status.contains("containerd: 1000000 names of images that could not be counted, "),
+        status.contains("containerd: 1000000 image names, queried in "),
         "{status}"
     );
     assert!(
