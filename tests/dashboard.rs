@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use lab::containerd_api::{self, Names};
 use lab::jaeger_agent::JaegerAgent;
 use lab::poll::eventually;
 use lab::prometheus::{Prometheus, Release, encoded};
@@ -31,12 +32,13 @@ lab::with_both! {
 
 const JOB: &str = "exp-rkt-grpc";
 
-/// A service with three stores, one of which is down, and a Prometheus that scraped it before and after queries.
+/// A service with four stores, one of which is down, and a Prometheus that scraped it before and after queries.
 struct Scene {
     prometheus: Prometheus,
     service: Service,
     _rkt: rkt_api_service::StandIn,
     _cri: cri_runtime::StandIn,
+    _containerd: containerd_api::StandIn,
     _folder: TempDir,
     _agent: JaegerAgent,
     _nobody: ReservedPort,
@@ -51,11 +53,14 @@ impl Scene {
         let cri = cri.expect("a socket can be bound there");
         // A mount point that every service can see; its size is 0.
         cri.serve_filesystems(vec![cri_runtime::filesystem("/proc", 4096, 16)]);
+        let two_names = |name| containerd_api::image(&format!("example.org/a:{name}"), name / 2);
+        let containerd = containerd_api::StandIn::tcp(Names::made(6, two_names));
         let agent = JaegerAgent::bind();
         let nobody = ReservedPort::reserve();
         let service = Service::builder(env!("CARGO_BIN_EXE_exp-rkt-grpc"))
             .store(rkt.url())
             .store(cri.url())
+            .store(containerd.url_of("moby"))
             .store(format!("gone=rkt+http://{}", nobody.address()))
             .env("OTEL_EXPORTER_JAEGER_AGENT_PORT", agent.port().to_string())
             .start();
@@ -63,8 +68,8 @@ impl Scene {
         let builder = rule_files().iter().fold(builder, |b, file| b.rules(file));
         let prometheus = builder.consoles(&packaged("prometheus/consoles")).start();
         // An increase needs a sample from before it, and histograms begin with the first query.
-        for queries in ["3", "6"] {
-            prometheus.wait_for("count(imagestore_info)", "3");
+        for queries in ["4", "8"] {
+            prometheus.wait_for("count(imagestore_info)", "4");
             service.query();
             prometheus.wait_for("sum(imagestore_queries_total)", queries);
         }
@@ -73,6 +78,7 @@ impl Scene {
             service,
             _rkt: rkt,
             _cri: cri,
+            _containerd: containerd,
             _folder: folder,
             _agent: agent,
             _nobody: nobody,
@@ -199,16 +205,22 @@ fn the_console_shows_the_numbers(release: Release) {
         let page = console::Page::parse(response.text());
         page.is_complete().then_some(page)
     });
-    assert_eq!(page.rows("Stores up"), ["2"]);
+    assert_eq!(page.rows("Stores up"), ["3"]);
     assert_eq!(page.rows("Stores down"), ["1"]);
-    assert_eq!(page.rows("Images by runtime"), ["rkt 17", "stand-in 40"]);
-    assert_eq!(page.rows("Images"), ["cri 40", "rkt 17"]);
+    assert_eq!(
+        page.rows("Images by runtime"),
+        ["containerd 3", "rkt 17", "stand-in 40"]
+    );
+    assert_eq!(
+        page.rows("Images"),
+        ["containerd 3", "containerd names 6", "cri 40", "rkt 17"]
+    );
     assert_eq!(page.rows("Unused images by runtime"), ["stand-in 38"]);
     let kinds = page.rows("Untagged, unused and pinned images");
     assert!(kinds.contains(&"cri unused 38".to_owned()), "{kinds:?}");
     assert_eq!(
         page.rows("Last query succeeded"),
-        ["cri yes", "gone no", "rkt yes"]
+        ["containerd yes", "cri yes", "gone no", "rkt yes"]
     );
     assert_eq!(
         page.rows("File systems of images"),
@@ -226,7 +238,7 @@ fn the_console_of_a_prometheus_without_a_service_says_that_there_is_no_data(rele
     let response = prometheus.get("/consoles/exp-rkt-grpc.html");
     assert_eq!(response.status, 200, "{}", response.text());
     let page = console::Page::parse(response.text());
-    assert_eq!(page.rows("Images"), ["no data"]);
+    assert_eq!(page.rows("Images"), ["names no data", "no data"]);
 }
 
 #[test]
