@@ -3,6 +3,7 @@
 //! | module | contents |
 //! | --- | --- |
 //! | `queries` | time and memory of a query, by the store's size |
+//! | `kinds` | time and memory of a query of a million, by the store's kind |
 //! | `scrapes`, `scrapes/load` | scrapes per second, their latency and CPU time |
 //! | `start` | time from exec to the first scrape, over a queued connection |
 //! | `memory` | memory when idle, after many scrapes, after many queries |
@@ -18,6 +19,7 @@
 mod clients;
 mod held;
 mod idle;
+mod kinds;
 mod memory;
 mod peers;
 mod queries;
@@ -44,13 +46,17 @@ fn main() -> ExitCode {
         [program, python, held::PART, "--bench"] | [program, python, held::PART] => {
             measure_part(program, python, held::measure);
         }
+        [program, python, kinds::PART, "--bench"] | [program, python, kinds::PART] => {
+            measure_part(program, python, kinds::measure);
+        }
         [program, python, store::PART, "--bench"] | [program, python, store::PART] => {
             measure_part(program, python, store::measure);
         }
         _ => {
             eprintln!(
-                "usage: service PROGRAM PYTHON [{}|{}]; `make bench` passes both",
+                "usage: service PROGRAM PYTHON [{}|{}|{}]; `make bench` passes both",
                 held::PART,
+                kinds::PART,
                 store::PART
             );
             return ExitCode::FAILURE;
@@ -65,6 +71,7 @@ fn measure(program: &str, python: &str) {
     // Idles for at least a minute while the other parts run.
     let idle = idle::begin(&peers);
     queries::measure(&peers, &mut report);
+    kinds::measure(&peers, &mut report);
     start::measure(&peers, &mut report);
     scrapes::measure(&peers, &mut report);
     memory::measure(&peers, &mut report);

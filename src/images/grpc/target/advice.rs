@@ -66,7 +66,12 @@ fn not_permitted(path: &str, host: &Host) -> String {
     const MANUAL: &str = "see \"PERMISSIONS\" in exp-rkt-grpc(8)";
     let in_sandbox = host.is_sandbox();
     let Some(Owner { user, group, mode }) = host.owner(path) else {
-        return format!("a directory above it may not be entered: check who owns it, and {MANUAL}");
+        let cure = if in_sandbox {
+            format!("if it belongs to root, copy root.conf beside cri.conf to {DROP_INS}")
+        } else {
+            "check who owns it".to_owned()
+        };
+        return format!("a directory above it may not be entered: {cure}; {MANUAL}");
     };
     let is_hidden = |id: u32| in_sandbox && id == UNMAPPED;
     let cure = match (mode & GROUP_MAY_CONNECT != 0, in_sandbox) {

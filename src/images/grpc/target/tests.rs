@@ -224,8 +224,10 @@ fn the_error_of_another_users_socket_names_its_owner() {
     assert_explained(Errno::ACCESS, unix(SOCKET), &root, &words);
 
     let unseen = host(&[]);
-    let words = ["a directory above it may not be entered"];
+    let words = ["a directory above it may not be entered: check who owns it"];
     assert_explained(Errno::ACCESS, unix(SOCKET), &unseen, &words);
+    let words = ["may not be entered: if it belongs to root, copy root.conf"];
+    assert_explained(Errno::ACCESS, unix(SOCKET), &sandbox(&[]), &words);
 }
 
 #[test]
