@@ -44,10 +44,15 @@ pub fn parse(text: &str) -> Result<StoreConfig, String> {
 fn kind_and_url(address: &str) -> Result<(&'static StoreKind, &str), String> {
     match address.split_once('+') {
         _ if address.starts_with("unix:") => Ok((kinds::ENDPOINT, address)),
-        _ if address.starts_with('/') => Err(format!(
-            "the kind of store is missing: expected cri+unix://{}",
-            cut(address)
-        )),
+        _ if address.starts_with('/') => {
+            let query = address.split_once('?').map(|(_, query)| query);
+            let kind = query.and_then(parameter::kind_with);
+            let kind = kind.map_or(kinds::ENDPOINT, |(kind, _)| kind);
+            Err(format!(
+                "the kind of store is missing: expected {kind}+unix://{}",
+                cut(address)
+            ))
+        }
         _ if address.starts_with("http://") => Err(format!(
             "the kind of store is missing: expected rkt+{} for rkt's api-service",
             cut(&without_credentials(address))
@@ -84,7 +89,7 @@ pub(super) fn help() -> String {
     let parameters = KINDS.iter().filter_map(|kind| {
         let example = kind.parameter?.example();
         Some(format!(
-            " URL of `{}` ends with a parameter, as in {example}.",
+            " The URL of `{}` ends with a parameter, as in {example}.",
             kind.name
         ))
     });

@@ -23,8 +23,12 @@ pub(super) use call::{Context, ask, require_one_message, unary};
 pub(crate) use connection::Connection;
 pub(crate) use limit::Limit;
 pub(super) use peer::Channel;
+use spans::Ending;
 pub(super) use spans::record;
 pub(super) use target::Target;
+
+/// Sends the request of a call, and keeps the answer.
+type Request<'a> = Box<dyn FnOnce(Channel, Context) -> LocalBoxFuture<'a, Result<(), Status>> + 'a>;
 
 /// The calls of one query to one store. The first one connects.
 #[derive(Clone, Copy, Debug)]
@@ -58,18 +62,22 @@ impl<'a> Calls<'a> {
         Self { metadata, ..self }
     }
 
-    /// The same calls within this limit.
-    pub(super) fn within(self, limit: &'a Limit) -> Self {
-        Self { limit, ..self }
+    /// The same calls over another connection, within another limit.
+    pub(super) fn over(self, connection: &'a Connection, limit: &'a Limit) -> Self {
+        Self {
+            connection,
+            limit,
+            ..self
+        }
     }
 
     pub(super) fn limit(&self) -> &'a Limit {
         self.limit
     }
 
-    /// Waits until another call has connected.
+    /// Waits until one of the calls has connected.
     pub(super) async fn connected(&self) {
-        self.connection.opened.notified().await;
+        self.connection.opened.wait().await;
     }
 
     /// The store's name.
@@ -93,22 +101,20 @@ impl<'a> Calls<'a> {
                 Ok(())
             })
         };
-        self.make(method, Box::new(request)).await?;
+        // On the heap: it is large, and its callers' futures contain it several times.
+        Box::pin(self.make(method, Box::new(request))).await?;
         Ok(answer.expect("a call that succeeds has an answer"))
     }
 
     /// Makes a call of any type: one function, which would take 12 kB of the program for each type.
-    async fn make<'r>(
-        &self,
-        method: &'static str,
-        request: Box<dyn FnOnce(Channel, Context) -> LocalBoxFuture<'r, Result<(), Status>> + 'r>,
-    ) -> Result<(), QueryError> {
+    async fn make<'r>(&self, method: &'static str, request: Request<'r>) -> Result<(), QueryError> {
         let span = spans::call(method, self.store, &self.target.address);
         let work = async {
             let connect = || self.connect();
             let channel = &self.connection.channel;
             let channel = channel.get_or_try_init(connect).await?.clone();
-            self.connection.opened.notify_one();
+            // Fails if this is not the first call.
+            let _ = self.connection.opened.set(());
             let mut metadata = spans::propagated(&span);
             metadata.extend(
                 self.metadata
@@ -121,9 +127,9 @@ impl<'a> Calls<'a> {
             let answer = async { Ok(request(channel, context).await?) };
             self.limit.hold(answer).await
         };
+        let mut ending = Ending::of(&span);
         let outcome = self.connection.guard(work.instrument(span.clone())).await;
-        let code = outcome.as_ref().err().map_or(Code::OK, QueryError::code);
-        span.record("rpc.response.status_code", code.name());
+        ending.code = outcome.as_ref().err().map_or(Code::OK, QueryError::code);
         if let Err(error) = &outcome {
             spans::mark_failed(&span, error);
         }

@@ -1,6 +1,6 @@
 //! The kinds of stores, for configuration and help texts.
 
-use super::kind::{Parameter, StoreKind};
+use super::kind::StoreKind;
 
 mod containerd;
 mod cri;
@@ -26,15 +26,6 @@ pub(super) struct UsualSocket {
     pub(super) path: &'static str,
     /// The systemd unit of the runtime.
     pub(super) unit: &'static str,
-}
-
-impl UsualSocket {
-    /// The setting that queries it.
-    pub(super) fn url(&self) -> String {
-        let Self { kind, path, .. } = self;
-        let parameter = kind.parameter.map(Parameter::example);
-        format!("{kind}+unix://{path}{}", parameter.unwrap_or_default())
-    }
 }
 
 /// The usual sockets of all runtimes.

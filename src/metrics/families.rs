@@ -44,6 +44,7 @@ pub(super) const UNUSED: &str = "imagestore_unused_images";
 pub(super) const UNUSED_SIZE: &str = "imagestore_unused_images_size_bytes";
 pub(super) const LEFT: &str = "imagestore_filesystem_avail_bytes";
 pub(super) const RUNTIME: &str = "imagestore_runtime_info";
+pub(super) const WARNING: &str = "imagestore_warning";
 pub(super) const LAST_QUERY: &str = "imagestore_last_query_timestamp_seconds";
 pub(super) const LAST_SUCCESS: &str = "imagestore_last_success_timestamp_seconds";
 
@@ -96,17 +97,17 @@ pub(super) static FAMILIES: &[Family] = &[
     },
     Family {
         name: "imagestore_oldest_image_timestamp_seconds",
-        help: "Import time of the image that has been in the store longest, in seconds since the Unix epoch.",
+        help: "Earliest time of import in seconds since the Unix epoch: of an image or, where the store lists names, of a name's creation.",
         value: Value::Answer(|answer| answer.contents.oldest_seconds.map(|time| time as f64)),
     },
     Family {
         name: "imagestore_newest_image_timestamp_seconds",
-        help: "Import time of the image that was imported last, in seconds since the Unix epoch.",
+        help: "Latest time of import in seconds since the Unix epoch: of an image or, where the store lists names, of a name's creation.",
         value: Value::Answer(|answer| answer.contents.newest_seconds.map(|time| time as f64)),
     },
     Family {
         name: "imagestore_registry_images",
-        help: "Images by the registry in their first tag, or in their first digest where there is no tag; they add up to imagestore_images.",
+        help: "Images by the registry in their first tag, in their first digest where there is no tag or, where the store lists names, in their first name; they add up to imagestore_images.",
         value: Value::Labelled(&["registry"], |answer| {
             let counts = answer.contents.registries.counts();
             counts
@@ -159,6 +160,11 @@ pub(super) static FAMILIES: &[Family] = &[
                 .map(|runtime| (labels(runtime).to_vec(), 1.0))
                 .collect()
         }),
+    },
+    Family {
+        name: WARNING,
+        help: "Whether the store's last good answer came with a warning (1), such as that the configured namespace does not exist; the log has it in words.",
+        value: Value::Answer(|answer| Some(f64::from(answer.warning.is_some()))),
     },
     Family {
         name: LAST_QUERY,

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::{
     families::{
         Ended, IMAGES, LAST_QUERY, LAST_SUCCESS, LEFT, NAMES, PINNED, RUNTIME, SIZE, UNTAGGED,
-        UNUSED, UP,
+        UNUSED, UP, WARNING,
     },
     gauges::StoreGauges,
     stores::Stores,
@@ -23,6 +23,8 @@ pub(crate) struct LastQueries {
     pub(crate) images: Option<f64>,
     /// Number of their names.
     pub(crate) names: Option<f64>,
+    /// Whether it came with a warning.
+    pub(crate) warning: bool,
     /// Those without a tag.
     pub(crate) untagged: Option<f64>,
     /// Those that the runtime keeps.
@@ -102,6 +104,7 @@ impl StoreMetrics {
                 queried: time(gauges.value(LAST_QUERY)?),
                 images: gauges.value(IMAGES),
                 names: gauges.value(NAMES),
+                warning: gauges.value(WARNING) == Some(1.0),
                 untagged: gauges.value(UNTAGGED),
                 pinned: gauges.value(PINNED),
                 unused: gauges.value(UNUSED),

@@ -10,7 +10,7 @@ pub(super) fn summary(store: &str, last: Option<LastQueries>, now: SystemTime) -
         return format!("{store}: not queried yet");
     };
     let ago = |time| ago(now.duration_since(time).unwrap_or_default());
-    let images = last.images.map(images);
+    let images = images(&last);
     let queried = ago(last.queried);
     match (last.up, images, last.answered) {
         (true, Some(images), _) => format!("{store}: {images}, queried {queried}"),
@@ -23,11 +23,20 @@ pub(super) fn summary(store: &str, last: Option<LastQueries>, now: SystemTime) -
     }
 }
 
-fn images(count: f64) -> String {
-    match count {
-        1.0 => "1 image".to_owned(),
-        count => format!("{count} images"),
-    }
+/// The number of images, or of their names if the images could not be counted.
+fn images(last: &LastQueries) -> Option<String> {
+    let (count, noun) = match (last.images, last.names) {
+        (Some(images), _) => (images, "image"),
+        (None, Some(names)) => (names, "image name"),
+        (None, None) => return None,
+    };
+    let plural = if count == 1.0 { "" } else { "s" };
+    let warning = if last.warning {
+        " (with a warning)"
+    } else {
+        ""
+    };
+    Some(format!("{count} {noun}{plural}{warning}"))
 }
 
 #[cfg(test)]
@@ -55,6 +64,7 @@ mod tests {
             untagged: None,
             pinned: None,
             unused: None,
+            warning: false,
             left: Vec::new(),
             size_bytes: None,
             runtime: None,
@@ -71,6 +81,26 @@ mod tests {
         assert_eq!(
             line(last(true, Some(1.0))),
             "rkt: 1 image, queried 3 min ago"
+        );
+    }
+
+    #[test]
+    fn names_are_shown_if_the_images_were_not_counted_and_a_warning_is_mentioned() {
+        let last = |images, names| {
+            Some(LastQueries {
+                images,
+                names,
+                warning: true,
+                ..last(true, None)?
+            })
+        };
+        assert_eq!(
+            line(last(Some(0.0), Some(0.0))),
+            "rkt: 0 images (with a warning), queried 3 min ago"
+        );
+        assert_eq!(
+            line(last(None, Some(200_000.0))),
+            "rkt: 200000 image names (with a warning), queried 3 min ago"
         );
     }
 

@@ -191,6 +191,7 @@ impl View<'_> {
             @for (mountpoint, left) in last.left.iter().take(DISKS) {
                 (row("Disk", html! { (size(*left as u64)) " left at " code { (shown(mountpoint, LONGEST_LABEL)) } }))
             }
+            @if last.warning { (row("Warning", html! { code { "journalctl -u exp-rkt-grpc -g warning" } })) }
             (row("Numbers", match last.answered {
                 None => html! { "none, because it has never answered" },
                 Some(answered) => html! { (self.age(answered)) " old" (time("from ", answered)) },

@@ -7,8 +7,9 @@ use lab::service::{PATIENCE, Service};
 
 use super::STREAM_IMAGES;
 
-const CALLS: [&str; 6] = [
+const CALLS: [&str; 7] = [
     STREAM_IMAGES,
+    "runtime.v1.RuntimeService/StreamContainers",
     "runtime.v1.RuntimeService/Version",
     "runtime.v1.ImageService/ImageFsInfo",
     "containerd.services.images.v1.Images/List",

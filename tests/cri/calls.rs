@@ -35,7 +35,7 @@ fn call_of(calls: &[Call], method: Method) -> &Call {
 }
 
 #[test]
-fn a_query_is_one_connection_with_four_calls() {
+fn a_query_is_one_connection_with_three_calls_and_one_for_the_containers() {
     let scene = Scene::of(Images::generated(3));
     let methods = scene.methods_asked();
     assert_eq!(methods.len(), 4);
@@ -48,7 +48,7 @@ fn a_query_is_one_connection_with_four_calls() {
     for side_call in side_calls {
         assert!(methods.contains(&side_call), "{methods:?}");
     }
-    assert_eq!(scene.runtime.connections(), 1);
+    assert_eq!(scene.runtime.connections(), 2);
 }
 
 #[test]

@@ -283,6 +283,7 @@ fn list_numbers(plan: &Plan, address: usize) -> Vec<(Series, f64)> {
             totals.encoded_bytes,
         )
     };
+    numbers.push(number("imagestore_warning", &[], 0.0));
     if images > 0 {
         numbers.push(number(
             "imagestore_largest_image_size_bytes",

@@ -133,7 +133,7 @@ fn a_server_without_this_api_is_unimplemented_and_the_error_names_the_kind_cri()
     let status = service.query();
     for part in [
         "UNIMPLEMENTED",
-        "this is not containerd, whose own API the kind containerd needs",
+        "this is not containerd's own API, which it serves at its Unix socket only",
         "for CRI-O and other Kubernetes runtimes use the kind cri",
         "unknown service containerd.services.images.v1.Images",
     ] {

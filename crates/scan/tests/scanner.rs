@@ -6,7 +6,7 @@ use lab::{
 };
 use proptest::{collection::vec, prelude::*};
 use prost::Message;
-use scan::{Fault, Malformed, Received, Scanner, Visitor};
+use scan::{Fault, Malformed, Received, Scanner, Value, Visitor, read_fields};
 
 /// Records every call; wants a few bytes of each field.
 #[derive(Debug, Default, PartialEq)]
@@ -218,5 +218,56 @@ proptest! {
         body[place] = byte;
         assert_first_fault(&body);
         prop_assert_eq!(&read(pieces(&body, &lengths)), &read([&body[..]]));
+    }
+}
+
+/// The fields of a message: the last value of those that prost knows of it, and whether all of it was read.
+fn last_fields(message: &[u8]) -> (Image, bool) {
+    let mut image = Image::default();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let is_whole = read_fields(message, |field, value| match (field, value) {
+        (2, Value::Bytes(id)) => image.id = text(id),
+        (3, Value::Bytes(name)) => image.name = text(name),
+        (5, Value::Integer(time)) => image.import_timestamp = time.cast_signed(),
+        (7, Value::Integer(size)) => image.size = size.cast_signed(),
+        _ => {}
+    });
+    (image, is_whole)
+}
+
+proptest! {
+    #[test]
+    fn the_fields_of_a_message_are_those_that_prost_decodes_of_what_is_there(
+        id in ".{0,20}",
+        name in ".{0,200}",
+        numbers in any::<[i64; 2]>(),
+        cut in 0.0..=1.0,
+    ) {
+        let image = Image {
+            id,
+            name,
+            import_timestamp: numbers[0],
+            size: numbers[1],
+            ..Image::default()
+        };
+        let message = image.encode_to_vec();
+        prop_assert_eq!(last_fields(&message), (image.clone(), true));
+        let cut = (message.len() as f64 * cut) as usize;
+        let (begun, is_whole) = last_fields(&message[..cut]);
+        // A cut between two fields looks like a shorter message.
+        prop_assert_eq!(is_whole, Image::decode(&message[..cut]).is_ok());
+        for (begun, whole) in [(begun.id, image.id), (begun.name, image.name)] {
+            prop_assert!(begun.is_empty() || begun == whole);
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_read_as_fields_or_not_and_never_panic(bytes in vec(any::<u8>(), 0..300)) {
+        let (_, is_whole) = last_fields(&bytes);
+        if Image::decode(&bytes[..]).is_ok() {
+            // Groups, which prost skips, are not read.
+            let has_group = |byte: &u8| matches!(byte & 7, 3 | 4);
+            prop_assert!(is_whole || bytes.iter().any(has_group));
+        }
     }
 }

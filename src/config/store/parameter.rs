@@ -2,19 +2,35 @@
 
 use crate::{
     config::shown,
-    images::{Parameter, StoreKind},
+    images::{Parameter, StoreKind, kinds::KINDS},
 };
 
 /// The value of the kind's parameter in what follows the question mark; `None` if the kind has no parameter.
 pub(super) fn parse(kind: &StoreKind, query: Option<&str>) -> Result<Option<String>, String> {
     match (kind.parameter, query) {
         (None, None) => Ok(None),
-        (None, Some(query)) => Err(format!(
-            "a store of kind {kind} has no parameters: remove {}",
-            shown(&format!("?{query}"))
-        )),
+        (None, Some(query)) => Err(match kind_with(query) {
+            Some((right, Parameter { key, expected, .. })) => format!(
+                "the parameter {key} belongs to the kind {right}: expected {right}+unix:///PATH?{key}=NAME; {expected}"
+            ),
+            None => format!(
+                "a store of kind {kind} has no parameters: remove {}",
+                shown(&format!("?{query}"))
+            ),
+        }),
         (Some(parameter), query) => value(kind, parameter, query.unwrap_or_default()).map(Some),
     }
+}
+
+/// The kind that has this parameter.
+pub(super) fn kind_with(query: &str) -> Option<(&'static StoreKind, &'static Parameter)> {
+    let (name, _) = query.split_once('=').unwrap_or((query, ""));
+    let with_parameters = KINDS
+        .iter()
+        .filter_map(|&kind| Some((kind, kind.parameter?)));
+    with_parameters
+        .into_iter()
+        .find(|(_, parameter)| parameter.key == name)
 }
 
 fn value(kind: &StoreKind, parameter: &Parameter, query: &str) -> Result<String, String> {
@@ -112,14 +128,24 @@ mod tests {
     #[test]
     fn the_other_kinds_have_no_parameters() {
         for url in [
-            "cri+unix:///run/x.sock?namespace=k8s.io",
             "rkt+http://127.0.0.1:1?",
             "unix:///run/x.sock?x",
+            "cri+unix:///run/x.sock?Namespace=a",
         ] {
             assert!(
                 error(url).contains("has no parameters: remove \"?"),
                 "{url}"
             );
         }
+        for url in [
+            "cri+unix:///run/x.sock?namespace=k8s.io",
+            "unix:///run/x.sock?namespace",
+        ] {
+            let form = "the parameter namespace belongs to the kind containerd: expected containerd+unix:///PATH?namespace=NAME";
+            assert!(error(url).contains(form), "{url}");
+        }
+        let bare = error("/run/x.sock?namespace=moby");
+        let form = "expected containerd+unix:///run/x.sock?namespace=moby";
+        assert!(bare.ends_with(form), "{bare}");
     }
 }

@@ -2,7 +2,7 @@
 
 #[cfg(test)]
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{Notify, OnceCell};
+use tokio::sync::{OnceCell, SetOnce};
 
 use super::peer::Channel;
 #[cfg(test)]
@@ -16,8 +16,8 @@ use crate::{
 #[derive(Debug, Default)]
 pub(crate) struct Connection {
     pub(super) channel: OnceCell<Channel>,
-    /// Notified when a call has connected.
-    pub(super) opened: Notify,
+    /// Set when a call has connected.
+    pub(super) opened: SetOnce<()>,
     pub(super) tasks: Tasks,
 }
 

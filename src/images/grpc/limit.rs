@@ -34,7 +34,7 @@ impl Limit {
         Self::new(timeout, self.abandoned.clone())
     }
 
-    pub(super) fn remaining(&self) -> Duration {
+    pub(in crate::images) fn remaining(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())
     }
 

@@ -48,7 +48,7 @@ use greeting::{Greeting, GreetingReader};
 pub(super) const MAX_HEADERS: u32 = 1024 * 1024;
 
 /// Bytes of an answer that a store may send before they are read (HTTP/2's flow control). They are held in memory; hyper's default
-/// is 2 MiB, and no faster. A connection permits twice as many, so that one answer that waits leaves room for another.
+/// is 2 MiB, and no faster.
 pub(super) const WINDOW: u32 = 512 * 1024;
 
 /// A connection to a store, for any number of calls. Clones share it.

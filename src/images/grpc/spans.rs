@@ -9,7 +9,7 @@ use tracing::{Span, field::Empty};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use crate::{
-    answer::{Contents, QueryError},
+    answer::{Code, Contents, QueryError},
     images::address::StoreAddress,
 };
 
@@ -48,6 +48,28 @@ pub(super) fn connect(address: &StoreAddress) -> Span {
 pub(in crate::images) fn record(contents: &Contents) {
     if let Some(images) = contents.images {
         Span::current().record("imagestore.images", images.cast_signed());
+    }
+}
+
+/// Records the status of a call in its span: CANCELLED, if it is dropped before another one is known.
+pub(super) struct Ending<'a> {
+    span: &'a Span,
+    pub(super) code: Code,
+}
+
+impl<'a> Ending<'a> {
+    pub(super) fn of(span: &'a Span) -> Self {
+        Self {
+            span,
+            code: Code::CANCELLED,
+        }
+    }
+}
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.span
+            .record("rpc.response.status_code", self.code.name());
     }
 }
 

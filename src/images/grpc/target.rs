@@ -40,7 +40,7 @@ impl Target {
             address,
             endpoint: endpoint
                 .initial_stream_window_size(peer::WINDOW)
-                .initial_connection_window_size(2 * peer::WINDOW)
+                .initial_connection_window_size(peer::WINDOW)
                 .http2_max_header_list_size(peer::MAX_HEADERS)
                 .user_agent(concat!("exp-rkt-grpc/", env!("CARGO_PKG_VERSION")))
                 .expect("the constant is a valid header value"),

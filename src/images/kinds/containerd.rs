@@ -10,10 +10,7 @@ use crate::{
     images::{
         grpc::{self, Calls, Channel, Context},
         kind::{Description, Listed, Parameter, Store, StoreKind},
-        kinds::{
-            lists::Lists,
-            references::{self, References, beside},
-        },
+        kinds::references::{self, AwaitedReferences, Containers},
         side_call::SideCall,
     },
     words::{counted, label},
@@ -27,9 +24,6 @@ use crate::{
     reason = "generated from proto/containerd-*.proto; lists are scanned; only tests decode them"
 )]
 mod v1 {
-    pub(super) mod containers {
-        tonic::include_proto!("containerd.services.containers.v1");
-    }
     pub(super) mod images {
         tonic::include_proto!("containerd.services.images.v1");
     }
@@ -50,11 +44,8 @@ pub(super) static KIND: StoreKind = StoreKind {
     name: "containerd",
     runtimes: "one namespace of containerd, as Docker and nerdctl use it",
     default_port: None,
-    // That of a containerd of its own, which Docker starts if there is no other. For the other sockets, `cri` comes first.
-    sockets: &[
-        ("/run/docker/containerd/containerd.sock", "docker"),
-        ("/var/run/docker/containerd/containerd.sock", "docker"),
-    ],
+    // The kind `cri` has those of containerd.
+    sockets: &[],
     parameter: Some(&Parameter {
         key: "namespace",
         value: "moby",
@@ -99,7 +90,7 @@ struct Containerd {
     namespace: String,
     /// Whether the last list was empty.
     is_empty: bool,
-    containers: Lists,
+    containers: Containers,
     version: SideCall,
     namespaces: SideCall,
 }
@@ -109,7 +100,7 @@ impl Containerd {
         Self {
             namespace: namespace.to_owned(),
             is_empty: false,
-            containers: Lists::of(STREAM_CONTAINERS, LIST_CONTAINERS, |status| status),
+            containers: Containers::of(STREAM_CONTAINERS, LIST_CONTAINERS, REFERENCES),
             version: SideCall::of(VERSION),
             namespaces: SideCall::of(LIST_NAMESPACES),
         }
@@ -130,27 +121,17 @@ impl Store for Containerd {
     async fn list(&mut self, calls: &Calls<'_>) -> Result<Listed, QueryError> {
         let namespace = header(&self.namespace);
         let calls = calls.with(NAMESPACE, &namespace);
+        let list = async |references: &AwaitedReferences| {
+            let request = async |channel: &mut Channel, context| {
+                list_images(channel, context, references).await
+            };
+            calls.call(LIST_IMAGES, request).await
+        };
         let listed = if self.namespace == DOCKER {
-            calls
-                .call(LIST_IMAGES, async |channel: &mut Channel, context| {
-                    list_images(channel, context, async || None).await
-                })
-                .await?
+            let unknown = AwaitedReferences::new_with(Some(None));
+            list(&unknown).await?
         } else {
-            beside(
-                &mut self.containers,
-                REFERENCES,
-                &calls,
-                async |references| {
-                    let references = async || references.wait().await.as_ref();
-                    calls
-                        .call(LIST_IMAGES, async |channel: &mut Channel, context| {
-                            list_images(channel, context, references).await
-                        })
-                        .await
-                },
-            )
-            .await?
+            self.containers.beside(&calls, list).await?
         };
         self.is_empty = listed.contents.names == Some(0);
         Ok(listed)
@@ -172,10 +153,10 @@ impl Store for Containerd {
 }
 
 /// Calls List of the images without a filter, and awaits the containers' references when the answer begins.
-async fn list_images<'a>(
+async fn list_images(
     channel: &mut Channel,
     context: Context,
-    references: impl AsyncFnOnce() -> Option<&'a References>,
+    references: &AwaitedReferences,
 ) -> Result<Listed, Status> {
     let request = v1::images::ListImagesRequest {
         filters: Vec::new(),
@@ -183,7 +164,7 @@ async fn list_images<'a>(
     let mut reply = grpc::ask(channel, LIST_IMAGES, &request, context)
         .await
         .map_err(explained)?;
-    let mut count = Count::new(references().await);
+    let mut count = Count::new(references.wait().await.as_ref());
     let received = reply.scan(&mut count).await.map_err(explained)?;
     grpc::require_one_message(received.messages)?;
     grpc::record(&count.contents);
@@ -257,7 +238,7 @@ fn explained(status: Status) -> Status {
             ))
         }
         Code::Unimplemented => Status::unimplemented(format!(
-            "this is not containerd, whose own API the kind containerd needs; for CRI-O and other Kubernetes runtimes use the kind cri: {message}"
+            "this is not containerd's own API, which it serves at its Unix socket only; for CRI-O and other Kubernetes runtimes use the kind cri: {message}"
         )),
         _ => status,
     }

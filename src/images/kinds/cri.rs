@@ -13,7 +13,7 @@ use crate::{
         kind::{Description, Listed, Store, StoreKind},
         kinds::{
             lists::Lists,
-            references::{self, beside},
+            references::{self, AwaitedReferences, Containers},
         },
         side_call::SideCall,
     },
@@ -80,7 +80,7 @@ const MAX_FILESYSTEMS: usize = 16;
 #[derive(Debug)]
 struct Cri {
     images: Lists,
-    containers: Lists,
+    containers: Containers,
     /// The runtime that answered last.
     runtime: Option<Runtime>,
     version: SideCall,
@@ -91,7 +91,7 @@ impl Cri {
     fn new() -> Self {
         Self {
             images: Lists::of(STREAM_IMAGES, LIST_IMAGES, explained),
-            containers: Lists::of(STREAM_CONTAINERS, LIST_CONTAINERS, |status| status),
+            containers: Containers::of(STREAM_CONTAINERS, LIST_CONTAINERS, REFERENCES),
             runtime: None,
             version: SideCall::of(VERSION),
             image_fs_info: SideCall::of(IMAGE_FS_INFO),
@@ -114,11 +114,11 @@ impl Store for Cri {
         let Self {
             images, containers, ..
         } = self;
-        beside(containers, REFERENCES, calls, async |references| {
+        let list = async |references: &AwaitedReferences| {
             let count = async || Count::new(references.wait().await.as_ref());
             images.scan(calls, count, listed).await
-        })
-        .await
+        };
+        containers.beside(calls, list).await
     }
 
     async fn describe(&mut self, calls: &Calls<'_>) -> Description {
@@ -214,7 +214,7 @@ fn explained(status: Status) -> Status {
         }
         Code::Unimplemented if message.contains("unknown service") => {
             Status::unimplemented(format!(
-                "the runtime does not serve runtime.v1: its CRI plugin may be disabled, or it may serve runtime.v1alpha2 only (containerd before 1.6, CRI-O before 1.20, cri-dockerd before 0.3): {message}"
+                "the runtime does not serve runtime.v1: its CRI plugin may be disabled, as in Docker's packages of containerd (for Docker's images, use containerd+unix:///PATH?namespace=moby), or it may serve runtime.v1alpha2 only (containerd before 1.6, CRI-O before 1.20, cri-dockerd before 0.3): {message}"
             ))
         }
         _ => status,

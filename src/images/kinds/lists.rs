@@ -52,33 +52,41 @@ impl Lists {
     ) -> Result<T, QueryError> {
         if !mem::take(&mut self.is_whole) {
             let mut has_begun = false;
-            let mut stream = async |channel: &mut Channel, context: Context| {
-                let mut reply = grpc::ask(channel, self.streamed, &(), context).await?;
-                let mut visitor = visitor().await;
-                let scanned = reply.scan(&mut visitor).await;
-                has_begun = reply.has_begun();
-                Ok(ended(visitor, scanned?))
-            };
-            let explained = async |channel: &mut Channel, context: Context| {
-                stream(channel, context).await.map_err(self.explained)
-            };
-            match calls.call(self.streamed, explained).await {
+            let all = |visitor, received| Ok(ended(visitor, received));
+            let streamed = self
+                .ask(self.streamed, calls, &visitor, all, &mut has_begun)
+                .await;
+            match streamed {
                 Err(error) if error.code() == Code::UNIMPLEMENTED && !has_begun => {}
                 outcome => return outcome,
             }
         }
-        let list = async |channel: &mut Channel, context: Context| {
-            let mut reply = grpc::ask(channel, self.whole, &(), context).await?;
-            let mut visitor = visitor().await;
-            let received = reply.scan(&mut visitor).await?;
+        let one = |visitor, received: Received| {
             grpc::require_one_message(received.messages)?;
             Ok(ended(visitor, received))
         };
-        let explained = async |channel: &mut Channel, context: Context| {
-            list(channel, context).await.map_err(self.explained)
-        };
-        let listed = calls.call(self.whole, explained).await;
+        let listed = self.ask(self.whole, calls, &visitor, one, &mut false).await;
         self.is_whole = listed.is_ok();
         listed
+    }
+
+    /// Calls one of the two methods, and sets `has_begun` if data of the answer arrived.
+    async fn ask<V: Visitor, T>(
+        &self,
+        method: &'static str,
+        calls: &Calls<'_>,
+        visitor: &impl AsyncFn() -> V,
+        ended: impl Fn(V, Received) -> Result<T, Status>,
+        has_begun: &mut bool,
+    ) -> Result<T, QueryError> {
+        let request = async |channel: &mut Channel, context: Context| {
+            let asked = grpc::ask(channel, method, &(), context).await;
+            let mut reply = asked.map_err(self.explained)?;
+            let mut visitor = visitor().await;
+            let scanned = reply.scan(&mut visitor).await;
+            *has_begun = reply.has_begun();
+            ended(visitor, scanned.map_err(self.explained)?)
+        };
+        calls.call(method, request).await
     }
 }

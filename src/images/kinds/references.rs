@@ -1,6 +1,6 @@
 //! The images that containers refer to, asked together with the list of images, which they never fail.
 
-use std::{future::pending, time::Duration};
+use std::{future::pending, mem, time::Duration};
 
 use scan::Visitor;
 use tokio::sync::SetOnce;
@@ -9,7 +9,7 @@ use super::{
     fingerprints::{Fingerprint, Fingerprints},
     lists::Lists,
 };
-use crate::{answer::QueryError, images::grpc::Calls};
+use crate::images::grpc::{Calls, Connection};
 
 /// Longest time for which the list of images waits for the references.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -20,8 +20,11 @@ const MOST: usize = 28_672;
 /// Bytes of a reference that are compared; real ones have at most some 300.
 pub(super) const WANTED: usize = 4_096;
 
-/// Where a container's reference is: in the second field, if the first is missing or empty.
+/// Where a container's reference is: in the second field, if the first one is missing or empty.
 pub(super) type Fields = [u32; 2];
+
+/// What a list of images awaits: `None` if the references are not known.
+pub(super) type AwaitedReferences = SetOnce<Option<References>>;
 
 /// The references that containers hold.
 #[derive(Debug)]
@@ -47,66 +50,93 @@ impl References {
     }
 }
 
-/// Asks for the containers while `list` asks for the images. `list` gets what it can await for the references: `None` if they are not
-/// known, because the call failed, took too long, or there are too many.
-pub(super) async fn beside<T>(
-    containers: &mut Lists,
+/// The containers of a store.
+#[derive(Debug)]
+pub(super) struct Containers {
+    lists: Lists,
     fields: Fields,
-    calls: &Calls<'_>,
-    list: impl AsyncFnOnce(&SetOnce<Option<References>>) -> T,
-) -> T {
-    let references = SetOnce::new();
-    let asking = async {
-        let found = found(containers, fields, calls).await;
-        references.set(found).expect("it is set once");
-        pending().await
-    };
-    // The list comes first: it connects.
-    tokio::select! {
-        biased;
-        listed = list(&references) => listed,
-        never = asking => never,
-    }
 }
 
-async fn found(containers: &mut Lists, fields: Fields, calls: &Calls<'_>) -> Option<References> {
-    let limit = calls.limit().at_most(TIMEOUT);
-    let calls = calls.within(&limit);
-    let connected = async {
-        calls.connected().await;
-        Ok::<_, QueryError>(())
-    };
-    limit.hold(connected).await.ok()?;
-    let visitor = async || Containers::new(fields);
-    let scanned = containers
-        .scan(&calls, visitor, |containers, _| containers.references)
-        .await;
-    let store = calls.store();
-    match scanned {
-        Ok(Some(references)) => return Some(references),
-        Ok(None) => tracing::debug!(
-            { imagestore.store = store, most = MOST },
-            "unused images not counted: containers refer to too many images"
-        ),
-        Err(error) => tracing::debug!(
-            { imagestore.store = store, code = error.code().name(), %error },
-            "unused images not counted"
-        ),
+impl Containers {
+    /// Containers that these two methods list.
+    pub(super) fn of(streamed: &'static str, whole: &'static str, fields: Fields) -> Self {
+        Self {
+            lists: Lists::of(streamed, whole, |status| status),
+            fields,
+        }
     }
-    None
+
+    /// Forgets what is known about the runtime: there is another one.
+    pub(super) fn forget(&mut self) {
+        self.lists.forget();
+    }
+
+    /// Asks for the containers while `list` asks for the images. `list` gets what it can await for the references: `None` if they
+    /// are not known, because the call failed, took too long, or there are too many.
+    ///
+    /// The containers have a connection of their own: a runtime that closes it cannot break off the list.
+    pub(super) async fn beside<T>(
+        &mut self,
+        calls: &Calls<'_>,
+        list: impl AsyncFnOnce(&AwaitedReferences) -> T,
+    ) -> T {
+        let references = AwaitedReferences::new();
+        let asking = async {
+            calls.connected().await;
+            let connection = Connection::default();
+            // Less than what the list has, which must not fail for this.
+            let timeout = TIMEOUT.min(calls.limit().remaining() / 2);
+            let limit = calls.limit().at_most(timeout);
+            let found = self.found(&calls.over(&connection, &limit)).await;
+            connection.close().await;
+            references.set(found).expect("it is set once");
+            pending().await
+        };
+        tokio::select! {
+            biased;
+            listed = list(&references) => listed,
+            never = asking => never,
+        }
+    }
+
+    async fn found(&mut self, calls: &Calls<'_>) -> Option<References> {
+        let collector = async || Collector::new(self.fields);
+        let ended = |collector: Collector, _| collector.references;
+        let scanned = self.lists.scan(calls, collector, ended).await;
+        let store = calls.store();
+        match scanned {
+            Ok(Some(references)) => return Some(references),
+            Ok(None) => tracing::debug!(
+                { imagestore.store = store, most = MOST },
+                "unused images not counted: containers refer to too many images"
+            ),
+            Err(error) => tracing::debug!(
+                { imagestore.store = store, code = error.code().name(), %error },
+                "unused images not counted"
+            ),
+        }
+        None
+    }
 }
 
 /// Collects the references of containers as they arrive.
 #[derive(Debug)]
-struct Containers {
+struct Collector {
     /// `None` if there are too many.
     references: Option<References>,
     fields: Fields,
     /// The current container's references, by field.
-    current: [Option<Fingerprint>; 2],
+    current: [Option<Reference>; 2],
 }
 
-impl Containers {
+#[derive(Clone, Copy, Debug)]
+struct Reference {
+    text: Fingerprint,
+    /// Whether it is a name with a digest.
+    is_digest: bool,
+}
+
+impl Collector {
     fn new(fields: Fields) -> Self {
         Self {
             references: Some(References {
@@ -119,7 +149,7 @@ impl Containers {
     }
 }
 
-impl Visitor for Containers {
+impl Visitor for Collector {
     fn integer(&mut self, _: u32, _: u64) {}
 
     fn wanted(&self, field: u32) -> usize {
@@ -132,18 +162,21 @@ impl Visitor for Containers {
 
     fn bytes(&mut self, field: u32, beginning: &[u8]) {
         let place = self.fields.iter().position(|&known| known == field);
-        if let (Some(references), Some(place)) = (&mut self.references, place) {
-            references.has_digests |= beginning.contains(&b'@');
-            self.current[place] = (!beginning.is_empty()).then(|| references.texts.of(beginning));
+        if let (Some(references), Some(place)) = (&self.references, place) {
+            self.current[place] = (!beginning.is_empty()).then(|| Reference {
+                text: references.texts.of(beginning),
+                is_digest: beginning.contains(&b'@'),
+            });
         }
     }
 
     fn end(&mut self) {
-        let [first, second] = std::mem::take(&mut self.current);
-        if let (Some(references), Some(text)) = (&mut self.references, first.or(second))
-            && references.texts.add(text).is_none()
-        {
-            self.references = None;
+        let [first, second] = mem::take(&mut self.current);
+        if let (Some(references), Some(reference)) = (&mut self.references, first.or(second)) {
+            references.has_digests |= reference.is_digest;
+            if references.texts.add(reference.text).is_none() {
+                self.references = None;
+            }
         }
     }
 }
@@ -152,7 +185,7 @@ impl Visitor for Containers {
 impl References {
     /// These references, each of a container of its own.
     pub(super) fn to<'a>(texts: impl IntoIterator<Item = &'a [u8]>) -> Self {
-        let mut containers = Containers::new([1, 1]);
+        let mut containers = Collector::new([1, 1]);
         for text in texts {
             containers.bytes(1, text);
             containers.end();
@@ -165,11 +198,11 @@ impl References {
 mod tests {
     use scan::Visitor;
 
-    use super::{Containers, MOST, References};
+    use super::{Collector, MOST, References};
 
     /// The references of containers with these values of the fields 10 and 5.
     fn references(containers: &[[&str; 2]]) -> References {
-        let mut visitor = Containers::new([10, 5]);
+        let mut visitor = Collector::new([10, 5]);
         for [first, second] in containers {
             // In the order of the wire.
             visitor.bytes(1, b"the id of the container");
@@ -198,11 +231,12 @@ mod tests {
     fn only_references_with_an_at_sign_are_digests() {
         assert!(!references(&[["sha256:00", ""]]).has_digests());
         assert!(references(&[["", "a@sha256:00"]]).has_digests());
+        assert!(!references(&[["sha256:00", "a@sha256:00"]]).has_digests());
     }
 
     #[test]
     fn too_many_references_are_none() {
-        let mut visitor = Containers::new([1, 1]);
+        let mut visitor = Collector::new([1, 1]);
         for number in 0..2 * MOST {
             // Containers of one image are one reference.
             visitor.bytes(1, (number / 2).to_string().as_bytes());

@@ -111,12 +111,11 @@ pub(super) fn about_default(host: &Host) -> String {
         Some(_) => "",
         None => " (others: see exp-rkt-grpc(8))",
     };
-    let Some(usual) = found.or_else(|| usual_sockets().next()) else {
+    let Some(UsualSocket { kind, path, unit }) = found.or_else(|| usual_sockets().next()) else {
         return String::new();
     };
-    let (unit, url) = (usual.unit, usual.url());
     format!(
-        "no store is configured, and rkt, the default, is not there. To query {unit}{others}, set EXP_RKT_GRPC_STORE={url} in /etc/default/exp-rkt-grpc, copy {CRI} to {DROP_INS}, then {RESTART}"
+        "no store is configured, and rkt, the default, is not there. To query {unit}{others}, set EXP_RKT_GRPC_STORE={kind}+unix://{path} in /etc/default/exp-rkt-grpc, copy {CRI} to {DROP_INS}, then {RESTART}"
     )
 }
 

@@ -215,9 +215,12 @@ impl fmt::Display for Uncounted {
     }
 }
 
-/// Whether a name names an image for people: not by its digest alone, and not as Docker names an image that has lost its tag.
+/// Whether somebody chose the name. Generated ones are a digest, or a word and a digest: `moby-dangling@sha256:…` (Docker),
+/// `overlayfs@sha256:…` (nerdctl), `import-2024-01-31@sha256:…` (ctr).
 fn is_name(name: &[u8]) -> bool {
-    !is_digest(name) && !name.starts_with(b"moby-dangling@")
+    let begins = name.split(|&byte| byte == b'@').next().unwrap_or_default();
+    let is_word = begins.len() < name.len() && !begins.iter().any(|byte| b"/:".contains(byte));
+    !is_word && !is_digest(name)
 }
 
 /// Whether a name has a tag: a colon in the last component of its path, before the digest.

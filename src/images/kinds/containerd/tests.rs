@@ -49,7 +49,7 @@ fn counted_of(images: Vec<Image>) -> Count<'static> {
 /// The registry of a name; `(none)` for those that are not for people.
 fn registry(name: &str) -> String {
     let mut first = Name::default();
-    if !is_digest(name) && !name.starts_with("moby-dangling@") {
+    if !is_generated(name) {
         first.give(&name.as_bytes()[..name.len().min(Name::WANTED)]);
     }
     match first.registry() {
@@ -59,15 +59,15 @@ fn registry(name: &str) -> String {
     }
 }
 
-fn is_digest(name: &str) -> bool {
-    regex::Regex::new("^(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$")
+fn is_generated(name: &str) -> bool {
+    regex::Regex::new("(?s)^(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}|[^/:@]*@.*)$")
         .unwrap()
         .is_match(name)
 }
 
 fn has_tag(name: &str) -> bool {
     let pattern = regex::Regex::new("(?s)^[^@]*:[^/@]*(@.*)?$").unwrap();
-    pattern.is_match(name) && !is_digest(name) && !name.starts_with("moby-dangling@")
+    pattern.is_match(name) && !is_generated(name)
 }
 
 /// The names of each image, in the order of the list.
@@ -227,7 +227,10 @@ fn an_image_counts_under_the_registry_of_its_first_name_that_has_one() {
             .collect::<Vec<_>>()
     };
     assert_eq!(registries(&[DIGEST]), ["(none) 1"]);
-    assert_eq!(registries(&["moby-dangling@sha256:00"]), ["(none) 1"]);
+    for word in ["moby-dangling", "overlayfs", "import-2024-01-31"] {
+        assert_eq!(registries(&[&format!("{word}@sha256:00")]), ["(none) 1"]);
+    }
+    assert_eq!(registries(&["a/b@sha256:00"]), ["docker.io 1"]);
     assert_eq!(registries(&[DIGEST, "quay.io/a:1"]), ["quay.io 1"]);
     assert_eq!(registries(&["a:1", "quay.io/a:1"]), ["docker.io 1"]);
 }
