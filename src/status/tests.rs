@@ -304,6 +304,18 @@ fn names_and_unused_images_are_shown_if_the_store_reports_them() {
     scene.does_not_show("Images0");
 }
 
+#[test]
+fn a_warning_of_the_last_answer_is_shown() {
+    let scene = Scene::new();
+    scene.answer();
+    scene.does_not_show("Warning");
+    scene.store.described(&Answer {
+        warning: Some("out of cheese".to_owned()),
+        ..Answer::default()
+    });
+    scene.shows("Warningjournalctl -u exp-rkt-grpc -g warning");
+}
+
 /// So that pages which 640 clients leave unread stay within the unit's `MemoryMax=`, as scrapes do.
 #[test]
 fn a_store_adds_less_than_three_kilobytes_whatever_it_sends() {

@@ -1,8 +1,9 @@
 //! The calls that the runtime receives.
 
-use lab::cri_runtime::{Call, Images, Method, Request, StandIn, v1};
+use lab::cri_runtime::{Behaviour, Call, Images, Method, Request, StandIn, v1};
 use lab::jaeger_agent::JaegerAgent;
 use lab::service::PATIENCE;
+use tonic::Status;
 
 use super::{Scene, program};
 
@@ -32,6 +33,22 @@ fn errors(scene: &Scene, agent: &JaegerAgent) -> Vec<(String, Option<String>)> {
 fn call_of(calls: &[Call], method: Method) -> &Call {
     let mut calls = calls.iter().filter(|call| call.method() == Some(method));
     calls.next().expect("the method was called")
+}
+
+/// The call for the containers is given up when the list has failed.
+#[test]
+fn a_call_that_is_given_up_is_cancelled_in_its_span() {
+    let (scene, agent) = traced();
+    scene
+        .runtime
+        .behave_for(Method::StreamContainers, Behaviour::Hang);
+    let failing = Behaviour::Fail(Status::unknown("the plugin is broken"));
+    scene.runtime.behave_for(Method::StreamImages, failing);
+    scene.service.query();
+    let trace = agent.next_trace(PATIENCE);
+    let span = trace.span("runtime.v1.RuntimeService/StreamContainers");
+    let status = span.text("rpc.response.status_code");
+    assert_eq!(status.as_deref(), Some("CANCELLED"), "{}", trace.render());
 }
 
 #[test]

@@ -4,7 +4,7 @@ use lab::containerd::{Containerd, Release};
 use lab::service::{PATIENCE, run};
 use serde_json::Value;
 
-use super::{LIST_NAMESPACES, PROGRAM, Scene, images, url};
+use super::{LIST_NAMESPACES, PROGRAM, Scene, images, number, url};
 
 lab::with_both! {
     v2_4:
@@ -25,7 +25,7 @@ fn a_missing_namespace_has_no_images_and_a_warning_names_those_that_exist(releas
     scene
         .containerd
         .import_into("default", &images(&["quay.io/b:1"]));
-    let (status, _, trace) = scene.ask();
+    let (status, scrape, trace) = scene.ask();
     let namespaces = scene
         .containerd
         .ctr_in("default", &["namespaces", "ls", "-q"]);
@@ -47,6 +47,8 @@ fn a_missing_namespace_has_no_images_and_a_warning_names_those_that_exist(releas
     scene
         .service
         .wait_for_stderr(|log| log.lines().any(line), PATIENCE);
+    let warnings = ["mobby", "moby"].map(|store| number(&scrape, store, "imagestore_warning"));
+    assert_eq!(warnings, [Some(1.0), Some(0.0)]);
     // Only the store that has no images asks for the namespaces.
     let asked = trace.span(LIST_NAMESPACES);
     assert_eq!(asked.text("imagestore.store").as_deref(), Some("mobby"));
