@@ -98,10 +98,10 @@ fn without_an_id_the_reference_is_an_id_or_a_digest_and_never_a_tag() {
     assert_eq!(unused_with(reference(digest)), Some(2.0));
     assert_eq!(unused_with(reference("quay.io/a:1")), Some(3.0));
     let both = Container {
-        image_id: id(2),
+        image_id: id(11),
         ..reference(digest)
     };
-    assert_eq!(unused_with(both), Some(2.0));
+    assert_eq!(unused_with(both), Some(3.0));
 }
 
 #[test]

@@ -110,7 +110,7 @@ mod tests {
 
     use proptest::{collection::vec, prelude::*};
 
-    use super::{Fingerprints, Flag};
+    use super::{FEW, Fingerprints, Flag};
 
     /// What fits in a table of 2^17 places.
     const MOST: usize = 114_688;
@@ -150,6 +150,8 @@ mod tests {
             let text = set.of(&text(number));
             set.add(text).expect("it is not full");
             largest = largest.max(set.table.allocation_size());
+            let capacity = set.table.capacity();
+            assert!(capacity <= FEW || capacity == MOST, "{capacity}");
         }
         assert_eq!(set.table.capacity(), MOST);
         assert!(largest <= (1 << 20) + (1 << 17) + 64, "{largest}");
