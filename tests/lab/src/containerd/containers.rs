@@ -30,13 +30,10 @@ mod cri {
     include!(concat!(env!("OUT_DIR"), "/tests/runtime.v1.rs"));
 }
 
-/// The code generated from `proto/containers.proto`.
+/// The code generated from `proto/containerd-containers.proto`.
 mod native {
     #![allow(missing_docs, unreachable_pub, clippy::all)]
-    include!(concat!(
-        env!("OUT_DIR"),
-        "/tests/containerd.services.containers.v1.rs"
-    ));
+    tonic::include_proto!("containerd.services.containers.v1");
 }
 
 /// A call of CRI's RuntimeService, which succeeds.
