@@ -64,7 +64,12 @@ fn each_store_in_the_table_of_the_readme_is_queried() {
     assert_eq!(rows.len(), 6, "{rows:?}");
     let stores: Vec<String> = rows
         .iter()
-        .map(|(name, store)| format!("{name}={store}"))
+        .map(
+            |(name, store)| match store.strip_prefix(&format!("{name}=")) {
+                Some(_) => (*store).to_owned(),
+                None => format!("{name}={store}"),
+            },
+        )
         .collect();
     let host = &runtimes.scene.host;
     let setting = format!("EXP_RKT_GRPC_STORE={}\n", stores.join(","));
