@@ -182,19 +182,6 @@ fn if_the_containers_cannot_be_listed_unused_images_are_absent_and_the_images_ar
     }
 }
 
-/// The references are waited for, for at most half of the time that the query has.
-#[test]
-fn a_short_deadline_is_not_used_up_by_the_containers() {
-    let images = Images::generated(5);
-    let scene = Scene::with(images, |builder| builder.arg("--deadline").arg("1s"));
-    scene
-        .runtime
-        .behave_for(Method::StreamContainers, Behaviour::Hang);
-    let scrape = scene.ask();
-    assert_eq!(number(&scrape, "imagestore_images"), Some(5.0));
-    assert_eq!(unused(&scrape), [None, None]);
-}
-
 #[test]
 fn too_many_references_leave_unused_images_absent() {
     const MOST: usize = 28_672;

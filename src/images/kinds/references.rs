@@ -84,9 +84,7 @@ impl Containers {
         let asking = async {
             calls.connected().await;
             let connection = Connection::default();
-            // Less than what the list has, which must not fail for this.
-            let timeout = TIMEOUT.min(calls.limit().remaining() / 2);
-            let limit = calls.limit().at_most(timeout);
+            let limit = calls.limit().at_most(timeout(calls.limit().remaining()));
             let found = self.found(&calls.over(&connection, &limit)).await;
             connection.close().await;
             references.set(found).expect("it is set once");
@@ -117,6 +115,11 @@ impl Containers {
         }
         None
     }
+}
+
+/// The time for the containers: less than what is left for the list, which must not fail for them.
+fn timeout(remaining: Duration) -> Duration {
+    TIMEOUT.min(remaining / 2)
 }
 
 /// Collects the references of containers as they arrive.
@@ -196,9 +199,11 @@ impl References {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use scan::Visitor;
 
-    use super::{Collector, MOST, References};
+    use super::{Collector, MOST, References, timeout};
 
     /// The references of containers with these values of the fields 10 and 5.
     fn references(containers: &[[&str; 2]]) -> References {
@@ -219,6 +224,14 @@ mod tests {
         let contained = ["a", "b", "c", ""].map(|text| known.contains(text.as_bytes()));
         assert_eq!(contained, [true, false, true, false]);
         assert!(!known.contains(b"the id of the container"));
+    }
+
+    #[test]
+    fn the_containers_get_two_seconds_and_at_most_half_of_the_time_that_is_left() {
+        let seconds = Duration::from_secs;
+        assert_eq!(timeout(seconds(60)), seconds(2));
+        assert_eq!(timeout(seconds(2)), seconds(1));
+        assert_eq!(timeout(Duration::ZERO), Duration::ZERO);
     }
 
     #[test]
