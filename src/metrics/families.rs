@@ -37,11 +37,9 @@ pub(super) const UP: &str = "imagestore_up";
 pub(super) const IMAGES: &str = "imagestore_images";
 pub(super) const NAMES: &str = "imagestore_image_names";
 pub(super) const SIZE: &str = "imagestore_images_size_bytes";
-pub(super) const LARGEST: &str = "imagestore_largest_image_size_bytes";
 pub(super) const UNTAGGED: &str = "imagestore_untagged_images";
 pub(super) const PINNED: &str = "imagestore_pinned_images";
 pub(super) const UNUSED: &str = "imagestore_unused_images";
-pub(super) const UNUSED_SIZE: &str = "imagestore_unused_images_size_bytes";
 pub(super) const LEFT: &str = "imagestore_filesystem_avail_bytes";
 pub(super) const RUNTIME: &str = "imagestore_runtime_info";
 pub(super) const WARNING: &str = "imagestore_warning";
@@ -71,7 +69,7 @@ pub(super) static FAMILIES: &[Family] = &[
         value: Value::Answer(|answer| answer.contents.size_bytes.map(|bytes| bytes as f64)),
     },
     Family {
-        name: LARGEST,
+        name: "imagestore_largest_image_size_bytes",
         help: "Size in bytes of the largest image, as the runtime reports it.",
         value: Value::Answer(|answer| answer.contents.largest_bytes.map(|bytes| bytes as f64)),
     },
@@ -91,7 +89,7 @@ pub(super) static FAMILIES: &[Family] = &[
         value: Value::Answer(|answer| answer.contents.unused.map(|count| count as f64)),
     },
     Family {
-        name: UNUSED_SIZE,
+        name: "imagestore_unused_images_size_bytes",
         help: "Sum in bytes of the sizes that the runtime reports for its unused images, which is not what their removal frees: they may share layers with used ones.",
         value: Value::Answer(|answer| answer.contents.unused_bytes.map(|bytes| bytes as f64)),
     },

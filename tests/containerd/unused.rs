@@ -3,6 +3,7 @@
 
 use lab::containerd::{Layer, OciImage, PAUSE_IMAGE, Release, Setup};
 use lab::exposition::Scrape;
+use lab::poll::eventually;
 
 use super::{Scene, number};
 
@@ -42,12 +43,21 @@ fn scene(release: Release) -> Scene {
     })
 }
 
+/// The scrape after a query in which the containers of this store were listed in time.
+#[track_caller]
+fn ask(scene: &Scene, store: &str) -> Scrape {
+    eventually("the containers to be listed", || {
+        let scrape = scene.ask().scrape;
+        unused_in(&scrape, store).map(|_| scrape)
+    })
+}
+
 /// What the service shows after a query is what the independent client counts. Returns the number.
 #[track_caller]
 fn assert_unused(scene: &Scene) -> usize {
     let unused = scene.containerd.unused_images();
     let unused: Vec<_> = unused.iter().filter(|image| !image.pinned).collect();
-    let scrape = scene.ask().scrape;
+    let scrape = ask(scene, "cri");
     assert_eq!(
         number(&scrape, "imagestore_unused_images"),
         Some(unused.len() as f64)
@@ -63,7 +73,7 @@ fn assert_unused(scene: &Scene) -> usize {
 #[track_caller]
 fn assert_unused_in(scene: &Scene, namespace: &'static str) -> usize {
     let unused = scene.containerd.unused_native_images(namespace).len();
-    let scrape = scene.ask().scrape;
+    let scrape = ask(scene, namespace);
     assert_eq!(unused_in(&scrape, namespace), Some(unused as f64));
     let bytes = scrape.value(
         "imagestore_unused_images_size_bytes",
@@ -113,7 +123,7 @@ fn an_image_that_lost_its_tag_is_used_by_the_container_that_was_made_from_it(rel
     scene.containerd.create_container(APP);
     let before = assert_unused(&scene);
     scene.containerd.remove_name(APP);
-    lab::poll::eventually("the tag to be gone", || {
+    eventually("the tag to be gone", || {
         let images = scene.containerd.images().ok()?;
         let is_tagged = |name: &str| {
             images

@@ -59,7 +59,8 @@
 //! # Limits
 //!
 //! * Only field 1 of a message is read as a list. A body can hold several messages, like that of a streaming method.
-//! * A visitor sees the fields of an element, but not those of nested messages; [`read_fields`] reads what it wants of one. Fields of wire types I32 and I64 are skipped.
+//! * A visitor sees the fields of an element, but not those of nested messages; [`read_fields`] reads what it wants of one. Fields of
+//!   wire types I32 and I64 are skipped.
 //! * The visitor decides what a repeated or unexpected field means. Text is not checked for valid UTF-8.
 //! * Compressed messages are refused: servers send them only to clients that accept them. Groups, which protobuf has deprecated,
 //!   are refused, too.

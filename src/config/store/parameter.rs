@@ -25,12 +25,10 @@ pub(super) fn parse(kind: &StoreKind, query: Option<&str>) -> Result<Option<Stri
 /// The kind that has this parameter.
 pub(super) fn kind_with(query: &str) -> Option<(&'static StoreKind, &'static Parameter)> {
     let (name, _) = query.split_once('=').unwrap_or((query, ""));
-    let with_parameters = KINDS
+    let mut with_parameters = KINDS
         .iter()
         .filter_map(|&kind| Some((kind, kind.parameter?)));
-    with_parameters
-        .into_iter()
-        .find(|(_, parameter)| parameter.key == name)
+    with_parameters.find(|(_, parameter)| parameter.key == name)
 }
 
 fn value(kind: &StoreKind, parameter: &Parameter, query: &str) -> Result<String, String> {

@@ -203,11 +203,9 @@ impl Visitor for Count<'_> {
 impl fmt::Display for Uncounted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::TooMany => write!(
-                f,
-                "the images are not counted: there are more than {}",
-                MOST
-            ),
+            Self::TooMany => {
+                write!(f, "the images are not counted: there are more than {MOST}")
+            }
             Self::Unreadable => {
                 f.write_str("the images are not counted: the digest of one cannot be read")
             }
@@ -215,7 +213,7 @@ impl fmt::Display for Uncounted {
     }
 }
 
-/// Whether somebody chose the name. Generated ones are a digest, or a word and a digest: `moby-dangling@sha256:…` (Docker),
+/// Whether the name is not a generated one: a digest, or a word and a digest, such as `moby-dangling@sha256:…` (Docker),
 /// `overlayfs@sha256:…` (nerdctl), `import-2024-01-31@sha256:…` (ctr).
 fn is_name(name: &[u8]) -> bool {
     let begins = name.split(|&byte| byte == b'@').next().unwrap_or_default();
